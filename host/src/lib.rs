@@ -1,0 +1,1 @@
+//! The dbcc library: the pipeline from a probe in C to what comes out of it.

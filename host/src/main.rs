@@ -1,0 +1,2 @@
+//! The dbcc binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! From a binary and a function name to addresses and file offsets.
