@@ -1,1 +1,14 @@
 //! The dbcc library: the pipeline from a probe in C to what comes out of it.
+//!
+//! Each stage takes what the earlier stages made by shared reference and returns one owned value; a stage imports the
+//! types of earlier stages and never those of later ones. ARCHITECTURE.md holds the map.
+
+pub mod decode;
+pub mod diag;
+pub mod facts;
+pub mod kind;
+pub mod linemap;
+pub mod output;
+pub mod rewrite;
+pub mod source;
+pub mod template;

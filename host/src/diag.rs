@@ -1,0 +1,66 @@
+//! Messages about a probe file: severities, spans, and their rendering.
+
+use serde::{Deserialize, Serialize};
+
+use crate::source::Span;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Extra information.
+    Note,
+    /// It works, and may not be what was meant.
+    Warning,
+    /// The probe cannot run.
+    Error,
+}
+
+/// One message about a probe file, shown on the line that the user wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, lower case, with its subject.
+    pub message: String,
+    /// Where, in the text as the user wrote it; none where the message has no place in it.
+    pub span: Option<Span>,
+    /// More places that belong to the message, each with its text.
+    pub labels: Vec<(Span, String)>,
+    /// Facts that explain it.
+    pub notes: Vec<String>,
+    /// What to do.
+    pub help: Vec<String>,
+}
+
+impl Diagnostic {
+    /// An error at a place.
+    pub fn error(message: impl Into<String>, span: impl Into<Option<Span>>) -> Self {
+        Self::new(Severity::Error, message, span)
+    }
+
+    /// A warning at a place.
+    pub fn warning(message: impl Into<String>, span: impl Into<Option<Span>>) -> Self {
+        Self::new(Severity::Warning, message, span)
+    }
+
+    /// A message of the given severity.
+    pub fn new(severity: Severity, message: impl Into<String>, span: impl Into<Option<Span>>) -> Self {
+        let (labels, notes, help) = Default::default();
+        Self { severity, message: message.into(), span: span.into(), labels, notes, help }
+    }
+
+    /// Adds a fact that explains the message.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+}

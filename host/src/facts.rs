@@ -1,0 +1,163 @@
+//! What the front half (template, parse, rewrite, compile) tells the back half (load, attach, decode): plain data.
+//!
+//! The front half runs in a worker process, so that no compiler stays in memory, and its answer is what the cache
+//! keeps. So everything here can be serialised, and nothing here refers to libclang or libbpf.
+
+use serde::{Deserialize, Serialize};
+
+use crate::diag::Diagnostic;
+use crate::linemap::LineMap;
+use crate::source::{Source, Span};
+
+/// What the kernel offers to attach to, each tried, not guessed. A probe sees them as `#ifdef DBCC_HAVE_…`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Features {
+    /// Kernel functions by kprobe and kretprobe (`DBCC_HAVE_KPROBE`).
+    pub kprobe: bool,
+    /// Kernel functions by fentry and fexit (`DBCC_HAVE_FENTRY`).
+    pub fentry: bool,
+    /// User functions by uprobe and uretprobe (`DBCC_HAVE_UPROBE`).
+    pub uprobe: bool,
+    /// BPF ring buffers (`DBCC_HAVE_RINGBUF`), Linux 5.8.
+    pub ringbuf: bool,
+}
+
+/// Everything that the front half needs to know; the cache key is made of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CompileRequest {
+    /// The probe.
+    pub source: Source,
+    /// Functions whose attach kind is known from directives or the command line. The other functions are known by
+    /// BCC's naming conventions (`kprobe__…`) or by `SEC("…")`.
+    pub functions: Vec<FunctionKind>,
+    /// `-D NAME=VALUE`, in order.
+    pub defines: Vec<(String, String)>,
+    /// What this kernel offers.
+    pub features: Features,
+    /// The compiler to use.
+    pub toolchain: Toolchain,
+}
+
+/// A function of the probe and the kind of place that it will be attached to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionKind {
+    /// Name of the C function.
+    pub function: String,
+    /// Name of a row of the KINDS table: `kprobe`, `uprobe`, …
+    pub kind: String,
+    /// The target as written behind `KIND:`, such as `tcp_sendmsg` or `sock:sock_send_length`.
+    pub target: String,
+}
+
+/// A clang and the libclang beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Toolchain {
+    /// Path of the `clang` program.
+    pub clang: std::path::PathBuf,
+    /// Path of the libclang shared library.
+    pub libclang: std::path::PathBuf,
+    /// Major version of both.
+    pub version: u32,
+}
+
+/// What the front half made of a probe.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Compiled {
+    /// The BPF object file.
+    #[serde(skip)]
+    pub elf: Vec<u8>,
+    /// The C text that the object was compiled from, for `-v` and golden tests.
+    pub text: String,
+    /// From places in `text` back to places in the source.
+    pub line_map: LineMap,
+    /// What rewriting promised.
+    pub facts: Facts,
+    /// Warnings and notes; errors are the other arm of the result.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// What rewriting promised about programs and maps; the object is checked against it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The programs, in the order of the source.
+    pub programs: Vec<ProgramFact>,
+    /// The maps that the probe declares, in the order of the source.
+    pub maps: Vec<MapFact>,
+    /// The `bpf_trace_printk`/`bpf_printk` calls; the index is the id that a record carries.
+    pub prints: Vec<PrintFact>,
+    /// Whether the probe uses `FILTER_PID` (so that `--pid` filters in the kernel).
+    pub uses_filter_pid: bool,
+}
+
+/// One program: a function of the probe that will be attached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProgramFact {
+    /// The C function as the user named it.
+    pub function: String,
+    /// Where its name stands.
+    pub span: Span,
+    /// Kind of attach point as the user asked for it: a row of KINDS (`kprobe`, `kretprobe`, `tracepoint`, …). Empty
+    /// where no directive, convention or section tells.
+    pub kind: String,
+    /// Target known from the naming convention or the section (`tcp_sendmsg`, `sock:sock_send_length`); none where
+    /// the directive or the command line gives it, or nothing does.
+    pub target: Option<String>,
+    /// The programs in the object that can serve this function, best first: `fexit` then `kretprobe`. Loading takes
+    /// the first that the kernel accepts; the others are not loaded.
+    pub forms: Vec<Form>,
+    /// Why there is no fentry/fexit form, where the user asked for a kprobe or kretprobe.
+    pub registers_because: Option<String>,
+}
+
+/// One way to run a program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Form {
+    /// Kind of this form: `fentry`, `fexit`, `kprobe`, `kretprobe`, …
+    pub kind: String,
+    /// Name of the function (program) in the object.
+    pub program: String,
+    /// For fentry and fexit: how many arguments the kernel function was taken to have; loading checks it.
+    pub arguments: Option<u32>,
+}
+
+/// One map that the probe declares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapFact {
+    /// Its name in the source and in the object.
+    pub name: String,
+    /// Where it is declared.
+    pub span: Span,
+    /// What it is for.
+    pub role: MapRole,
+}
+
+/// What a map is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MapRole {
+    /// Holds keys and values, printed at the interval; types come from the map's BTF.
+    Table,
+    /// A BCC histogram (`BPF_HISTOGRAM`): log2 or linear slots.
+    Histogram,
+    /// Carries events through a perf buffer; the name of the C type of each kind of event in the object's BTF, as in
+    /// `struct data_t`. Empty where no call that submits was seen.
+    PerfEvents(Vec<String>),
+    /// Carries events through a ring buffer; types as above.
+    RingEvents(Vec<String>),
+    /// Stack traces.
+    Stacks,
+    /// Anything else: never printed.
+    Other,
+}
+
+/// One `bpf_trace_printk` call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrintFact {
+    /// The format as C understands it: escapes are resolved.
+    pub format: String,
+    /// Where the call stands.
+    pub span: Span,
+}
+
+/// Name of the ring buffer that carries what `bpf_trace_printk` prints. The record is `struct dbcc_print` of
+/// `templates/dbcc/print.h`.
+pub const PRINT_MAP: &str = "dbcc_prints";

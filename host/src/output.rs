@@ -1,0 +1,160 @@
+//! What a run of a probe has to say, between decoding and rendering: one value a record.
+
+use std::time::SystemTime;
+
+use crate::decode::Value;
+
+/// One record of output. Renderers turn each into text or into one JSON object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// When it was read from the kernel, or when it happened where the record itself says so (wall clock).
+    pub time: SystemTime,
+    /// What it is.
+    pub body: Body,
+}
+
+/// The kinds of records.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// All programs are attached; what follows is data.
+    Attached {
+        /// What was attached where, one entry a program.
+        programs: Vec<AttachedProgram>,
+    },
+    /// One event from a perf buffer or a ring buffer.
+    Event {
+        /// Name of the map that carried it.
+        map: String,
+        /// Name of its C type without `struct`; empty where it is unknown.
+        kind: String,
+        /// Its fields; a value that is no struct is one field called `value`.
+        fields: Vec<(String, Value)>,
+    },
+    /// The content of a map at an interval or at the end.
+    Map {
+        /// Name of the map.
+        map: String,
+        /// Its rows.
+        rows: Vec<MapRow>,
+        /// Which columns to print; none means every field of key and value.
+        layout: Option<Layout>,
+        /// Seconds since the last time this map was shown or, at first, since the probe was attached.
+        elapsed: f64,
+        /// Whether this is the last time.
+        last: bool,
+        /// Why rows are missing, if any are: a map that changed while it was read, a decoding failure.
+        incomplete: Option<String>,
+    },
+    /// A line of `bpf_trace_printk`.
+    Print {
+        /// The formatted text, without a line end.
+        message: String,
+        /// Process id (thread group) in whose context it was printed.
+        pid: u32,
+        /// Thread id.
+        tid: u32,
+        /// Command name of the thread.
+        comm: String,
+        /// The CPU.
+        cpu: u32,
+    },
+    /// Something was lost: said when it is noticed and again as a total at the end.
+    Lost {
+        /// What was lost: `events` of a perf buffer, `returns` of a kretprobe, `updates` of a full map, …
+        what: String,
+        /// Where: the name of a map or of a function.
+        from: String,
+        /// How many since the last such record; the total in the record at the end.
+        count: u64,
+        /// What to do against it.
+        help: Option<String>,
+        /// Whether `count` is the total at the end of the run.
+        total: bool,
+    },
+    /// Why the run ended.
+    End {
+        /// Such as `interrupted`, `process 4711 exited`, `duration of 10s is over`.
+        reason: String,
+    },
+    /// A message that is not fatal.
+    Note {
+        /// Its text.
+        message: String,
+    },
+}
+
+/// A program and where it is attached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttachedProgram {
+    /// The C function as the user named it.
+    pub function: String,
+    /// Kind of attach point that was chosen, such as `fexit`.
+    pub kind: String,
+    /// Target, such as `tcp_sendmsg` or `/usr/sbin/mariadbd:login_connection(THD*) +0x1234`.
+    pub target: String,
+    /// Why this kind was chosen; shown with `-v`.
+    pub why: String,
+}
+
+/// One entry of a map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MapRow {
+    /// The decoded key.
+    pub key: Value,
+    /// The decoded value; [`Value::PerCpu`] for per-CPU maps.
+    pub value: Value,
+    /// The same value the last time that this map was read; none for a new entry.
+    pub before: Option<Value>,
+}
+
+/// The columns of a map, from a `//@ print` directive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The columns, left to right.
+    pub columns: Vec<Column>,
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its heading.
+    pub heading: String,
+    /// What it shows.
+    pub cell: Cell,
+}
+
+/// What a column shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// The time of the record.
+    Time,
+    /// A field of key or value, by path: `["key", "pid"]`, `["value"]`.
+    Field {
+        /// The path.
+        path: Vec<String>,
+        /// What is shown of it.
+        measure: Measure,
+        /// Its unit.
+        unit: Unit,
+    },
+}
+
+/// What of a number is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// The number as it stands.
+    Total,
+    /// How much it grew a second since it was last shown.
+    PerSecond,
+}
+
+/// How a number is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// As it is.
+    None,
+    /// Bytes.
+    Bytes,
+    /// Nanoseconds.
+    Nanoseconds,
+}
