@@ -3,9 +3,11 @@
 //! Each stage takes what the earlier stages made by shared reference and returns one owned value; a stage imports the
 //! types of earlier stages and never those of later ones. ARCHITECTURE.md holds the map.
 
+pub mod bpf;
 pub mod decode;
 pub mod diag;
 pub mod facts;
+pub mod kernel;
 pub mod kind;
 pub mod linemap;
 pub mod output;

@@ -1,0 +1,70 @@
+//! System calls that neither the standard library nor libbpf offers.
+
+use std::ffi::{CStr, CString, c_int, c_long};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+/// Makes an instance of a file system that needs no device, attached to no mount namespace: it is seen through the
+/// returned directory alone and is gone when that is closed (`fsopen`, `fsconfig`, `fsmount`: Linux 5.2).
+///
+/// # Errors
+/// The kernel's: `EPERM` without CAP_SYS_ADMIN, `ENODEV` where the file system is not built in.
+pub fn detached_mount(filesystem: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: the name is a NUL-terminated string that outlives the call; the call makes a new descriptor.
+    let context = unsafe { new_fd(libc::syscall(libc::SYS_fsopen, filesystem.as_ptr(), libc::FSOPEN_CLOEXEC))? };
+    // SAFETY: this command takes neither key nor value nor number.
+    let created = unsafe {
+        let none = ptr::null::<libc::c_void>();
+        libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), libc::FSCONFIG_CMD_CREATE, none, none, 0)
+    };
+    if created < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
+    // SAFETY: the context is open; the call makes a new descriptor.
+    unsafe { new_fd(libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), libc::FSMOUNT_CLOEXEC, attributes)) }
+}
+
+/// Opens a file below a directory.
+///
+/// # Errors
+/// The kernel's, and `EINVAL` for a path with a NUL in it.
+pub fn open_at(directory: BorrowedFd<'_>, path: &str, flags: c_int) -> io::Result<File> {
+    let path = CString::new(path)?;
+    // SAFETY: the directory is open and the path is a NUL-terminated string that outlives the call; no flag of this
+    // crate asks for a mode (O_CREAT), and the call makes a new descriptor.
+    unsafe {
+        let fd = libc::openat(directory.as_raw_fd(), path.as_ptr(), flags | libc::O_CLOEXEC);
+        Ok(File::from(new_fd(c_long::from(fd))?))
+    }
+}
+
+/// The number that says which file system a directory belongs to, such as `TRACEFS_MAGIC` (linux/magic.h).
+///
+/// # Errors
+/// The kernel's.
+pub fn filesystem_magic(directory: BorrowedFd<'_>) -> io::Result<u64> {
+    // SAFETY: all-zero bytes are a valid `statfs`, which has integers alone.
+    let mut answer: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the directory is open and the answer is a valid place to write to.
+    if unsafe { libc::fstatfs(directory.as_raw_fd(), &raw mut answer) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    u64::try_from(answer.f_type).map_err(io::Error::other)
+}
+
+/// Takes ownership of a descriptor that a system call has just made.
+///
+/// # Safety
+/// `returned` is what a system call returned that makes a descriptor which nobody else owns, and `errno` is still that
+/// call's.
+pub(super) unsafe fn new_fd(returned: c_long) -> io::Result<OwnedFd> {
+    match c_int::try_from(returned) {
+        // SAFETY: by the caller's promise the descriptor is new and has no other owner.
+        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        Ok(_) => Err(io::Error::last_os_error()),
+        Err(error) => Err(io::Error::other(error)),
+    }
+}

@@ -1,0 +1,3 @@
+//! What this kernel is and offers, asked of the kernel itself.
+
+pub mod tracefs;
