@@ -9,6 +9,7 @@ pub mod diag;
 pub mod facts;
 pub mod kernel;
 pub mod kind;
+pub mod lex;
 pub mod linemap;
 pub mod output;
 pub mod rewrite;

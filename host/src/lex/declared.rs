@@ -1,0 +1,143 @@
+//! The names that a text declares at file scope, found by shape.
+
+use std::collections::BTreeSet;
+
+use super::{Lexed, Token, TokenKind};
+
+/// Names that a text declares itself. The kernel type slice must leave them out, or C would see them twice.
+///
+/// This is found by the shape of the tokens, without expanding macros, so it errs towards fewer names; what it misses
+/// is a redefinition error of clang, on the user's line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Tags that are defined with a body: `struct X {`, `union X {`, `enum X {` (C has one name space for the three).
+    pub tags: BTreeSet<String>,
+    /// Ordinary names at file scope: typedefs, enumerators, functions, variables, maps.
+    pub ordinary: BTreeSet<String>,
+    /// Macros that `#define` makes.
+    pub macros: BTreeSet<String>,
+}
+
+impl Declared {
+    pub(super) fn of(lexed: &Lexed<'_>) -> Self {
+        let mut declared = Self::default();
+        let (lines, code): (Vec<&Token>, Vec<&Token>) = lexed
+            .tokens()
+            .iter()
+            .filter(|token| token.kind != TokenKind::Comment)
+            .partition(|token| token.preprocessor);
+        declared.macros(lexed, &lines);
+        declared.scopes(lexed, &code);
+        declared
+    }
+
+    fn macros(&mut self, lexed: &Lexed<'_>, lines: &[&Token]) {
+        for window in lines.windows(3) {
+            let [hash, word, name] = window else { continue };
+            let defines = hash.kind == TokenKind::Punctuation(b'#')
+                && word.kind == TokenKind::Identifier
+                && lexed.spelling(word) == "define"
+                && name.kind == TokenKind::Identifier;
+            if defines {
+                self.macros.insert(lexed.spelling(name).into_owned());
+            }
+        }
+    }
+
+    fn scopes(&mut self, lexed: &Lexed<'_>, code: &[&Token]) {
+        // One entry an open brace: whether it is the body of an enum, and whether it stands at file scope.
+        let mut braces: Vec<bool> = Vec::new();
+        let mut parens = 0usize;
+        let mut enum_expects_name = false;
+        for (index, token) in code.iter().enumerate() {
+            let next = code.get(index + 1).map(|token| token.kind);
+            match token.kind {
+                TokenKind::Punctuation(b'{') => {
+                    let enumeration = self.tag(lexed, code, index);
+                    braces.push(enumeration);
+                    enum_expects_name = enumeration;
+                }
+                TokenKind::Punctuation(b'}') => {
+                    braces.pop();
+                    enum_expects_name = false;
+                }
+                TokenKind::Punctuation(b'(') => parens += 1,
+                TokenKind::Punctuation(b')') => parens = parens.saturating_sub(1),
+                TokenKind::Punctuation(b',') => enum_expects_name = parens == 0 && braces.last() == Some(&true),
+                TokenKind::Identifier => {
+                    if enum_expects_name {
+                        self.ordinary.insert(lexed.spelling(token).into_owned());
+                        enum_expects_name = false;
+                    } else if braces.is_empty() && parens == 0 {
+                        self.file_scope(lexed, code, index, next);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Notes the tag whose body opens at `brace`; whether it is an enum's.
+    fn tag(&mut self, lexed: &Lexed<'_>, code: &[&Token], brace: usize) -> bool {
+        let word = |back: usize| {
+            let token = code.get(brace.checked_sub(back)?)?;
+            (token.kind == TokenKind::Identifier).then(|| lexed.spelling(token))
+        };
+        let (Some(last), before) = (word(1), word(2)) else { return false };
+        if is_tag_keyword(&last) {
+            return last == "enum";
+        }
+        match before {
+            Some(keyword) if is_tag_keyword(&keyword) => {
+                self.tags.insert(last.into_owned());
+                keyword == "enum"
+            }
+            _ => false,
+        }
+    }
+
+    /// Notes a name that is declared outside all braces and parentheses: it stands before `(`, `;`, `=`, `[` or `,`.
+    fn file_scope(&mut self, lexed: &Lexed<'_>, code: &[&Token], index: usize, next: Option<TokenKind>) {
+        let Some(token) = code.get(index) else { return };
+        let name = lexed.spelling(token);
+        if next == Some(TokenKind::Punctuation(b'(')) {
+            let place = if name.starts_with("BPF_TABLE") || name.starts_with("BPF_F_TABLE") { 3 } else { 0 };
+            if let Some(map) = name.starts_with("BPF_").then(|| argument(code, index + 1, place)).flatten() {
+                self.ordinary.insert(lexed.spelling(map).into_owned());
+                return;
+            }
+        }
+        let tag_only = index
+            .checked_sub(1)
+            .and_then(|before| code.get(before))
+            .is_some_and(|before| before.kind == TokenKind::Identifier && is_tag_keyword(&lexed.spelling(before)));
+        let declares = matches!(next, Some(TokenKind::Punctuation(b'(' | b';' | b'=' | b'[' | b',')));
+        if declares && !tag_only {
+            self.ordinary.insert(name.into_owned());
+        }
+    }
+}
+
+fn is_tag_keyword(word: &str) -> bool {
+    matches!(word, "struct" | "union" | "enum")
+}
+
+/// The argument of a macro call that is a single identifier: the `place`th behind the parenthesis at `open`.
+fn argument<'a>(code: &[&'a Token], open: usize, place: usize) -> Option<&'a Token> {
+    let mut depth = 0usize;
+    let mut commas = 0usize;
+    for (index, token) in code.iter().enumerate().skip(open) {
+        match token.kind {
+            TokenKind::Punctuation(b'(' | b'{') => depth += 1,
+            TokenKind::Punctuation(b')' | b'}') => depth = depth.checked_sub(1).filter(|left| *left > 0)?,
+            TokenKind::Punctuation(b',') if depth == 1 => commas += 1,
+            TokenKind::Punctuation(b';') => return None,
+            TokenKind::Identifier if depth == 1 && commas == place => {
+                let next = code.get(index + 1)?;
+                return matches!(next.kind, TokenKind::Punctuation(b',' | b')')).then_some(*token);
+            }
+            _ => {}
+        }
+    }
+    None
+}
