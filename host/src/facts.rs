@@ -18,6 +18,9 @@ pub struct Features {
     pub fentry: bool,
     /// User functions by uprobe and uretprobe (`DBCC_HAVE_UPROBE`).
     pub uprobe: bool,
+    /// Tracepoints by their perf events (`DBCC_HAVE_TRACEPOINT`); a single one is asked for by
+    /// `DBCC_HAVE_TRACEPOINT__category__event`.
+    pub tracepoint: bool,
     /// BPF ring buffers (`DBCC_HAVE_RINGBUF`), Linux 5.8.
     pub ringbuf: bool,
 }

@@ -4,8 +4,12 @@
 //! types of earlier stages and never those of later ones. ARCHITECTURE.md holds the map.
 
 pub mod bpf;
+pub mod builtin;
+pub mod cli;
+pub mod config;
 pub mod decode;
 pub mod diag;
+pub mod directive;
 pub mod facts;
 pub mod kernel;
 pub mod kind;

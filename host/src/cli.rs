@@ -1,0 +1,158 @@
+//! The command line: what can be said, as clap sees it. [`crate::config`] checks what was said.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs eBPF probes that are written in C, on databases and everything else.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dbcc",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:
+  dbcc --pid $(pidof mysqld) probes/netio.c      run a probe file: edit the C, run it again
+  dbcc netio --pid $(pidof mysqld)               a built-in probe (see `dbcc probes`)
+  dbcc symbols mysqld check_connection           where is this function, and can it be probed?
+  dbcc check --load my_probe.c                   compile, and ask the kernel's verifier too
+  dbcc --attach 'uprobe:mysqld:check_connection=do_check_connection' mysql_conn.bcc.c"
+)]
+pub struct Cli {
+    /// What to do instead of running a probe.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to run a probe.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Find functions of a binary by name: address, file offset for a uprobe, size, table, names
+    Symbols(SymbolsArgs),
+    /// Compile probe files, and with --load have the kernel verify them, without attaching anything
+    Check(CheckArgs),
+    /// List the built-in probes, or print the C text of one
+    Probes(ProbesArgs),
+    /// The compiler worker (started by dbcc itself)
+    #[command(name = "__frontend", hide = true)]
+    Frontend,
+}
+
+/// `dbcc [OPTIONS] PROBE`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// A probe file in C, or the name of a built-in probe
+    #[arg(required = true, value_name = "PROBE")]
+    pub probe: Option<String>,
+
+    /// Trace this process only (repeatable): FILTER_PID and uprobes are limited to it, and its executable is the default binary
+    #[arg(long, short, value_name = "N")]
+    pub pid: Vec<u32>,
+
+    /// Attach a function of the probe, as in `kprobe:do_sys_openat2=hello_world` (repeatable; alternatives are
+    /// separated by ` | `)
+    #[arg(long, short, value_name = "KIND:TARGET=FUNCTION")]
+    pub attach: Vec<String>,
+
+    /// Attach functions of the kernel this way: fentry (and fexit) or kprobe (and kretprobe)
+    #[arg(long, value_name = "KIND", value_parser = ["fentry", "kprobe"])]
+    pub attach_as: Option<String>,
+
+    /// Define a macro for the probe (repeatable)
+    #[arg(short = 'D', value_name = "NAME[=VALUE]")]
+    pub define: Vec<String>,
+
+    /// Print maps this often, such as 1s or 500ms [default: what the probe says, else 1s]
+    #[arg(long, short, value_name = "TIME")]
+    pub interval: Option<String>,
+
+    /// End after this time, such as 10s or 5m
+    #[arg(long, short, value_name = "TIME")]
+    pub duration: Option<String>,
+
+    /// End after so many events, trace lines and interval reports
+    #[arg(long, short, value_name = "N")]
+    pub count: Option<u64>,
+
+    /// Print JSON lines: one object a record
+    #[arg(long)]
+    pub json: bool,
+
+    /// Say what was chosen and why, and show verifier logs in full
+    #[arg(long, short)]
+    pub verbose: bool,
+
+    /// Compile anew, and keep nothing
+    #[arg(long)]
+    pub no_cache: bool,
+
+    /// Behave as on a kernel without this (repeatable): kprobe, fentry, tracepoint, uprobe or ringbuf
+    #[arg(long, value_name = "FEATURE", value_parser = ["kprobe", "fentry", "tracepoint", "uprobe", "ringbuf"])]
+    pub without: Vec<String>,
+}
+
+/// `dbcc symbols`.
+#[derive(Debug, Args)]
+pub struct SymbolsArgs {
+    /// A path, a name found on PATH, or the name or id of a running process
+    pub binary: String,
+    /// A function as people write it (`check_connection`, `THD::*`, `f(int, char*)`), or a mangled name
+    pub pattern: String,
+    /// Print JSON lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `dbcc check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Probe files, or names of built-in probes
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    /// Load the programs too, so that the kernel's verifier sees them
+    #[arg(long)]
+    pub load: bool,
+    /// Print JSON lines: one object a file
+    #[arg(long)]
+    pub json: bool,
+    /// Attach points that the files need, as when running
+    #[arg(long, short, value_name = "KIND:TARGET=FUNCTION")]
+    pub attach: Vec<String>,
+    /// Attach functions of the kernel this way: fentry (and fexit) or kprobe (and kretprobe)
+    #[arg(long, value_name = "KIND", value_parser = ["fentry", "kprobe"])]
+    pub attach_as: Option<String>,
+    /// Define a macro for the probes (repeatable)
+    #[arg(short = 'D', value_name = "NAME[=VALUE]")]
+    pub define: Vec<String>,
+    /// Print the C text that was handed to clang
+    #[arg(long)]
+    pub show_c: bool,
+    /// Show verifier logs in full
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Compile anew, and keep nothing
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Behave as on a kernel without this (repeatable): kprobe, fentry, tracepoint, uprobe or ringbuf
+    #[arg(long, value_name = "FEATURE", value_parser = ["kprobe", "fentry", "tracepoint", "uprobe", "ringbuf"])]
+    pub without: Vec<String>,
+}
+
+/// `dbcc probes`.
+#[derive(Debug, Args)]
+pub struct ProbesArgs {
+    /// Print the text of this probe, as a start for one of your own
+    pub name: Option<String>,
+}
+
+/// Where a probe's text comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeName {
+    /// A file.
+    Path(PathBuf),
+    /// A built-in probe.
+    BuiltIn(String),
+}

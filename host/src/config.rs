@@ -1,0 +1,267 @@
+//! Validated settings, made once from the arguments.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::builtin;
+use crate::cli::{CheckArgs, RunArgs};
+use crate::directive::{Attach, is_identifier, parse_attach, parse_duration};
+use crate::facts::Features;
+use crate::source::{Source, SourceError};
+
+/// How a probe is compiled, whatever is done with it then.
+#[derive(Debug, Clone, Default)]
+pub struct CompileSettings {
+    /// Attach points given on the command line.
+    pub attaches: Vec<Attach>,
+    /// `-D`: names and values.
+    pub defines: Vec<(String, String)>,
+    /// `--attach-as`.
+    pub attach_as: Option<AttachAs>,
+    /// `--without`: what is treated as missing.
+    pub without: Vec<String>,
+    /// Say what was chosen and why.
+    pub verbose: bool,
+    /// Whether compiled objects are kept and reused.
+    pub use_cache: bool,
+}
+
+/// How functions of the kernel are attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttachAs {
+    /// fentry and fexit, or fail.
+    Fentry,
+    /// kprobe and kretprobe, or fail.
+    Kprobe,
+}
+
+/// How a probe is run.
+#[derive(Debug, Clone)]
+pub struct RunSettings {
+    /// How it is compiled.
+    pub compile: CompileSettings,
+    /// The probe's text.
+    pub source: Source,
+    /// Processes to trace; none means all.
+    pub pids: Vec<u32>,
+    /// `--interval`, over what the probe says.
+    pub interval: Option<Duration>,
+    /// `--duration`.
+    pub duration: Option<Duration>,
+    /// `--count`.
+    pub count: Option<u64>,
+    /// Name of a row of RENDERERS.
+    pub format: &'static str,
+}
+
+/// An argument that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The argument's words are wrong.
+    #[error("{argument}: {why}")]
+    Argument {
+        /// Which argument.
+        argument: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is neither a file nor a built-in probe of that name.
+    #[error("no probe file `{name}`, and no built-in probe of that name; built in are: {known}")]
+    NoProbe {
+        /// What was asked for.
+        name: String,
+        /// Names of the built-in probes.
+        known: String,
+    },
+    /// Reading the probe failed.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A process that does not exist.
+    #[error("no process has the id {0}")]
+    NoProcess(u32),
+    /// The id of a thread that is not its process's first.
+    #[error("{tid} is a thread of process {pid}; trace it with --pid {pid}")]
+    Thread {
+        /// The id as given.
+        tid: u32,
+        /// Its process.
+        pid: u32,
+    },
+}
+
+impl RunSettings {
+    /// Checks the arguments of a run and reads the probe.
+    ///
+    /// # Errors
+    /// The first argument that cannot be used, and why.
+    pub fn new(args: &RunArgs) -> Result<Self, ConfigError> {
+        let name = args.probe.as_deref().unwrap_or_default();
+        let mut pids = Vec::new();
+        for pid in &args.pid {
+            check_process(*pid)?;
+            if !pids.contains(pid) {
+                pids.push(*pid);
+            }
+        }
+        if pids.len() > MAX_PIDS {
+            return Err(argument(
+                "--pid",
+                format!("{} processes; at most {MAX_PIDS} can be traced at once", pids.len()),
+            ));
+        }
+        if args.count == Some(0) {
+            return Err(argument("--count", "0 records would end before the first".into()));
+        }
+        Ok(Self {
+            compile: CompileSettings {
+                attaches: attaches(&args.attach)?,
+                defines: defines(&args.define)?,
+                attach_as: attach_as(args.attach_as.as_deref()),
+                without: args.without.clone(),
+                verbose: args.verbose,
+                use_cache: !args.no_cache,
+            },
+            source: read_probe(name)?,
+            pids,
+            interval: duration("--interval", args.interval.as_deref())?,
+            duration: duration("--duration", args.duration.as_deref())?,
+            count: args.count,
+            format: if args.json { "json" } else { "text" },
+        })
+    }
+}
+
+impl CompileSettings {
+    /// Checks the arguments of `dbcc check`.
+    ///
+    /// # Errors
+    /// The first argument that cannot be used, and why.
+    pub fn for_check(args: &CheckArgs) -> Result<Self, ConfigError> {
+        Ok(Self {
+            attaches: attaches(&args.attach)?,
+            defines: defines(&args.define)?,
+            attach_as: attach_as(args.attach_as.as_deref()),
+            without: args.without.clone(),
+            verbose: args.verbose,
+            use_cache: !args.no_cache,
+        })
+    }
+
+    /// What the kernel offers, less what `--without` takes away.
+    pub fn limit(&self, mut features: Features) -> Features {
+        let without = |name: &str| self.without.iter().any(|given| given == name);
+        features.kprobe &= !without("kprobe");
+        features.fentry &= !without("fentry");
+        features.uprobe &= !without("uprobe");
+        features.ringbuf &= !without("ringbuf");
+        features.tracepoint &= !without("tracepoint");
+        features
+    }
+}
+
+/// How many processes one run can trace: the size of the filter in the program's read-only data.
+pub const MAX_PIDS: usize = 64;
+
+fn argument(argument: &str, why: String) -> ConfigError {
+    ConfigError::Argument { argument: argument.to_owned(), why }
+}
+
+fn attaches(given: &[String]) -> Result<Vec<Attach>, ConfigError> {
+    given.iter().map(|text| parse_attach(text).map_err(|why| argument("--attach", why))).collect()
+}
+
+fn defines(given: &[String]) -> Result<Vec<(String, String)>, ConfigError> {
+    given
+        .iter()
+        .map(|text| {
+            let (name, value) = text.split_once('=').unwrap_or((text, "1"));
+            if !is_identifier(name) {
+                return Err(argument("-D", format!("`{name}` is no C identifier")));
+            }
+            if value.contains(['\n', '\r', '\0']) {
+                return Err(argument("-D", format!("the value of `{name}` has a line end")));
+            }
+            Ok((name.to_owned(), value.to_owned()))
+        })
+        .collect()
+}
+
+fn attach_as(given: Option<&str>) -> Option<AttachAs> {
+    match given {
+        Some("fentry") => Some(AttachAs::Fentry),
+        Some("kprobe") => Some(AttachAs::Kprobe),
+        _ => None,
+    }
+}
+
+fn duration(name: &str, given: Option<&str>) -> Result<Option<Duration>, ConfigError> {
+    given.map(|text| parse_duration(text).map_err(|why| argument(name, why))).transpose()
+}
+
+/// Reads a probe: a path is a path (it has a `/` or a dot, or such a file exists); anything else is a built-in name.
+///
+/// # Errors
+/// When the file cannot be read, or nothing has that name.
+pub fn read_probe(name: &str) -> Result<Source, ConfigError> {
+    let path = Path::new(name);
+    if name.contains('/') || name.contains('.') || path.is_file() {
+        return Ok(Source::read(path)?);
+    }
+    if let Some(probe) = builtin::find(name) {
+        return Ok(probe.source());
+    }
+    let known: Vec<&str> = builtin::all().iter().map(|probe| probe.name).collect();
+    Err(ConfigError::NoProbe { name: name.to_owned(), known: known.join(", ") })
+}
+
+fn check_process(pid: u32) -> Result<(), ConfigError> {
+    let status = PathBuf::from(format!("/proc/{pid}/status"));
+    let Ok(text) = std::fs::read_to_string(status) else { return Err(ConfigError::NoProcess(pid)) };
+    let tgid = text.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse::<u32>().ok());
+    match tgid {
+        Some(tgid) if tgid != pid => Err(ConfigError::Thread { tid: pid, pid: tgid }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_id_is_no_process() {
+        let (send, receive) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let link = std::fs::read_link("/proc/thread-self").unwrap();
+            send.send(link.file_name().unwrap().to_str().unwrap().parse::<u32>().unwrap()).unwrap();
+            let _ = ended.recv();
+        });
+        let tid = receive.recv().unwrap();
+        let error = check_process(tid).unwrap_err().to_string();
+        drop(end);
+        thread.join().unwrap();
+        assert_eq!(error, format!("{tid} is a thread of process {0}; trace it with --pid {0}", std::process::id()));
+        check_process(std::process::id()).unwrap();
+        assert!(matches!(check_process(u32::MAX), Err(ConfigError::NoProcess(_))));
+    }
+
+    #[test]
+    fn a_path_is_a_path_and_a_name_is_a_built_in_probe() {
+        assert_eq!(read_probe("netio").unwrap().name, "probes/netio.c");
+        assert!(matches!(read_probe("./netio"), Err(ConfigError::Source(_))));
+        assert!(matches!(read_probe("netio.c"), Err(ConfigError::Source(_))));
+        let error = read_probe("netoi").unwrap_err().to_string();
+        assert!(error.contains("mysql_conn, netio"), "{error}");
+    }
+
+    #[test]
+    fn defines_have_names_and_values() {
+        let given = ["A".to_owned(), "B=2 + 3".to_owned(), "C=".to_owned()];
+        let read = defines(&given).unwrap();
+        assert_eq!(read[0], ("A".into(), "1".into()));
+        assert_eq!(read[1], ("B".into(), "2 + 3".into()));
+        assert_eq!(read[2], ("C".into(), String::new()));
+        assert!(defines(&["3x=1".to_owned()]).is_err());
+    }
+}
