@@ -12,7 +12,6 @@ use std::time::Duration;
 use crate::diag::Diagnostic;
 use crate::facts::FunctionKind;
 use crate::kind;
-use crate::output::{Cell, Column, Layout, Measure, Unit};
 use crate::source::Span;
 
 /// All that directives and the command line say.
@@ -62,6 +61,58 @@ pub struct MapDirective {
     pub layout: Option<Layout>,
     /// Where the directive stands.
     pub span: Span,
+}
+
+/// The columns of a map, from a `//@ print` directive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The columns, left to right.
+    pub columns: Vec<Column>,
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its heading.
+    pub heading: String,
+    /// What it shows.
+    pub cell: Cell,
+}
+
+/// What a column shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// The time of the record.
+    Time,
+    /// A field of key or value, by path: `["key", "pid"]`, `["value"]`.
+    Field {
+        /// The path.
+        path: Vec<String>,
+        /// What is shown of it.
+        measure: Measure,
+        /// Its unit.
+        unit: Unit,
+    },
+}
+
+/// What of a number is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// The number as it stands.
+    Total,
+    /// How much it grew a second since it was last shown.
+    PerSecond,
+}
+
+/// How a number is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// As it is.
+    None,
+    /// Bytes.
+    Bytes,
+    /// Nanoseconds.
+    Nanoseconds,
 }
 
 impl Directives {

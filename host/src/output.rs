@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use crate::decode::Value;
+pub use crate::directive::{Cell, Column, Layout, Measure, Unit};
 
 /// One record of output. Renderers turn each into text or into one JSON object.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,56 +106,4 @@ pub struct MapRow {
     pub value: Value,
     /// The same value the last time that this map was read; none for a new entry.
     pub before: Option<Value>,
-}
-
-/// The columns of a map, from a `//@ print` directive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
-    /// The columns, left to right.
-    pub columns: Vec<Column>,
-}
-
-/// One column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
-    /// Its heading.
-    pub heading: String,
-    /// What it shows.
-    pub cell: Cell,
-}
-
-/// What a column shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cell {
-    /// The time of the record.
-    Time,
-    /// A field of key or value, by path: `["key", "pid"]`, `["value"]`.
-    Field {
-        /// The path.
-        path: Vec<String>,
-        /// What is shown of it.
-        measure: Measure,
-        /// Its unit.
-        unit: Unit,
-    },
-}
-
-/// What of a number is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Measure {
-    /// The number as it stands.
-    Total,
-    /// How much it grew a second since it was last shown.
-    PerSecond,
-}
-
-/// How a number is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// As it is.
-    None,
-    /// Bytes.
-    Bytes,
-    /// Nanoseconds.
-    Nanoseconds,
 }
