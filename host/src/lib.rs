@@ -19,3 +19,4 @@ pub mod output;
 pub mod rewrite;
 pub mod source;
 pub mod template;
+pub mod watch;

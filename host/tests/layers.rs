@@ -1,5 +1,7 @@
 //! The rules of the house that a reader of the code relies on: which module may know which, and who may call C.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 
 /// The modules from the first stage to the last. A module may use itself and those before it.
