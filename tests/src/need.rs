@@ -1,0 +1,180 @@
+//! What a test needs of the machine, and what becomes of it where that is missing.
+
+use std::env;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+/// A test cannot run here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skip {
+    reason: String,
+    optional: bool,
+}
+
+impl Skip {
+    /// Something is missing that `ci/setup` provides, or that the machine must be able to do: an error where `CI=true`.
+    pub fn required(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), optional: false }
+    }
+
+    /// Something is missing that the project does without everywhere.
+    pub fn optional(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), optional: true }
+    }
+
+    /// Reports the running test as skipped: on standard error, and in the file that `DBCC_SKIP_LOG` names, which
+    /// `ci/test` shows at the end.
+    ///
+    /// # Errors
+    /// Where `CI=true` and what is missing is required.
+    pub fn report(self) -> Result<()> {
+        let test = std::thread::current().name().unwrap_or("unnamed test").to_owned();
+        let Self { reason, optional } = self;
+        if !optional && env::var("CI").is_ok_and(|ci| ci == "true") {
+            bail!("cannot run here, and CI=true demands it: {reason}");
+        }
+        eprintln!("SKIPPED: {test}: {reason}");
+        if let Some(log) = env::var_os("DBCC_SKIP_LOG") {
+            let mut log =
+                OpenOptions::new().append(true).create(true).open(log).context("cannot open DBCC_SKIP_LOG")?;
+            // One write, so that the lines of tests that run at the same time do not mix.
+            log.write_all(format!("{test}: {reason}\n").as_bytes()).context("cannot write to DBCC_SKIP_LOG")?;
+        }
+        Ok(())
+    }
+}
+
+/// The repository that these tests were built from.
+pub fn repository() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests).to_owned()
+}
+
+/// A file or folder of the work folder that `ci/setup` fills: the variable's value, or its place there.
+fn prepared(variable: &str, place: &str, what: &str) -> Result<PathBuf, Skip> {
+    let path = env::var_os(variable).map_or_else(
+        || env::var_os("DBCC_WORK").map_or_else(|| repository().join(".work"), PathBuf::from).join(place),
+        PathBuf::from,
+    );
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(Skip::required(format!("{what} is not at {} (run ci/setup, or set {variable})", path.display())))
+    }
+}
+
+/// The server binary of MySQL 5.6.24.
+///
+/// # Errors
+/// It is not there.
+pub fn mysql56() -> Result<PathBuf, Skip> {
+    prepared("DBCC_MYSQL56", "mysql56/server/mysqld", "MySQL 5.6.24")
+}
+
+/// An initialised data folder for Debian's MariaDB, to be copied.
+///
+/// # Errors
+/// It is not there, or the server is not.
+pub fn mariadb_data() -> Result<PathBuf, Skip> {
+    if !Path::new(crate::server::MARIADBD).exists() {
+        return Err(Skip::required(format!("{} is not there (run ci/setup)", crate::server::MARIADBD)));
+    }
+    prepared("DBCC_MARIADB_DATA", "mariadb-data", "a data folder for MariaDB")
+}
+
+/// The folder of a guest that `ci/vm/run` can boot.
+///
+/// # Errors
+/// It has not been made.
+pub fn vm_guest() -> Result<PathBuf, Skip> {
+    prepared("DBCC_VM_GUEST", "guests/6.1", "the VM's guest")
+}
+
+/// One of the published programs that the project must be able to run as they are. They are not part of it.
+///
+/// # Errors
+/// The folder is not there.
+pub fn acceptance(file: &str) -> Result<PathBuf, Skip> {
+    let folder =
+        env::var_os("DBCC_ACCEPTANCE").map_or_else(|| repository().join("../shared/acceptance"), PathBuf::from);
+    let path = folder.join(file);
+    path.canonicalize().map_err(|error| {
+        let place = path.display();
+        Skip::optional(format!(
+            "{place}: {error} (the published programs are not part of the project; DBCC_ACCEPTANCE)"
+        ))
+    })
+}
+
+/// Whether the tests run as root, which loading programs and changing users asks for.
+///
+/// # Errors
+/// They do not.
+pub fn root() -> Result<(), Skip> {
+    if rustix::process::geteuid().is_root() { Ok(()) } else { Err(Skip::required("must run as root")) }
+}
+
+/// Whether this runs inside a guest of `ci/vm/run`.
+pub fn in_guest() -> bool {
+    env::var_os("DBCC_IN_GUEST").is_some()
+}
+
+/// Whether the kernel has a tracepoint, such as `sock:sock_send_length`.
+///
+/// # Errors
+/// It has not, or tracefs is not mounted where it can be looked up.
+pub fn tracepoint(name: &str) -> Result<(), Skip> {
+    let path = name.replace(':', "/");
+    let found = tracefs().map(|tracefs| tracefs.join("events").join(path).exists());
+    match found {
+        Some(true) => Ok(()),
+        Some(false) => Err(Skip::required(format!("the kernel has no tracepoint {name}"))),
+        // Without tracefs in sight dbcc mounts it for itself; BTF answers as well: each tracepoint has a typedef.
+        None => {
+            let event = name.rsplit(':').next().unwrap_or(name);
+            let btf = fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default();
+            let typedef = format!("\0btf_trace_{event}\0");
+            if btf.windows(typedef.len()).any(|window| window == typedef.as_bytes()) {
+                Ok(())
+            } else {
+                Err(Skip::required(format!("the kernel has no tracepoint {name}")))
+            }
+        }
+    }
+}
+
+/// Where tracefs is mounted, if it is.
+fn tracefs() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    mounts.lines().find_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let (place, kind) = (words.next()?, words.next()?);
+        (kind == "tracefs").then(|| PathBuf::from(place))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_macro_gives_the_value_or_ends_the_test() {
+        fn body(need: Result<u8, Skip>) -> Result<()> {
+            let value = crate::need!(need);
+            bail!("went on with {value}")
+        }
+        assert_eq!(body(Ok(7)).unwrap_err().to_string(), "went on with 7");
+        body(Err(Skip::optional("shown as an example by a test of the harness"))).unwrap();
+    }
+
+    #[test]
+    fn something_missing_names_the_place_and_the_remedy() {
+        let skip = prepared("DBCC_NO_SUCH_VARIABLE", "no/such/file", "a thing").unwrap_err();
+        assert!(skip.reason.contains("no/such/file"), "{}", skip.reason);
+        assert!(skip.reason.contains("ci/setup"), "{}", skip.reason);
+        assert!(!skip.optional);
+    }
+}

@@ -1,0 +1,228 @@
+//! Real database servers, started for a test in a temporary folder.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::need::{self, Skip};
+use crate::process::{Running, wait_until};
+
+/// MariaDB's server as Debian installs it.
+pub const MARIADBD: &str = "/usr/sbin/mariadbd";
+
+/// The user that servers run as when the tests run as root: they refuse to run as root, and real ones do not either.
+const NOBODY: u32 = 65534;
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavor {
+    /// MySQL 5.6.24 from its npm package: not stripped, with DWARF.
+    Mysql56,
+    /// Debian's MariaDB: stripped, with dynamic symbols.
+    MariaDb,
+}
+
+/// What is needed to start a server.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    flavor: Flavor,
+    binary: PathBuf,
+    data: PathBuf,
+}
+
+impl Flavor {
+    /// Looks for the server.
+    ///
+    /// # Errors
+    /// It is not installed.
+    pub fn installed(self) -> Result<Installed, Skip> {
+        let (binary, data) = match self {
+            Self::Mysql56 => {
+                let binary = need::mysql56()?;
+                let data = binary.with_file_name("data").join("mysql");
+                (binary, data)
+            }
+            Self::MariaDb => (PathBuf::from(MARIADBD), need::mariadb_data()?),
+        };
+        Ok(Installed { flavor: self, binary, data })
+    }
+}
+
+/// A server that runs and accepts connections on 127.0.0.1. Dropping it kills it (its data is not wanted), waits for it
+/// and removes its folder.
+#[derive(Debug)]
+pub struct Server {
+    process: Running,
+    /// TCP port on 127.0.0.1.
+    pub port: u16,
+    /// Which server it is.
+    pub flavor: Flavor,
+    /// Its own folder. After `process`, so that it is removed when the server has ended.
+    folder: TempDir,
+}
+
+impl Installed {
+    /// The server's binary.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// Starts the server on a fresh copy of its data and waits until it answers.
+    ///
+    /// # Errors
+    /// It ends, or does not answer in time; the message holds its log.
+    pub fn start(&self) -> Result<Server> {
+        self.start_through(&[])
+    }
+
+    /// Like [`start`](Self::start), with a command in front that ends in running what follows it, such as
+    /// `unshare --mount`.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_through(&self, wrapper: &[&str]) -> Result<Server> {
+        let folder = tempfile::Builder::new().prefix("dbcc-server-").tempdir()?;
+        let place = folder.path();
+        let binary = self.reachable_binary(place)?;
+        copy_folder(&self.data, &place.join("data")).context("cannot copy the server's data")?;
+        if rustix::process::geteuid().is_root() {
+            fs::set_permissions(place, fs::Permissions::from_mode(0o755))?;
+            give_to(place, NOBODY)?;
+        }
+        let port = free_port()?;
+        let arguments = self.arguments(&binary, place, port);
+        let mut words: Vec<String> = wrapper.iter().map(|word| (*word).to_owned()).collect();
+        // The server must not outlive a test that is killed; setpriv also changes the user and leaves the process id.
+        words.extend(["setpriv", "--pdeathsig", "KILL"].map(str::to_owned));
+        if rustix::process::geteuid().is_root() {
+            words.extend([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".to_owned()]);
+        }
+        words.push(binary.display().to_string());
+        words.extend(arguments);
+        let (program, rest) = words.split_first().context("no command")?;
+        let mut command = Command::new(program);
+        command.args(rest).current_dir(place);
+        let mut process = Running::start(command).with_context(|| format!("cannot start {}", binary.display()))?;
+        process.wait_for("the server's readiness", |line| line.text.contains("ready for connections").then_some(()))?;
+        wait_until("an answer of the server", || Ok(Client::connect(port).ok()))?.close()?;
+        Ok(Server { process, port, flavor: self.flavor, folder })
+    }
+
+    fn arguments(&self, binary: &Path, place: &Path, port: u16) -> Vec<String> {
+        let place = place.display();
+        let mut arguments = vec![
+            "--no-defaults".to_owned(),
+            format!("--datadir={place}/data"),
+            format!("--socket={place}/socket"),
+            format!("--pid-file={place}/pid"),
+            format!("--port={port}"),
+            "--bind-address=127.0.0.1".to_owned(),
+            "--skip-name-resolve".to_owned(),
+            "--max-connections=500".to_owned(),
+            // Small and quick: no test is about storage.
+            "--innodb-buffer-pool-size=16M".to_owned(),
+            "--innodb-log-file-size=4M".to_owned(),
+            "--innodb-flush-log-at-trx-commit=0".to_owned(),
+        ];
+        if self.flavor == Flavor::Mysql56 {
+            let server = binary.parent().unwrap_or(binary).display();
+            arguments.push(format!("--basedir={server}"));
+            arguments.push(format!("--lc-messages-dir={server}/share"));
+        }
+        arguments
+    }
+
+    /// The binary, or a copy (with the files that it reads) where its own folder is closed to the server's user, as a
+    /// checkout below /root is.
+    fn reachable_binary(&self, place: &Path) -> Result<PathBuf> {
+        let open = |folder: &Path| fs::metadata(folder).is_ok_and(|meta| meta.permissions().mode() & 0o005 == 0o005);
+        if !rustix::process::geteuid().is_root() || self.binary.ancestors().all(open) {
+            return Ok(self.binary.clone());
+        }
+        let copy = place.join("server");
+        let original = self.binary.parent().context("the server's binary has no folder")?;
+        copy_folder(&original.join("share"), &copy.join("share"))?;
+        let binary = copy.join(self.binary.file_name().context("the server's binary has no name")?);
+        fs::copy(&self.binary, &binary)?;
+        Ok(binary)
+    }
+}
+
+impl Server {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Its folder, which its user can write to.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A status variable of the whole server, such as `Bytes_sent`. Asking for it makes traffic of its own.
+    ///
+    /// # Errors
+    /// It has no such variable, or cannot be asked.
+    pub fn status(&self, variable: &str) -> Result<u64> {
+        let mut client = Client::connect(self.port)?;
+        let value = status(&mut client, variable)?;
+        client.close()?;
+        Ok(value)
+    }
+}
+
+/// A status variable of the whole server, over a connection that exists.
+///
+/// # Errors
+/// It has no such variable, or cannot be asked.
+pub fn status(client: &mut Client, variable: &str) -> Result<u64> {
+    let rows = client.query(&format!("show global status like '{variable}'"))?;
+    let value = rows.first().and_then(|row| row.get(1)).and_then(Option::as_ref);
+    let value = value.with_context(|| format!("the server has no status variable {variable}"))?;
+    Ok(str::from_utf8(value)?.parse()?)
+}
+
+/// A TCP port that nobody listens on, below the range that the kernel gives to clients.
+fn free_port() -> Result<u16> {
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 12_000;
+    // Tests run in processes of their own at the same time: each looks from another place on.
+    let start = u16::try_from(std::process::id().wrapping_mul(37) % u32::from(COUNT))?;
+    for step in 0..COUNT {
+        let port = FIRST + (start + step) % COUNT;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free TCP port from {FIRST} on")
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target).with_context(|| format!("cannot copy {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn give_to(path: &Path, user: u32) -> Result<()> {
+    chown(path, Some(user), Some(user)).with_context(|| format!("cannot change the owner of {}", path.display()))?;
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give_to(&entry?.path(), user)?;
+        }
+    }
+    Ok(())
+}
