@@ -37,3 +37,20 @@ need_commands() {
   for c in "$@"; do command -v "$c" >/dev/null || missing+=("$c"); done
   [ ${#missing[@]} = 0 ] || die "not found: ${missing[*]} (ci/setup installs them)"
 }
+
+# free_port: a TCP port of 127.0.0.1 that nobody listens on, below those that clients get from the kernel.
+free_port() {
+  python3 - << 'PYTHON'
+import random, socket
+for port in random.sample(range(20000, 32000), 100):
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+    print(port)
+    break
+else:
+    raise SystemExit("no free TCP port")
+PYTHON
+}

@@ -31,13 +31,18 @@ impl Skip {
     /// # Errors
     /// Where `CI=true` and what is missing is required.
     pub fn report(self) -> Result<()> {
+        let required = env::var("CI").is_ok_and(|ci| ci == "true");
         let test = std::thread::current().name().unwrap_or("unnamed test").to_owned();
+        self.report_as(&test, required, env::var_os("DBCC_SKIP_LOG").map(PathBuf::from).as_deref())
+    }
+
+    fn report_as(self, test: &str, required: bool, log: Option<&Path>) -> Result<()> {
         let Self { reason, optional } = self;
-        if !optional && env::var("CI").is_ok_and(|ci| ci == "true") {
+        if required && !optional {
             bail!("cannot run here, and CI=true demands it: {reason}");
         }
         eprintln!("SKIPPED: {test}: {reason}");
-        if let Some(log) = env::var_os("DBCC_SKIP_LOG") {
+        if let Some(log) = log {
             let mut log =
                 OpenOptions::new().append(true).create(true).open(log).context("cannot open DBCC_SKIP_LOG")?;
             // One write, so that the lines of tests that run at the same time do not mix.
@@ -161,13 +166,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_macro_gives_the_value_or_ends_the_test() {
-        fn body(need: Result<u8, Skip>) -> Result<()> {
-            let value = crate::need!(need);
-            bail!("went on with {value}")
-        }
-        assert_eq!(body(Ok(7)).unwrap_err().to_string(), "went on with 7");
-        body(Err(Skip::optional("shown as an example by a test of the harness"))).unwrap();
+    fn a_skip_is_logged_and_fails_only_where_ci_demands_what_is_required() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        Skip::optional("one").report_as("a", true, Some(&log)).unwrap();
+        Skip::required("two").report_as("b", false, Some(&log)).unwrap();
+        let error = Skip::required("three").report_as("c", true, Some(&log)).unwrap_err();
+        assert!(error.to_string().contains("three"), "{error}");
+        assert_eq!(fs::read_to_string(log).unwrap(), "a: one\nb: two\n");
     }
 
     #[test]

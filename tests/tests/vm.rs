@@ -1,0 +1,54 @@
+//! Boots a guest with a real kernel, once, and runs all of `dbcc_tests::guest` in it.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use dbcc_tests::{dbcc, need};
+
+/// What runs in the guest, which sees the host's files under the same paths.
+fn job() -> Result<String> {
+    let mut told = BTreeMap::from([
+        ("DBCC_IN_GUEST", "1".to_owned()),
+        ("DBCC_BIN", dbcc::binary()?.display().to_string()),
+        ("DBCC_SKIP_LOG", "/share/skipped".to_owned()),
+        ("RUST_BACKTRACE", "1".to_owned()),
+    ]);
+    for name in ["CI", "DBCC_WORK", "DBCC_MYSQL56", "DBCC_MARIADB_DATA", "DBCC_VM_GUEST", "DBCC_ACCEPTANCE"] {
+        if let Ok(value) = env::var(name) {
+            told.insert(name, value);
+        }
+    }
+    let settings = told.iter().map(|(name, value)| format!("{name}={value}"));
+    let program = env!("CARGO_BIN_EXE_guest").to_owned();
+    let parts = env::var("DBCC_GUEST_TESTS").unwrap_or_default();
+    let parts = parts.split_whitespace().map(str::to_owned);
+    let words = settings.chain([program]).chain(parts).map(|word| format!(" '{}'", word.replace('\'', r"'\''")));
+    Ok(format!("exec env{}\n", words.collect::<String>()))
+}
+
+/// `DBCC_GUEST_TESTS` chooses some of the tests by parts of their names.
+#[test]
+fn tests_in_a_guest() -> Result<()> {
+    /// Ends a guest that hangs; an ordinary run takes a minute or two.
+    const LIMIT_SECONDS: &str = "900";
+    let guest = need!(need::vm_guest());
+    let share = tempfile::tempdir()?;
+    fs::write(share.path().join("job.sh"), job()?)?;
+    let mut boot = Command::new(need::repository().join("ci/vm/run"));
+    boot.arg(guest).arg(LIMIT_SECONDS).arg(share.path());
+    let output = boot.output().context("cannot run ci/vm/run")?;
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+
+    if let (Ok(skipped), Some(log)) = (fs::read_to_string(share.path().join("skipped")), env::var_os("DBCC_SKIP_LOG")) {
+        let lines = skipped.lines().map(|line| format!("guest: {line}\n"));
+        let mut log = OpenOptions::new().append(true).create(true).open(log)?;
+        log.write_all(lines.collect::<String>().as_bytes())?;
+    }
+    ensure!(output.status.success(), "ci/vm/run ended with {}; see the lines that begin with FAILED", output.status);
+    Ok(())
+}
