@@ -5,6 +5,7 @@
 
 pub mod bpf;
 pub mod builtin;
+pub mod clang;
 pub mod cli;
 pub mod config;
 pub mod decode;
