@@ -1,1 +1,42 @@
 //! From a binary and a function name to addresses and file offsets.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), symres::Error> {
+//! let server = symres::Binary::find("mysqld")?;
+//! let answer = server.functions(&"check_connection".parse()?)?;
+//! for function in &answer.matches {
+//!     println!("{} at {} in {}", function.name, function.offset, server.path().display());
+//! }
+//! if let Some(reason) = &answer.reason {
+//!     println!("not found: {reason}; {}", reason.advice());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Binaries are not trusted: a damaged or hostile one gives an [`Error`], after bounded work.
+#![forbid(unsafe_code)]
+
+mod addr;
+mod answer;
+mod binary;
+mod demangle;
+mod elf;
+mod error;
+mod file;
+mod glob;
+mod name;
+mod near;
+mod pattern;
+mod process;
+mod search;
+mod source;
+mod types;
+
+pub use addr::{ByteSpan, FileOffset, Pid, Segment, VirtAddr};
+pub use answer::{Alias, Answer, ENTRY_BYTES, Function, NEAR_LIMIT, Reason, Role, TableCount};
+pub use binary::{Binary, First, first_of};
+pub use elf::Machine;
+pub use error::Error;
+pub use pattern::Pattern;
+pub use source::Table;

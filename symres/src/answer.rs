@@ -1,0 +1,218 @@
+//! What a search gives back.
+
+use std::fmt;
+
+use crate::addr::{ByteSpan, FileOffset, VirtAddr};
+use crate::source::Table;
+
+/// A function of a binary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// As people read it; the symbol's own name when it is not a C++ one.
+    pub name: String,
+    /// As the symbol table has it, without symbol version.
+    pub mangled: String,
+    /// Of its first instruction, before any load bias.
+    pub addr: VirtAddr,
+    /// Of its first instruction: what a uprobe is attached to.
+    pub offset: FileOffset,
+    /// Of its code; 0 where the table does not know it (assembler).
+    pub size: ByteSpan,
+    /// Where it was found, the most complete table first.
+    pub tables: Vec<Table>,
+    /// What a probe on it would see.
+    pub role: Role,
+    /// The first bytes of its code, at most [`ENTRY_BYTES`].
+    pub entry: Vec<u8>,
+    /// All other functions at the same address. A probe fires for each of them, whether or not their names match.
+    pub aliases: Vec<Alias>,
+}
+
+/// How many bytes of a function's code [`Function::entry`] holds: enough for any one x86-64 instruction behind an
+/// `endbr64`, and no more.
+pub const ENTRY_BYTES: usize = 20;
+
+/// Another name of a function.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Alias {
+    /// As people read it.
+    pub name: String,
+    /// As the symbol table has it.
+    pub mangled: String,
+}
+
+/// What calls a probe on a symbol sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Role {
+    /// All calls that were not inlined.
+    Whole,
+    /// `.isra.0`, `.constprop.0`, …: a copy that the compiler made for some callers, or for all. It may have lost
+    /// parameters, so that the others are in other registers.
+    Copy,
+    /// `.part.0`, `.cold`, …: a piece that only some calls reach, by a call or by a jump.
+    Piece,
+    /// A thunk or wrapper, which jumps to the function of this name; a probe there sees the call again.
+    Thunk,
+    /// `STT_GNU_IFUNC`: called once, to choose the function that is called from then on.
+    Resolver,
+}
+
+impl Role {
+    /// The short name for tables and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Whole => "function",
+            Role::Copy => "copy",
+            Role::Piece => "piece",
+            Role::Thunk => "thunk",
+            Role::Resolver => "resolver",
+        }
+    }
+
+    /// What to know before probing it; none for ordinary functions.
+    pub fn caution(self) -> Option<&'static str> {
+        match self {
+            Role::Whole => None,
+            Role::Copy => Some(
+                "a copy made by the compiler: its parameters may be fewer than in the source and in other registers",
+            ),
+            Role::Piece => Some("a piece of the function: only some of its calls come here"),
+            Role::Thunk => Some("a wrapper that goes on to the function itself: a probe on both counts a call twice"),
+            Role::Resolver => {
+                Some("an IFUNC: this code runs once, to choose the implementation for this processor; probe that one")
+            }
+        }
+    }
+}
+
+impl Function {
+    /// Its first instruction is `endbr64` (f3 0f 1e fa), as with `-fcf-protection`. The kernel single-steps it when it is
+    /// probed; the instruction behind it is often one that the kernel emulates ten times faster.
+    pub fn starts_with_endbr64(&self) -> bool {
+        self.entry.starts_with(&[0xf3, 0x0f, 0x1e, 0xfa])
+    }
+}
+
+/// How many functions a table names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableCount {
+    /// The table.
+    pub table: Table,
+    /// Functions that the file defines, with an address in its code.
+    pub functions: usize,
+}
+
+/// The result of a search.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Every function that matches, grouped by address; the shortest qualified names first.
+    pub matches: Vec<Function>,
+    /// Functions that were perhaps meant, best first; at most [`NEAR_LIMIT`].
+    pub near: Vec<Function>,
+    /// How many more would have been near.
+    pub near_left_out: usize,
+    /// What was searched. A table that the binary does not have is not listed.
+    pub tables: Vec<TableCount>,
+    /// Why nothing matches; none exactly when something does.
+    pub reason: Option<Reason>,
+}
+
+/// The most near misses in an answer.
+pub const NEAR_LIMIT: usize = 10;
+
+/// Why no function matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// There is no symbol table at all.
+    NoSymbols,
+    /// The full symbol table was stripped; only exported functions have names.
+    Stripped {
+        /// How many exported functions there are.
+        exported: usize,
+        /// The file with the rest, as `.gnu_debuglink` names it.
+        debug_link: Option<String>,
+    },
+    /// The binary calls the function, but another file defines it.
+    Imported,
+    /// There is a variable of that name.
+    NotAFunction,
+    /// The function is there under that name, but with other parameters, in another class, or as another instance.
+    OtherSignature,
+    /// Only pieces or thunks of it are there: the function itself was inlined into its callers.
+    OnlyPieces,
+    /// The symbol table is complete and does not have it.
+    NotThere {
+        /// The binary has DWARF debug information, which may know it as an inlined function.
+        debug_info: bool,
+    },
+}
+
+impl Reason {
+    /// The short name for JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Reason::NoSymbols => "no-symbols",
+            Reason::Stripped { .. } => "stripped",
+            Reason::Imported => "imported",
+            Reason::NotAFunction => "not-a-function",
+            Reason::OtherSignature => "other-signature",
+            Reason::OnlyPieces => "only-pieces",
+            Reason::NotThere { .. } => "not-there",
+        }
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Reason::NoSymbols => "use a build of the program that is not stripped",
+            Reason::Stripped { .. } => {
+                "probe an exported function that is called at the same moment (`dbcc symbols BINARY '*word*'` lists \
+                 them), or use a build that is not stripped"
+            }
+            Reason::Imported => "name the library that defines it as BINARY, for example libc.so.6",
+            Reason::NotAFunction => "uprobes go on functions; name one that uses the variable",
+            Reason::OtherSignature => "leave the parameters and classes out, or take one of the names below",
+            Reason::OnlyPieces => "probe the callers; a probe on a piece below sees only the calls that reach it",
+            Reason::NotThere { debug_info: true } => {
+                "check the spelling; if the function exists in the source, it was inlined into its callers: probe one \
+                 of them"
+            }
+            Reason::NotThere { debug_info: false } => {
+                "check the spelling; if the function exists in the source, it was inlined into its callers or is not \
+                 in this version: probe a caller, or look in the libraries that the program loads"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::NoSymbols => f.write_str("the binary has no symbol table, so none of its functions has a name"),
+            Reason::Stripped { exported, debug_link } => {
+                write!(
+                    f,
+                    "the binary is stripped: only its {exported} exported functions (dynamic symbols) have names, and \
+                     none matches; static functions cannot be found"
+                )?;
+                match debug_link {
+                    Some(link) => write!(f, " (the other names went to a separate file, `{link}`)"),
+                    None => Ok(()),
+                }
+            }
+            Reason::Imported => f.write_str("the binary uses this function, but a shared library defines it"),
+            Reason::NotAFunction => f.write_str("that is a variable, not a function"),
+            Reason::OtherSignature => {
+                f.write_str("functions of that name are there, but not with these parameters, classes or arguments")
+            }
+            Reason::OnlyPieces => {
+                f.write_str("only pieces of it are there: the compiler inlined the function itself into its callers")
+            }
+            Reason::NotThere { .. } => {
+                f.write_str("the symbol table is complete (not stripped) and has no function of that name")
+            }
+        }
+    }
+}

@@ -1,0 +1,466 @@
+//! A C++ name taken apart: `ns::Foo<int>::bar(char const*) const`.
+//!
+//! The same reader takes apart what the demangler writes and what people write; the text is not trusted in either case,
+//! so it is read in one pass without recursion.
+
+use crate::types::{Author, canonical};
+
+/// What stands between two `::`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Component {
+    /// `Foo`, `~Foo`, `operator==`, `operator bool`, `(anonymous namespace)`, `{lambda(int)#1}`.
+    pub(crate) name: String,
+    /// Template arguments.
+    pub(crate) args: Option<Vec<String>>,
+    /// Parameters of a function that the rest of the name is local to.
+    pub(crate) scope_params: Option<Vec<String>>,
+}
+
+/// A whole name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Name {
+    /// It began with `::`.
+    pub(crate) rooted: bool,
+    /// From the outermost namespace to the function; never empty.
+    pub(crate) components: Vec<Component>,
+    /// Types of the parameters; none when there was no parameter list.
+    pub(crate) params: Option<Vec<String>>,
+    /// `const`, `&`, … behind the parameters, in the order written.
+    pub(crate) qualifiers: Vec<String>,
+    /// What was before the name, such as `non-virtual thunk to`.
+    pub(crate) prefix: Option<&'static str>,
+}
+
+/// What demanglers put before the name of a function that is made from another.
+const PREFIXES: &[(&str, &str)] = &[
+    ("{virtual override thunk(", "thunk"),
+    ("non-virtual thunk to ", "thunk"),
+    ("virtual thunk to ", "thunk"),
+    ("covariant return thunk to ", "thunk"),
+    ("TLS init function for ", "TLS init function"),
+    ("TLS wrapper function for ", "TLS wrapper function"),
+    ("guard variable for ", "guard variable"),
+    ("transaction clone for ", "transaction clone"),
+    ("non-transaction clone for ", "transaction clone"),
+];
+
+pub(crate) const ANONYMOUS: &str = "(anonymous namespace)";
+
+/// Takes `text` apart.
+///
+/// # Errors
+///
+/// What is wrong with it, as the end of a sentence.
+pub(crate) fn parse(text: &str, author: Author) -> Result<Name, &'static str> {
+    let mut name = Name::default();
+    let mut text = text.trim();
+    for (start, prefix) in PREFIXES {
+        if let Some(rest) = text.strip_prefix(start) {
+            name.prefix = Some(prefix);
+            // `{virtual override thunk({offset(-16)}, NAME)}`
+            text = match rest.strip_suffix(")}") {
+                Some(inner) => inner.rsplit_once(")}, ").map_or(inner, |(_, n)| n),
+                None => rest,
+            };
+            break;
+        }
+    }
+    let mut reader = Reader { text, at: 0, author };
+    let mut typed = false;
+    loop {
+        reader.spaces();
+        if name.components.is_empty() {
+            if typed {
+                // Of the return type: `THD *f(…)`. Without one, `*` is a wildcard.
+                reader.skip_declarator();
+            }
+            name.rooted = reader.eat("::") || name.rooted;
+            reader.spaces();
+        }
+        let mut component = Component { name: reader.component_name()?, args: None, scope_params: None };
+        reader.tags();
+        if reader.template_follows() {
+            component.args = Some(reader.list(b'<')?);
+            reader.tags();
+        }
+        reader.spaces();
+        let mut params = None;
+        if reader.peek() == Some(b'(') && !reader.rest().starts_with(ANONYMOUS) {
+            params = Some(reader.list(b'(')?);
+            reader.spaces();
+        }
+        let qualifiers = reader.qualifiers();
+        if reader.eat("::") {
+            component.scope_params = params;
+            name.components.push(component);
+            continue;
+        }
+        reader.spaces();
+        name.components.push(component);
+        if reader.is_done() {
+            name.params = params;
+            name.qualifiers = qualifiers;
+            return Ok(name);
+        }
+        if params.is_some() {
+            return Err("something follows its parameter list");
+        }
+        // A return type, or `static`: the name comes behind it.
+        name.components.clear();
+        name.rooted = false;
+        typed = true;
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    author: Author,
+}
+
+/// Operators, longest first.
+const OPERATORS: &[&str] = &[
+    "<=>", "<<=", ">>=", "->*", "()", "[]", "->", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", "++", "--", "+=",
+    "-=", "*=", "/=", "%=", "^=", "&=", "|=", "+", "-", "*", "/", "%", "^", "&", "|", "~", "!", "=", "<", ">", ",",
+];
+
+impl Reader<'_> {
+    fn rest(&self) -> &str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.rest().bytes().next()
+    }
+
+    fn is_done(&self) -> bool {
+        self.at >= self.text.len()
+    }
+
+    fn eat(&mut self, token: &str) -> bool {
+        let found = self.rest().starts_with(token);
+        if found {
+            self.at += token.len();
+        }
+        found
+    }
+
+    fn spaces(&mut self) {
+        let rest = self.rest();
+        self.at += rest.len() - rest.trim_start().len();
+    }
+
+    fn skip_declarator(&mut self) {
+        while matches!(self.peek(), Some(b'&' | b'*')) {
+            self.at += 1;
+            self.spaces();
+        }
+    }
+
+    fn component_name(&mut self) -> Result<String, &'static str> {
+        if self.eat(ANONYMOUS) {
+            return Ok(ANONYMOUS.to_owned());
+        }
+        if self.peek() == Some(b'{') {
+            let end = closing(self.text, self.at).ok_or("a brace is not closed")?;
+            let name = self.text.get(self.at..end).unwrap_or_default().replace(' ', "");
+            self.at = end;
+            return Ok(name);
+        }
+        if let Some(name) = self.operator()? {
+            return Ok(name);
+        }
+        let wildcard = self.author == Author::Person;
+        let in_name = |c: char| match c {
+            '*' => wildcard,
+            '_' | '$' | '.' | '~' | '@' | '\'' | '#' | '-' | '?' => true,
+            _ => c.is_ascii_alphanumeric() || !c.is_ascii(),
+        };
+        let rest = self.rest();
+        let len = rest.find(|c| !in_name(c)).unwrap_or(rest.len());
+        if len == 0 {
+            return Err(match rest.bytes().next() {
+                None => "the name ends where one more part should be",
+                Some(b'<') => "`<` stands where a name should be",
+                Some(b'(') => "`(` stands where a name should be",
+                Some(b')' | b'>' | b'}' | b']') => "a closing bracket has no opening one",
+                Some(b':') => "a colon stands where a name should be",
+                _ => "it contains a character that no name has",
+            });
+        }
+        let name = rest.get(..len).unwrap_or_default().to_owned();
+        self.at += len;
+        Ok(name)
+    }
+
+    fn operator(&mut self) -> Result<Option<String>, &'static str> {
+        let Some(behind) = self.rest().strip_prefix("operator") else { return Ok(None) };
+        let trimmed = behind.trim_start();
+        let spaced = trimmed.len() < behind.len();
+        let begin = self.text.len() - trimmed.len();
+        let take = |name: String, len: usize, this: &mut Self| {
+            this.at = begin + len;
+            Ok(Some(name))
+        };
+        if let Some(op) = OPERATORS.iter().find(|op| trimmed.starts_with(**op)) {
+            return take(format!("operator{op}"), op.len(), self);
+        }
+        if let Some(literal) = trimmed.strip_prefix("\"\"") {
+            let name = literal.trim_start();
+            let len = name.find(['(', '<', ' ']).unwrap_or(name.len());
+            let consumed = trimmed.len() - name.len() + len;
+            return take(format!("operator\"\"{}", name.get(..len).unwrap_or_default()), consumed, self);
+        }
+        for word in ["new", "delete", "co_await"] {
+            if let Some(tail) = trimmed.strip_prefix(word)
+                && spaced
+                && !tail.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+            {
+                let array = tail.trim_start().starts_with("[]");
+                let len = if array { trimmed.len() - tail.trim_start().len() + 2 } else { word.len() };
+                return take(format!("operator {word}{}", if array { "[]" } else { "" }), len, self);
+            }
+        }
+        if !spaced || trimmed.is_empty() {
+            return Ok(None);
+        }
+        // A conversion: everything up to its parameter list is the type.
+        let mut end = begin;
+        while let Some(byte) = self.text.as_bytes().get(end) {
+            match byte {
+                b'(' => break,
+                b'<' => end = closing(self.text, end).ok_or("a `<` is not closed")?,
+                _ => end += 1,
+            }
+        }
+        let target = canonical(self.text.get(begin..end).unwrap_or_default(), Author::Demangler);
+        self.at = end;
+        Ok(Some(format!("operator {target}")))
+    }
+
+    /// `[abi:cxx11]` does not tell functions apart for people.
+    fn tags(&mut self) {
+        while self.rest().starts_with("[abi:") {
+            match closing(self.text, self.at) {
+                Some(end) => self.at = end,
+                None => return,
+            }
+        }
+    }
+
+    fn template_follows(&mut self) -> bool {
+        let behind = self.rest().trim_start();
+        if behind.starts_with('<') {
+            self.spaces();
+            return true;
+        }
+        false
+    }
+
+    fn list(&mut self, open: u8) -> Result<Vec<String>, &'static str> {
+        let end = closing(self.text, self.at).ok_or(if open == b'<' {
+            "a `<` is not closed"
+        } else {
+            "a `(` is not closed"
+        })?;
+        let inner = self.text.get(self.at + 1..end - 1).unwrap_or_default();
+        self.at = end;
+        let items: Vec<String> = split(inner).into_iter().map(|item| canonical(item, self.author)).collect();
+        let none = match items.as_slice() {
+            [only] => only.is_empty() || (open == b'(' && only == "void"),
+            _ => false,
+        };
+        Ok(if none { Vec::new() } else { items })
+    }
+
+    fn qualifiers(&mut self) -> Vec<String> {
+        let mut found = Vec::new();
+        loop {
+            let before = self.at;
+            self.spaces();
+            let word = ["const", "volatile", "noexcept", "&&", "&"].into_iter().find(|word| {
+                self.rest().strip_prefix(word).is_some_and(|tail| {
+                    !word.starts_with(|c: char| c.is_ascii_alphabetic())
+                        || !tail.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+                })
+            });
+            match word {
+                Some(word) => {
+                    self.at += word.len();
+                    if word != "noexcept" {
+                        found.push(word.to_owned());
+                    }
+                }
+                None => {
+                    self.tags();
+                    if self.at == before || !self.rest().starts_with(' ') {
+                        return found;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Behind the bracket that closes the one at `open`.
+fn closing(text: &str, open: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut stack: Vec<u8> = Vec::new();
+    let mut at = open;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'(' => stack.push(b')'),
+            b'[' => stack.push(b']'),
+            b'{' => stack.push(b'}'),
+            b'<' => stack.push(b'>'),
+            b'>' => {
+                // Not the end of a list: `a->b`, or "greater" in an expression in parentheses.
+                let arrow = at.checked_sub(1).and_then(|b| bytes.get(b)) == Some(&b'-');
+                if !arrow && stack.last() == Some(&b'>') {
+                    stack.pop();
+                }
+            }
+            b')' | b']' | b'}' => {
+                // A `<` that nothing closed was "less".
+                while stack.last() == Some(&b'>') {
+                    stack.pop();
+                }
+                if stack.pop()? != byte {
+                    return None;
+                }
+            }
+            b'o' => at = behind_operator(text, at)?,
+            _ => {}
+        }
+        at += 1;
+        if stack.is_empty() {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// If an operator's name begins at `at`, its last byte; else `at`. `operator<` and its kin hold brackets.
+fn behind_operator(text: &str, at: usize) -> Option<usize> {
+    let word_before =
+        at.checked_sub(1).and_then(|b| text.as_bytes().get(b)).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+    let Some(behind) = text.get(at..).and_then(|t| t.strip_prefix("operator")).filter(|_| !word_before) else {
+        return Some(at);
+    };
+    let trimmed = behind.trim_start();
+    let op = OPERATORS.iter().find(|op| trimmed.starts_with(**op));
+    Some(match op {
+        Some(op) => text.len() - trimmed.len() + op.len() - 1,
+        None => at,
+    })
+}
+
+/// At the commas that are in no brackets.
+fn split(list: &str) -> Vec<&str> {
+    let mut items = Vec::new();
+    let mut start = 0;
+    let mut at = 0;
+    // A bracket that nothing closes ("less") would be searched for to the end again and again.
+    let mut closed = true;
+    while let Some(byte) = list.as_bytes().get(at) {
+        match byte {
+            b',' => {
+                items.push(list.get(start..at).unwrap_or_default().trim());
+                start = at + 1;
+                at += 1;
+            }
+            b'(' | b'<' | b'[' | b'{' if closed => match closing(list, at) {
+                Some(end) => at = end,
+                None => closed = false,
+            },
+            _ => at += 1,
+        }
+    }
+    items.push(list.get(start..).unwrap_or_default().trim());
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(text: &str, author: Author) -> String {
+        match parse(text, author) {
+            Err(why) => format!("error: {why}"),
+            Ok(name) => {
+                let list = |l: &Option<Vec<String>>, o: &str, c: &str| {
+                    l.as_ref().map_or(String::new(), |l| format!("{o}{}{c}", l.join("; ")))
+                };
+                let components: Vec<String> = name
+                    .components
+                    .iter()
+                    .map(|c| format!("{}{}{}", c.name, list(&c.args, "<", ">"), list(&c.scope_params, "(", ")")))
+                    .collect();
+                format!(
+                    "{}{}{}{}",
+                    if name.rooted { ":: " } else { "" },
+                    components.join(" | "),
+                    list(&name.params, " (", ")"),
+                    name.qualifiers.iter().map(|q| format!(" {q}")).collect::<String>(),
+                )
+            }
+        }
+    }
+
+    #[test]
+    fn demangled_names() {
+        let check = |text: &str, expect: &str| assert_eq!(show(text, Author::Demangler), expect, "{text}");
+        check("check_connection(THD*)", "check_connection (THD*)");
+        check("Foo::bar(char const*, int) const", "Foo | bar (char const*; int) const");
+        check("Foo<A<int>, B>::operator()(int) const &", "Foo<A<int>; B> | operator() (int) const &");
+        check("operator<< <char>(std::ostream&)", "operator<<<char> (std::ostream&)");
+        check("Foo::operator bool() const", "Foo | operator bool () const");
+        check("Foo::operator std::vector<int> const&()", "Foo | operator std::vector<int>const& ()");
+        check("ns::(anonymous namespace)::f(int)", "ns | (anonymous namespace) | f (int)");
+        check(
+            "f(int)::{lambda(char, int)#1}::operator()(char) const",
+            "f(int) | {lambda(char,int)#1} | operator() (char) const",
+        );
+        check("f(int) const::local::g()", "f(int) | local | g ()");
+        check("x::{lambda()#2}::operator() const", "x | {lambda()#2} | operator() const");
+        check("std::operator==(A const&, A const&)", "std | operator== (A const&; A const&)");
+        check("f[abi:cxx11](int)", "f (int)");
+        check("f<&(Foo::operator<(int))>(void (*)(int, long))", "f<&(Foo::operator<(int))> (void(*)(int,long))");
+        check("g<(a>b)>()", "g<(a>b)> ()");
+        check("operator new[](unsigned long)", "operator new[] (unsigned long)");
+        check("operator\"\" _km(long double)", "operator\"\"_km (long double)");
+        check("Foo::~Foo()", "Foo | ~Foo ()");
+        check("operatorx(int)", "operatorx (int)");
+    }
+
+    #[test]
+    fn names_as_people_write_them() {
+        let check = |text: &str, expect: &str| assert_eq!(show(text, Author::Person), expect, "{text}");
+        check("THD::*", "THD | *");
+        check("::main", ":: main");
+        check("static int check_connection(THD *thd)", "check_connection (THD*)");
+        check("const char *Foo::name() const", "Foo | name () const");
+        check("std::vector<int> ns::f( const int * , ... )", "ns | f (int const*; ...)");
+        check("dispatch_command(enum_server_command, THD*, …)", "dispatch_command (enum_server_command; THD*; ...)");
+        check("f(void)", "f ()");
+        check("unsigned long f()", "f ()");
+        check("THD & f()", "f ()");
+    }
+
+    #[test]
+    fn what_is_no_name() {
+        let check = |text: &str, expect: &str| assert_eq!(show(text, Author::Person), format!("error: {expect}"));
+        check("f(int", "a `(` is not closed");
+        check("A::", "the name ends where one more part should be");
+        check("vector<int", "a `<` is not closed");
+        check("f(int) g", "something follows its parameter list");
+        check(")", "a closing bracket has no opening one");
+        check("a:b", "a colon stands where a name should be");
+    }
+
+    #[test]
+    fn deep_nesting_is_only_text() {
+        let deep = "a<".repeat(30_000);
+        assert!(parse(&deep, Author::Demangler).is_err());
+    }
+}

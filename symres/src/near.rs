@@ -1,0 +1,213 @@
+//! What was perhaps meant.
+
+use crate::addr::VirtAddr;
+use crate::answer::{NEAR_LIMIT, Role};
+use crate::demangle::{RawName, qualified};
+use crate::elf::Elf;
+use crate::name::parse;
+use crate::search::{Found, role};
+use crate::source::{SymbolTable, Table};
+use crate::types::Author;
+
+/// Misspellings that are demangled to be looked at closely.
+const MAX_MISSPELLED: usize = 200;
+/// Shorter words are near to too many others.
+const MIN_WORD: usize = 4;
+
+/// How near, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// A piece or thunk of what was meant.
+    Piece,
+    /// The same last component, other classes or parameters.
+    OtherSignature,
+    /// The word is a part of the name, between underscores.
+    Word,
+    /// A few letters differ.
+    Misspelled,
+    /// The word is somewhere in the name.
+    Substring,
+}
+
+/// Near misses on their way to the best ten.
+#[derive(Debug, Default)]
+pub(crate) struct Near<'a> {
+    found: Vec<(Rank, usize, Found<'a>)>,
+}
+
+impl<'a> Near<'a> {
+    pub(crate) fn add_piece(&mut self, found: Found<'a>) {
+        self.found.push((Rank::Piece, found.raw.suffix.len(), found));
+    }
+
+    /// `same`: its last component is the word that was asked for; else the word is an identifier elsewhere in the name
+    /// (a class, a parameter).
+    pub(crate) fn add_other_signature(&mut self, found: Found<'a>, same: bool) {
+        let rank = if same { Rank::OtherSignature } else { Rank::Substring };
+        self.found.push((rank, found.raw.base.len(), found));
+    }
+
+    /// The symbol's text contains `word`.
+    pub(crate) fn add_containing(&mut self, found: Found<'a>, word: &str) {
+        let base = found.raw.base;
+        let whole_words = base.match_indices(word).any(|(at, _)| {
+            let before = base.get(..at).and_then(|t| t.chars().next_back());
+            let behind = base.get(at + word.len()..).and_then(|t| t.chars().next());
+            !before.is_some_and(|c| c.is_ascii_alphabetic()) && !behind.is_some_and(|c| c.is_ascii_lowercase())
+        });
+        let rank = if whole_words { Rank::Word } else { Rank::Substring };
+        self.found.push((rank, base.len(), found));
+    }
+
+    pub(crate) fn merge(&mut self, other: Near<'a>) {
+        self.found.extend(other.found);
+    }
+
+    /// Something matched: what has the same name in another class is no longer a miss worth telling, the rest is.
+    pub(crate) fn retain_for_success(&mut self) {
+        self.found.retain(|(rank, ..)| *rank != Rank::OtherSignature);
+    }
+
+    pub(crate) fn has_pieces(&self) -> bool {
+        self.found.iter().any(|(rank, ..)| *rank == Rank::Piece)
+    }
+
+    pub(crate) fn has_other_signatures(&self) -> bool {
+        self.found.iter().any(|(rank, ..)| *rank == Rank::OtherSignature)
+    }
+
+    /// The best, each symbol once, and how many were left out.
+    pub(crate) fn into_best(mut self, matched: impl Fn(VirtAddr) -> bool) -> (Vec<Found<'a>>, usize) {
+        self.found.retain(|(_, _, found)| !matched(found.addr));
+        self.found.sort_by_key(|(rank, distance, found)| (*rank, *distance, found.raw, found.addr, found.table));
+        self.found.dedup_by_key(|(_, _, found)| (found.raw, found.addr));
+        let mut seen = std::collections::BTreeSet::new();
+        self.found.retain(|(_, _, found)| seen.insert(found.addr));
+        let left_out = self.found.len().saturating_sub(NEAR_LIMIT);
+        (self.found.into_iter().take(NEAR_LIMIT).map(|(_, _, found)| found).collect(), left_out)
+    }
+}
+
+/// Functions whose last component differs from `word` by a few letters or in case.
+pub(crate) fn misspelled<'a>(elf: &Elf, tables: &'a [(Table, SymbolTable)], word: &str) -> Near<'a> {
+    let mut near = Near::default();
+    let word = word.to_ascii_lowercase();
+    if word.len() < MIN_WORD {
+        return near;
+    }
+    let limit = (word.len() / 5).clamp(1, 3);
+    let mut row = Vec::new();
+    let mut looked_at = 0;
+    for (table, symbols) in tables {
+        for symbol in symbols.iter() {
+            if looked_at >= MAX_MISSPELLED {
+                return near;
+            }
+            if !symbol.kind.is_function() || elf.code_offset(symbol.addr).is_none() {
+                continue;
+            }
+            let raw = RawName::new(symbol.name);
+            let close = identifiers(raw).filter(|i| close(&word, i, limit, &mut row).is_some()).count() > 0;
+            if !close {
+                continue;
+            }
+            looked_at += 1;
+            let name = if raw.is_mangled() { last_component(raw) } else { Some(raw.base.to_owned()) };
+            if let Some(distance) = name.and_then(|name| close_to(&word, &name, limit, &mut row)) {
+                let role = role(raw, symbol.kind, false);
+                let found = Found { raw, addr: symbol.addr, size: symbol.size, table: *table, role, depth: 1 };
+                if role != Role::Piece {
+                    near.found.push((Rank::Misspelled, distance, found));
+                }
+            }
+        }
+    }
+    near
+}
+
+fn last_component(raw: RawName<'_>) -> Option<String> {
+    let text = qualified(raw)?;
+    parse(&text, Author::Demangler).ok()?.components.pop().map(|c| c.name)
+}
+
+fn close_to(word: &str, name: &str, limit: usize, row: &mut Vec<usize>) -> Option<usize> {
+    close(word, name, limit, row)
+}
+
+/// The identifiers in a symbol: those behind their length in a mangled name, the whole of any other.
+fn identifiers<'a>(raw: RawName<'a>) -> impl Iterator<Item = &'a str> {
+    let mut rest = raw.base;
+    let mangled = raw.is_mangled();
+    std::iter::from_fn(move || {
+        if !mangled {
+            return Some(std::mem::take(&mut rest)).filter(|name| !name.is_empty());
+        }
+        loop {
+            let at = rest.find(|c: char| c.is_ascii_digit())?;
+            let digits = rest.get(at..)?;
+            let end = digits.find(|c: char| !c.is_ascii_digit())?;
+            let (len, tail) = digits.split_at(end);
+            let identifier = len.parse::<usize>().ok().and_then(|len| tail.get(..len));
+            rest = match identifier {
+                Some(identifier) => tail.get(identifier.len()..).unwrap_or_default(),
+                None => tail,
+            };
+            if let Some(identifier) = identifier.filter(|i| !i.is_empty()) {
+                return Some(identifier);
+            }
+        }
+    })
+}
+
+/// The number of letters to change, add or leave out (Levenshtein), case apart, if at most `limit`.
+fn close(word: &str, name: &str, limit: usize, row: &mut Vec<usize>) -> Option<usize> {
+    if word.len().abs_diff(name.len()) > limit {
+        return None;
+    }
+    row.clear();
+    row.extend(0..=name.len());
+    for (i, w) in word.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        let mut best = left;
+        if let Some(first) = row.first_mut() {
+            *first = left;
+        }
+        for (cell, n) in row.iter_mut().skip(1).zip(name.bytes()) {
+            let change = diagonal + usize::from(w != n.to_ascii_lowercase());
+            diagonal = *cell;
+            *cell = change.min(left + 1).min(diagonal + 1);
+            left = *cell;
+            best = best.min(left);
+        }
+        if best > limit {
+            return None;
+        }
+    }
+    row.last().copied().filter(|distance| *distance <= limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_to_change() {
+        let check = |a: &str, b: &str, limit, expect| {
+            assert_eq!(close(a, b, limit, &mut Vec::new()), expect, "{a} {b}");
+        };
+        check("check_connection", "chek_connection", 3, Some(1));
+        check("dispatch_command", "Dispatch_Command", 3, Some(0));
+        check("malloc", "calloc", 1, Some(1));
+        check("malloc", "realloc", 1, None);
+        check("kitten", "sitting", 3, Some(3));
+    }
+
+    #[test]
+    fn identifiers_of_a_symbol() {
+        let list = |s: &'static str| identifiers(RawName::new(s)).collect::<Vec<_>>();
+        assert_eq!(list("_ZN3THD4sendEPKc19enum_server_command"), ["THD", "send", "enum_server_command"]);
+        assert_eq!(list("malloc"), ["malloc"]);
+        assert_eq!(list("_Z99999999999999999999x"), [""; 0]);
+    }
+}
