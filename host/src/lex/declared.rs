@@ -96,26 +96,43 @@ impl Declared {
         }
     }
 
-    /// Notes a name that is declared outside all braces and parentheses: it stands before `(`, `;`, `=`, `[` or `,`.
+    /// Notes a name that is declared outside all braces and parentheses: it stands before `;`, `=`, `[`, `,` or an
+    /// attribute, or before `(` and behind its type. A name in capitals before `(` is a macro's.
     fn file_scope(&mut self, lexed: &Lexed<'_>, code: &[&Token], index: usize, next: Option<TokenKind>) {
         let Some(token) = code.get(index) else { return };
+        let before = index.checked_sub(1).and_then(|before| code.get(before));
         let name = lexed.spelling(token);
-        if next == Some(TokenKind::Punctuation(b'(')) {
-            let place = if name.starts_with("BPF_TABLE") || name.starts_with("BPF_F_TABLE") { 3 } else { 0 };
-            if let Some(map) = name.starts_with("BPF_").then(|| argument(code, index + 1, place)).flatten() {
-                self.ordinary.insert(lexed.spelling(map).into_owned());
-                return;
+        let declares = match next {
+            Some(TokenKind::Punctuation(b'(')) if is_capital(&name) => {
+                let place = if name.starts_with("BPF_TABLE") || name.starts_with("BPF_F_TABLE") { 3 } else { 0 };
+                let map = name.starts_with("BPF_").then(|| argument(code, index + 1, place)).flatten();
+                self.ordinary.extend(map.map(|map| lexed.spelling(map).into_owned()));
+                false
             }
-        }
-        let tag_only = index
-            .checked_sub(1)
-            .and_then(|before| code.get(before))
+            Some(TokenKind::Punctuation(b'(')) => {
+                before.is_some_and(|before| matches!(before.kind, TokenKind::Identifier | TokenKind::Punctuation(b'*')))
+            }
+            Some(TokenKind::Punctuation(b';' | b'=' | b'[' | b',')) => true,
+            Some(TokenKind::Identifier) => code.get(index + 1).is_some_and(|attribute| {
+                let word = lexed.spelling(attribute);
+                let call = code.get(index + 2).is_some_and(|open| open.kind == TokenKind::Punctuation(b'('));
+                call && (word == "SEC" || word == "__attribute__")
+                    && before.is_some_and(|before| before.kind != TokenKind::Punctuation(b';'))
+                    && !is_tag_keyword(&name)
+            }),
+            _ => false,
+        };
+        let tag_only = before
             .is_some_and(|before| before.kind == TokenKind::Identifier && is_tag_keyword(&lexed.spelling(before)));
-        let declares = matches!(next, Some(TokenKind::Punctuation(b'(' | b';' | b'=' | b'[' | b',')));
-        if declares && !tag_only {
+        if declares && !tag_only && name != "__attribute__" {
             self.ordinary.insert(name.into_owned());
         }
     }
+}
+
+/// Whether a name is written as macros are.
+fn is_capital(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 fn is_tag_keyword(word: &str) -> bool {
