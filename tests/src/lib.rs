@@ -11,6 +11,8 @@ pub mod guest;
 pub mod load;
 pub mod need;
 pub mod process;
+pub mod scenario;
+pub mod senders;
 pub mod server;
 
 /// Takes a `Result<T, need::Skip>`: gives the value, or ends the test as skipped.

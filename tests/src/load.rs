@@ -1,17 +1,19 @@
 //! Load on a server, from many threads.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use crate::client::{Client, Traffic};
 
-/// What to do: `threads` × `connections` × `queries`.
+/// What to do.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     /// Threads that run at the same time.
     pub threads: u32,
-    /// Connections that each thread opens, one after the other.
+    /// Connections, all threads together. Each thread opens the next one when the server has closed its last.
     pub connections: u32,
     /// Statements on each connection.
     pub queries: u32,
@@ -37,8 +39,12 @@ impl Load {
     /// # Errors
     /// A connection or statement failed.
     pub fn run(self, port: u16) -> Result<Done> {
-        let threads: Vec<_> =
-            (0..self.threads).map(|thread| thread::spawn(move || self.one_thread(port, thread))).collect();
+        let next = Arc::new(AtomicU32::new(0));
+        let start = || {
+            let next = Arc::clone(&next);
+            thread::spawn(move || self.one_thread(port, &next))
+        };
+        let threads: Vec<_> = (0..self.threads).map(|_| start()).collect();
         let mut done = Done::default();
         // All are joined before the first error is returned: none is left behind that still makes traffic.
         let results: Vec<_> = threads.into_iter().map(thread::JoinHandle::join).collect();
@@ -51,12 +57,16 @@ impl Load {
         Ok(done)
     }
 
-    fn one_thread(self, port: u16, thread: u32) -> Result<Done> {
+    fn one_thread(self, port: u16, next: &AtomicU32) -> Result<Done> {
         let mut done = Done::default();
-        for connection in 0..self.connections {
+        loop {
+            let connection = next.fetch_add(1, Ordering::Relaxed);
+            if connection >= self.connections {
+                return Ok(done);
+            }
             let mut client = Client::connect(port)?;
             for query in 0..self.queries {
-                let (statement, answer) = statement(thread + connection * self.threads + query * 7);
+                let (statement, answer) = statement(connection.wrapping_add(query * 7));
                 let rows = client.query(&statement).with_context(|| format!("statement {query}"))?;
                 let value = rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
                 ensure!(value.is_some_and(|value| value.len() == answer), "an answer of the wrong length");
@@ -65,7 +75,6 @@ impl Load {
             done.traffic += client.close()?;
             done.connections += 1;
         }
-        Ok(done)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Real database servers, started for a test in a temporary folder.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -78,33 +79,47 @@ impl Installed {
     /// # Errors
     /// It ends, or does not answer in time; the message holds its log.
     pub fn start(&self) -> Result<Server> {
-        self.start_through(&[])
+        self.start_as(|binary, _| Ok((Vec::new(), binary.to_owned())))
     }
 
-    /// Like [`start`](Self::start), with a command in front that ends in running what follows it, such as
-    /// `unshare --mount`.
+    /// Like [`start`](Self::start), in a mount namespace of its own, where its binary is at a path that exists nowhere
+    /// else.
     ///
     /// # Errors
     /// As for [`start`](Self::start).
-    pub fn start_through(&self, wrapper: &[&str]) -> Result<Server> {
+    pub fn start_hidden(&self) -> Result<Server> {
+        self.start_as(|binary, place| {
+            let folder = place.join("hidden");
+            fs::create_dir(&folder)?;
+            let hidden = folder.join(binary.file_name().context("the server's binary has no name")?);
+            let script = r#"mount -t tmpfs hidden "$1" && cp "$2" "$1/" && shift 2 && exec "$@""#;
+            let mut words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
+                .map(OsString::from)
+                .to_vec();
+            words.extend([folder.into(), binary.into()]);
+            Ok((words, hidden))
+        })
+    }
+
+    /// Starts the server through the command that `wrap` makes of its binary and its folder; it also says under which
+    /// path that command finds the binary.
+    fn start_as(&self, wrap: impl Fn(&Path, &Path) -> Result<(Vec<OsString>, PathBuf)>) -> Result<Server> {
         let folder = tempfile::Builder::new().prefix("dbcc-server-").tempdir()?;
         let place = folder.path();
         let binary = self.reachable_binary(place)?;
         copy_folder(&self.data, &place.join("data")).context("cannot copy the server's data")?;
+        let (mut words, executable) = wrap(&binary, place)?;
+        // The server must not outlive a test that is killed; setpriv also changes the user and leaves the process id.
+        words.extend(["setpriv", "--pdeathsig", "KILL"].map(OsString::from));
         if rustix::process::geteuid().is_root() {
             fs::set_permissions(place, fs::Permissions::from_mode(0o755))?;
             give_to(place, NOBODY)?;
+            words.extend([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")].map(OsString::from));
+            words.push("--clear-groups".into());
         }
+        words.push(executable.into());
         let port = free_port()?;
-        let arguments = self.arguments(&binary, place, port);
-        let mut words: Vec<String> = wrapper.iter().map(|word| (*word).to_owned()).collect();
-        // The server must not outlive a test that is killed; setpriv also changes the user and leaves the process id.
-        words.extend(["setpriv", "--pdeathsig", "KILL"].map(str::to_owned));
-        if rustix::process::geteuid().is_root() {
-            words.extend([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".to_owned()]);
-        }
-        words.push(binary.display().to_string());
-        words.extend(arguments);
+        words.extend(self.arguments(&binary, place, port).into_iter().map(OsString::from));
         let (program, rest) = words.split_first().context("no command")?;
         let mut command = Command::new(program);
         command.args(rest).current_dir(place);
@@ -160,7 +175,7 @@ impl Server {
         self.process.pid()
     }
 
-    /// Its folder, which its user can write to.
+    /// Its folder, which goes when the server goes.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -1,10 +1,11 @@
-//! blocked-senders THREADS: a process with many threads that are stuck in `send`, for probes on the returns of
-//! `tcp_sendmsg`.
+//! senders THREADS: a process that sends known numbers of bytes over TCP when it is told to, with many threads that can
+//! be stuck in `send` meanwhile. For probes that count bytes, and for probes on the returns of `tcp_sendmsg`.
 //!
 //! It has its THREADS from the start, idle. It obeys lines on standard input and answers each with a line:
 //! `block` lets every thread send into a connection that nobody reads, and answers `blocked` when all of them sleep in
-//! the system call; `send COUNT SIZE` makes COUNT sends of SIZE bytes that return at once, and answers `sent`.
-//! The first line that it prints is `ready`. It ends with its input.
+//! the system call; `send COUNT SIZE` makes COUNT sends of SIZE bytes, and answers `sent BYTES`, with the total of all
+//! commands, when as much has been received by another thread of the process. The first line that it prints is `ready`.
+//! It ends with its input.
 
 use std::fs;
 use std::io::{self, BufRead as _, Read as _, Write as _};
@@ -26,10 +27,12 @@ struct Sleeper {
 }
 
 fn main() -> Result<()> {
-    let count: usize = std::env::args().nth(1).context("usage: blocked-senders THREADS")?.parse()?;
+    let count: usize = std::env::args().nth(1).context("usage: senders THREADS")?.parse()?;
     let sleepers = (0..count).map(|_| sleeper()).collect::<Result<Vec<_>>>()?;
     let (mut sender, receiver) = connection()?;
-    thread::spawn(move || drain(receiver));
+    let (say_received, received) = mpsc::channel();
+    thread::spawn(move || drain(receiver, &say_received));
+    let (mut sent_bytes, mut received_bytes) = (0, 0);
     answer("ready")?;
     for line in io::stdin().lock().lines() {
         let line = line?;
@@ -49,8 +52,12 @@ fn main() -> Result<()> {
                 for _ in 0..count.parse::<u32>()? {
                     // `write`, not `write_all`: one system call each, whose return value must be the size.
                     ensure!(sender.write(&message)? == message.len(), "a send was cut short");
+                    sent_bytes += message.len();
                 }
-                answer("sent")?;
+                while received_bytes < sent_bytes {
+                    received_bytes += received.recv().context("the receiver has ended")?;
+                }
+                answer(&format!("sent {sent_bytes}"))?;
             }
             _ => bail!("unknown command {line:?}"),
         }
@@ -84,7 +91,7 @@ fn sleeper() -> Result<Sleeper> {
         if known.is_ok() && started.recv().is_ok() {
             let outcome = sender.write(&vec![b'y'; ENDLESS]);
             // Standard error is read by the test, which then fails: this thread was to stay blocked.
-            eprintln!("blocked-senders: a blocked send returned: {outcome:?}");
+            eprintln!("senders: a blocked send returned: {outcome:?}");
         }
     });
     Ok(Sleeper { thread: id.recv()?, start, _peer: peer })
@@ -102,7 +109,12 @@ fn wait_until_in_send(thread: i32) -> Result<()> {
     Ok(())
 }
 
-fn drain(mut receiver: TcpStream) {
+/// Receives until the end, and says after each system call how much it was.
+fn drain(mut receiver: TcpStream, received: &Sender<usize>) {
     let mut buffer = vec![0; 1 << 16];
-    while matches!(receiver.read(&mut buffer), Ok(1..)) {}
+    while let Ok(length @ 1..) = receiver.read(&mut buffer) {
+        if received.send(length).is_err() {
+            break;
+        }
+    }
 }
