@@ -107,12 +107,11 @@ fn declared_names_are_those_of_the_text_itself() {
     check_declared("BPF_HASH(start, pid_t, dev_t);", &[], &["start"], &[]);
     check_declared("BPF_TABLE(\"hash\", struct k, u64, table, 1024);", &[], &["table"], &[]);
     check_declared("static const char x[] = \"\"; int y = 1, z;", &[], &["x", "y", "z"], &[]);
-    check_declared(
-        "TRACEPOINT_PROBE(sock, inet_sock_set_state) { return args->family; }",
-        &[],
-        &["TRACEPOINT_PROBE"],
-        &[],
-    );
+    check_declared("TRACEPOINT_PROBE(sock, state) { return args->family; }", &[], &[], &[]);
+    let libbpf = "struct { int k; } map SEC(\".maps\"); char LICENSE[] SEC(\"license\") = \"GPL\";";
+    check_declared(libbpf, &[], &["LICENSE", "map"], &[]);
+    check_declared("SEC(\"kprobe/f\")\nint BPF_KPROBE(on_f, int a) { return 0; }", &[], &["on_f"], &[]);
+    check_declared("static __always_inline int min(int a, int b) { return a; }", &[], &["min"], &[]);
 }
 
 /// Every prefix of a text with all constructs lexes to tokens that are disjoint, in order and inside the text.
