@@ -1,0 +1,293 @@
+//! bench FOLDER [ROUNDS [PROGRAM FUNCTION MAP]]: dbcc against BCC and bpftrace, see `ci/bench`.
+//!
+//! The program sends an event for each connection to MySQL 5.6.24, which gets connections all the time. What is measured
+//! is the time from starting a tool to its first event: the same for all three and independent of what each calls
+//! "attached". Memory is that of the tool with all its child processes.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use dbcc_tests::client::Client;
+use dbcc_tests::dbcc;
+use dbcc_tests::process::{Running, Signal};
+use dbcc_tests::server::Flavor;
+
+const SYMBOL: &str = "_Z16login_connectionP3THD";
+
+/// One way to run the program.
+struct Contender {
+    name: &'static str,
+    program: PathBuf,
+    arguments: Vec<String>,
+    /// What the line of an event contains.
+    event: &'static str,
+    /// Folder for what the tool keeps from run to run.
+    cache: PathBuf,
+    /// Whether nothing is kept.
+    cold: bool,
+}
+
+impl Contender {
+    fn start(&self) -> Result<Running> {
+        if self.cold && self.cache.exists() {
+            fs::remove_dir_all(&self.cache).context("cannot empty the cache")?;
+        }
+        fs::create_dir_all(&self.cache).context("cannot make the cache's folder")?;
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env("XDG_CACHE_HOME", &self.cache);
+        Running::start(command)
+    }
+}
+
+#[derive(Default)]
+struct Measured {
+    milliseconds: Vec<f64>,
+    steady_kib: Vec<f64>,
+    peak_kib: Vec<f64>,
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let folder = PathBuf::from(arguments.first().context("usage: bench FOLDER [ROUNDS [PROGRAM FUNCTION MAP]]")?);
+    let rounds: usize = arguments.get(1).map_or(Ok(11), |rounds| rounds.parse()).context("ROUNDS")?;
+    let default = folder.join("connections.c").display().to_string();
+    let program = match arguments.get(2..).unwrap_or_default() {
+        [] => [default, "on_connection".to_owned(), "connections".to_owned()],
+        [program, function, map] => [program.clone(), function.clone(), map.clone()],
+        _ => return Err(anyhow!("PROGRAM, FUNCTION and MAP belong together")),
+    };
+    let installed = Flavor::Mysql56.installed().map_err(|skip| anyhow!("{skip:?}"))?;
+    let server = installed.start()?;
+    let load = ConnectionLoad::start(server.port);
+    let caches = tempfile::tempdir()?;
+    let contenders = contenders(&folder, installed.binary(), &program, caches.path())?;
+
+    let mut measured: BTreeMap<&str, Measured> = BTreeMap::new();
+    // Interleaved, so that what else the machine does meets all alike. The first round warms the page cache.
+    for round in 0..=rounds {
+        for contender in &contenders {
+            let (milliseconds, steady) = start_time(contender).with_context(|| contender.name.to_owned())?;
+            let peak = peak_memory(contender).with_context(|| contender.name.to_owned())?;
+            if round > 0 {
+                let all = measured.entry(contender.name).or_default();
+                all.milliseconds.push(milliseconds);
+                all.steady_kib.push(steady);
+                all.peak_kib.push(peak);
+            }
+        }
+        eprintln!("bench: round {round} of {rounds}");
+    }
+    load.stop()?;
+    report(&program, rounds, &contenders, &measured)
+}
+
+fn contenders(folder: &Path, binary: &Path, program: &[String; 3], caches: &Path) -> Result<Vec<Contender>> {
+    let [file, function, map] = program;
+    let path = binary.display();
+    let attach = format!("uprobe:{path}:login_connection={function}");
+    let dbcc = |name, cold| {
+        Ok::<_, anyhow::Error>(Contender {
+            name,
+            program: dbcc::binary()?,
+            arguments: ["--json", "--attach", &attach, file].map(str::to_owned).to_vec(),
+            event: r#""kind":"event""#,
+            cache: caches.join(name),
+            cold,
+        })
+    };
+    let script = format!("uprobe:{path}:{SYMBOL} {{ printf(\"event %d %d %lu %s\\n\", pid, tid, nsecs, comm); }}");
+    Ok(vec![
+        dbcc("dbcc, cold", true)?,
+        dbcc("dbcc, warm", false)?,
+        Contender {
+            name: "BCC",
+            program: folder.join("bcc-host"),
+            arguments: [file, &path.to_string(), SYMBOL, function, map].map(str::to_owned).to_vec(),
+            event: "event ",
+            cache: caches.join("BCC"),
+            cold: true,
+        },
+        Contender {
+            name: "bpftrace",
+            program: PathBuf::from("bpftrace"),
+            arguments: ["-B", "line", "-e", &script].map(str::to_owned).to_vec(),
+            event: "event ",
+            cache: caches.join("bpftrace"),
+            cold: true,
+        },
+    ])
+}
+
+/// Milliseconds from start to the first event, and the memory in KiB that is in use when things have settled.
+fn start_time(contender: &Contender) -> Result<(f64, f64)> {
+    let start = Instant::now();
+    let mut running = contender.start()?;
+    running.wait_for("an event", |line| line.text.contains(contender.event).then_some(()))?;
+    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+    // Buffers are faulted in by the first events.
+    thread::sleep(Duration::from_millis(500));
+    let steady = tree(running.pid()).iter().map(|pid| memory(*pid, "VmRSS:")).sum();
+    end(running)?;
+    Ok((milliseconds, steady))
+}
+
+/// The largest memory in KiB that all processes of the tool had together. Its own run: looking takes time.
+fn peak_memory(contender: &Contender) -> Result<f64> {
+    let mut running = contender.start()?;
+    let pid = running.pid();
+    let stop = Arc::new(AtomicBool::new(false));
+    let watcher = thread::spawn({
+        let stop = Arc::clone(&stop);
+        move || {
+            let mut peak: f64 = 0.0;
+            while !stop.load(Ordering::Relaxed) {
+                peak = peak.max(tree(pid).iter().map(|pid| memory(*pid, "VmRSS:")).sum());
+                thread::sleep(Duration::from_millis(1));
+            }
+            // Between two looks the first process may have had more.
+            peak.max(memory(pid, "VmHWM:"))
+        }
+    });
+    let seen = running.wait_for("an event", |line| line.text.contains(contender.event).then_some(()));
+    stop.store(true, Ordering::Relaxed);
+    let peak = watcher.join().map_err(|_| anyhow!("the watcher panicked"))?;
+    seen?;
+    end(running)?;
+    Ok(peak)
+}
+
+fn end(running: Running) -> Result<()> {
+    running.signal(Signal::INT)?;
+    running.finish()?;
+    Ok(())
+}
+
+/// A process and all that descend from it.
+fn tree(pid: u32) -> Vec<u32> {
+    let mut all = vec![pid];
+    let mut next = 0;
+    while let Some(pid) = all.get(next) {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let children: Vec<u32> = threads
+            .filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok())
+            .flat_map(|children| children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+            .collect();
+        all.extend(children);
+        next += 1;
+    }
+    all
+}
+
+/// A line of `/proc/PID/status`, in KiB; nothing where the process has ended.
+fn memory(pid: u32, line: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let value = status.lines().find_map(|text| text.strip_prefix(line)?.split_whitespace().next()?.parse().ok());
+    value.unwrap_or(0.0)
+}
+
+/// Opens and closes connections all the time, a few hundred a second.
+struct ConnectionLoad {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<()>>,
+}
+
+impl ConnectionLoad {
+    fn start(port: u16) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || {
+                while !stop.load(Ordering::Relaxed) {
+                    Client::connect(port)?.close()?;
+                    thread::sleep(Duration::from_millis(2));
+                }
+                Ok(())
+            }
+        });
+        Self { stop, thread }
+    }
+
+    fn stop(self) -> Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| anyhow!("the load panicked"))?
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match (sorted.get(middle.saturating_sub(1)), sorted.get(middle)) {
+        (Some(low), Some(high)) if sorted.len().is_multiple_of(2) => (low + high) / 2.0,
+        (_, Some(middle)) => *middle,
+        _ => f64::NAN,
+    }
+}
+
+fn report(
+    program: &[String; 3],
+    rounds: usize,
+    contenders: &[Contender],
+    measured: &BTreeMap<&str, Measured>,
+) -> Result<()> {
+    let of = |name: &str| measured.get(name).with_context(|| format!("{name} was not measured"));
+    let [file, ..] = program;
+    let name = Path::new(file).file_name().unwrap_or_default().display();
+    println!("Machine: {}.", machine());
+    println!("Versions: {}.", versions());
+    println!("Program: `{name}`, a uprobe on `login_connection` of MySQL 5.6.24; {rounds} rounds, medians.\n");
+    println!("| | start to first event | of BCC's | steady memory | of BCC's | peak memory | of BCC's |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    let bcc = of("BCC")?;
+    for contender in contenders {
+        let this = of(contender.name)?;
+        ensure!(this.milliseconds.len() == rounds, "{} was not measured in every round", contender.name);
+        let cell = |own: &[f64], bcc: &[f64], scale: f64, unit: &str| {
+            let (own, bcc) = (median(own), median(bcc));
+            format!("{:.0} {unit} | {:.0} %", own / scale, 100.0 * own / bcc)
+        };
+        println!(
+            "| {} | {} | {} | {} |",
+            contender.name,
+            cell(&this.milliseconds, &bcc.milliseconds, 1.0, "ms"),
+            cell(&this.steady_kib, &bcc.steady_kib, 1024.0, "MB"),
+            cell(&this.peak_kib, &bcc.peak_kib, 1024.0, "MB"),
+        );
+    }
+    println!("\nTimes of single rounds, in ms:\n");
+    for contender in contenders {
+        let times: Vec<_> = of(contender.name)?.milliseconds.iter().map(|time| format!("{time:.0}")).collect();
+        println!("- {}: {}", contender.name, times.join(", "));
+    }
+    Ok(())
+}
+
+fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let field = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| Some(line.split_once(':')?.1.trim().to_owned())).unwrap_or_default()
+    };
+    let memory: u64 = field(&read("/proc/meminfo"), "MemTotal").replace(" kB", "").parse().unwrap_or(0);
+    let processors = thread::available_parallelism().map_or(0, Into::into);
+    let model = field(&read("/proc/cpuinfo"), "model name");
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("{processors} × {model}, {} GB, Linux {}", memory >> 20, kernel.trim())
+}
+
+fn versions() -> String {
+    let packages = ["python3-bpfcc", "bpftrace", "clang-19"].map(|package| {
+        let query = Command::new("dpkg-query").args(["-W", "-f", "${Package} ${Version}", package]).output();
+        query.map_or_else(|_| package.to_owned(), |output| String::from_utf8_lossy(&output.stdout).into_owned())
+    });
+    let dbcc = dbcc::run(["--version"]).map(|finished| finished.stdout().trim().to_owned());
+    format!("{}, {}", dbcc.unwrap_or_default(), packages.join(", "))
+}
