@@ -1,3 +1,4 @@
 //! What this kernel is and offers, asked of the kernel itself.
 
+pub mod btf;
 pub mod tracefs;

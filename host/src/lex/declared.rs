@@ -49,6 +49,8 @@ impl Declared {
         let mut braces: Vec<bool> = Vec::new();
         let mut parens = 0usize;
         let mut enum_expects_name = false;
+        // Between `=` and the end of a declarator at file scope: names there are used.
+        let mut initialiser = false;
         for (index, token) in code.iter().enumerate() {
             let next = code.get(index + 1).map(|token| token.kind);
             match token.kind {
@@ -63,12 +65,17 @@ impl Declared {
                 }
                 TokenKind::Punctuation(b'(') => parens += 1,
                 TokenKind::Punctuation(b')') => parens = parens.saturating_sub(1),
-                TokenKind::Punctuation(b',') => enum_expects_name = parens == 0 && braces.last() == Some(&true),
+                TokenKind::Punctuation(b',') => {
+                    enum_expects_name = parens == 0 && braces.last() == Some(&true);
+                    initialiser &= parens > 0 || !braces.is_empty();
+                }
+                TokenKind::Punctuation(b';') => initialiser = false,
+                TokenKind::Punctuation(b'=') if braces.is_empty() && parens == 0 => initialiser = true,
                 TokenKind::Identifier => {
                     if enum_expects_name {
                         self.ordinary.insert(lexed.spelling(token).into_owned());
                         enum_expects_name = false;
-                    } else if braces.is_empty() && parens == 0 {
+                    } else if braces.is_empty() && parens == 0 && !initialiser {
                         self.file_scope(lexed, code, index, next);
                     }
                 }

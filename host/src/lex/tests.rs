@@ -112,6 +112,7 @@ fn declared_names_are_those_of_the_text_itself() {
     check_declared(libbpf, &[], &["LICENSE", "map"], &[]);
     check_declared("SEC(\"kprobe/f\")\nint BPF_KPROBE(on_f, int a) { return 0; }", &[], &["on_f"], &[]);
     check_declared("static __always_inline int min(int a, int b) { return a; }", &[], &["min"], &[]);
+    check_declared("int y = TASK_COMM_LEN, z = (A, B) | C;", &[], &["y", "z"], &[]);
 }
 
 /// Every prefix of a text with all constructs lexes to tokens that are disjoint, in order and inside the text.
