@@ -6,6 +6,8 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
+use libbpf_sys::{PERF_FLAG_FD_CLOEXEC, perf_event_attr};
+
 /// Makes an instance of a file system that needs no device, attached to no mount namespace: it is seen through the
 /// returned directory alone and is gone when that is closed (`fsopen`, `fsconfig`, `fsmount`: Linux 5.2).
 ///
@@ -53,6 +55,23 @@ pub fn filesystem_magic(directory: BorrowedFd<'_>) -> io::Result<u64> {
         return Err(io::Error::last_os_error());
     }
     u64::try_from(answer.f_type).map_err(io::Error::other)
+}
+
+/// Opens a perf event that programs can be attached to: in one process, or without `pid` in all of them. (An event in all
+/// processes belongs to one CPU; the programs attached to a tracepoint or probe run on every CPU all the same.)
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn perf_event_open(attributes: &mut perf_event_attr, pid: Option<u32>) -> io::Result<OwnedFd> {
+    let (pid, cpu) = match pid {
+        Some(pid) => (libc::pid_t::try_from(pid).map_err(io::Error::other)?, -1),
+        None => (-1, 0),
+    };
+    // SAFETY: the attributes say their size and live through the call; strings that they point to belong to callers,
+    // who keep them; the call makes a new descriptor.
+    unsafe {
+        new_fd(libc::syscall(libc::SYS_perf_event_open, &raw mut *attributes, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC))
+    }
 }
 
 /// Takes ownership of a descriptor that a system call has just made.

@@ -1,0 +1,120 @@
+//! Perf events that programs are attached to: kprobes, uprobes and tracepoints.
+//!
+//! The events are made here and not by libbpf, whose way for old kernels leaves definitions behind in tracefs when the
+//! process is killed. The PMUs are those of Linux 4.17 and later; a definition by a PMU is gone with its descriptor.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use libbpf_sys::{PERF_TYPE_TRACEPOINT, perf_event_attr};
+
+use super::program::c_string;
+use super::sys;
+
+/// Where the kernel lists its performance monitoring units (Documentation/ABI/testing/sysfs-bus-event_source-devices).
+const PMUS: &str = "/sys/bus/event_source/devices";
+
+/// A dynamic PMU that makes probes: `kprobe` or `uprobe`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pmu {
+    number: u32,
+    return_bit: u32,
+}
+
+impl Pmu {
+    /// The PMU for kernel functions.
+    ///
+    /// # Errors
+    /// `NotFound` if this kernel was built without kprobes.
+    pub fn kprobe() -> io::Result<Self> {
+        Self::named("kprobe")
+    }
+
+    /// The PMU for user functions.
+    ///
+    /// # Errors
+    /// `NotFound` if this kernel was built without uprobes.
+    pub fn uprobe() -> io::Result<Self> {
+        Self::named("uprobe")
+    }
+
+    fn named(name: &str) -> io::Result<Self> {
+        let bad = |text: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{PMUS}/{name}: `{}`", text.trim()));
+        let number = fs::read_to_string(format!("{PMUS}/{name}/type"))?;
+        let format = fs::read_to_string(format!("{PMUS}/{name}/format/retprobe"))?;
+        Ok(Self {
+            number: number.trim().parse().map_err(|_| bad(&number))?,
+            return_bit: format
+                .trim()
+                .strip_prefix("config:")
+                .and_then(|bit| bit.parse().ok())
+                .filter(|&bit| bit < 64)
+                .ok_or_else(|| bad(&format))?,
+        })
+    }
+
+    fn attributes(self, returns: bool) -> perf_event_attr {
+        attributes(self.number, u64::from(returns) << self.return_bit)
+    }
+
+    /// An event at a kernel function plus an offset in bytes, or at the function's return.
+    ///
+    /// # Errors
+    /// The kernel's: `ENOENT` if there is no such function, `EINVAL` or `EADDRNOTAVAIL` if it cannot be probed,
+    /// `EPERM` or `EACCES` without CAP_PERFMON or in a locked-down kernel.
+    pub fn kernel_function(self, function: &str, offset: u64, returns: bool) -> io::Result<OwnedFd> {
+        let name = c_string(function)?;
+        let mut attributes = self.attributes(returns);
+        attributes.__bindgen_anon_3.kprobe_func =
+            u64::try_from(name.as_ptr().expose_provenance()).map_err(io::Error::other)?;
+        attributes.__bindgen_anon_4.probe_offset = offset;
+        sys::perf_event_open(&mut attributes, None)
+    }
+
+    /// An event at a kernel address. It is no function's, so this always fails: with a refusal where probes are
+    /// refused, with another error where they are accepted.
+    pub(crate) fn probe_nothing(self) -> io::Result<OwnedFd> {
+        let mut attributes = self.attributes(false);
+        attributes.__bindgen_anon_4.kprobe_addr = 1;
+        sys::perf_event_open(&mut attributes, None)
+    }
+
+    /// An event at an offset in a file, or at the return of the function that starts there, in one process or, without
+    /// `pid`, in all.
+    ///
+    /// The kernel sets the breakpoint in the address space of that process, so it fires in each of its threads,
+    /// whichever exist when and whichever `pid` names (kernel/trace/trace_uprobe.c: `trace_uprobe_filter` compares the
+    /// memory map of the task; kernel/events/uprobes.c).
+    ///
+    /// # Errors
+    /// The kernel's: `ENOENT` if there is no such file, `EINVAL` for an offset outside of it or an instruction that
+    /// cannot be probed, `ESRCH` if there is no such process, `EACCES` without CAP_PERFMON.
+    pub fn user_function(self, file: &Path, offset: u64, pid: Option<u32>, returns: bool) -> io::Result<OwnedFd> {
+        let path = std::ffi::CString::new(file.as_os_str().as_bytes())?;
+        let mut attributes = self.attributes(returns);
+        attributes.__bindgen_anon_3.uprobe_path =
+            u64::try_from(path.as_ptr().expose_provenance()).map_err(io::Error::other)?;
+        attributes.__bindgen_anon_4.probe_offset = offset;
+        sys::perf_event_open(&mut attributes, pid)
+    }
+}
+
+/// An event at a tracepoint by the number in its `id` file.
+///
+/// # Errors
+/// The kernel's: `EINVAL` if there is none of that number, `EACCES` without CAP_PERFMON.
+pub fn tracepoint(id: u64) -> io::Result<OwnedFd> {
+    sys::perf_event_open(&mut attributes(PERF_TYPE_TRACEPOINT, id), None)
+}
+
+fn attributes(number: u32, config: u64) -> perf_event_attr {
+    perf_event_attr {
+        type_: number,
+        size: size_of::<perf_event_attr>().try_into().unwrap_or(0),
+        config,
+        ..Default::default()
+    }
+}

@@ -1,0 +1,256 @@
+//! Programs of an object: before loading, and loaded.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::ptr::NonNull;
+
+use libbpf_sys as sys;
+
+use super::errno::{Error, check, check_ptr};
+use super::link::Link;
+use super::object::{Object, OpenObject};
+
+/// What a program is attached to, as the kernel's loader must know it (`enum bpf_prog_type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgramType {
+    /// kprobes, uprobes and their returns.
+    Kprobe,
+    /// Tracepoints by perf events.
+    Tracepoint,
+    /// Raw tracepoints.
+    RawTracepoint,
+    /// Entry of a kernel function through its BTF.
+    Fentry,
+    /// Return of a kernel function through its BTF.
+    Fexit,
+    /// A perf event.
+    PerfEvent,
+}
+
+impl ProgramType {
+    fn raw(self) -> (sys::bpf_prog_type, sys::bpf_attach_type) {
+        match self {
+            Self::Kprobe => (sys::BPF_PROG_TYPE_KPROBE, 0),
+            Self::Tracepoint => (sys::BPF_PROG_TYPE_TRACEPOINT, 0),
+            Self::RawTracepoint => (sys::BPF_PROG_TYPE_RAW_TRACEPOINT, 0),
+            Self::PerfEvent => (sys::BPF_PROG_TYPE_PERF_EVENT, 0),
+            Self::Fentry => (sys::BPF_PROG_TYPE_TRACING, sys::BPF_TRACE_FENTRY),
+            Self::Fexit => (sys::BPF_PROG_TYPE_TRACING, sys::BPF_TRACE_FEXIT),
+        }
+    }
+}
+
+/// A program of an object that is not loaded yet.
+#[derive(Debug)]
+pub struct OpenProgram<'o> {
+    raw: NonNull<sys::bpf_program>,
+    object: PhantomData<&'o mut OpenObject>,
+}
+
+impl<'o> OpenProgram<'o> {
+    /// # Safety
+    /// The program belongs to the object whose borrow is `'o`.
+    pub(super) unsafe fn new(raw: NonNull<sys::bpf_program>) -> Self {
+        Self { raw, object: PhantomData }
+    }
+
+    /// Its name: that of its C function.
+    pub fn name(&self) -> String {
+        // SAFETY: the program is alive as long as its object, and so is its name.
+        unsafe { text(sys::bpf_program__name(self.raw.as_ptr())) }
+    }
+
+    /// Its ELF section.
+    pub fn section(&self) -> String {
+        // SAFETY: the program is alive as long as its object, and so is its section's name.
+        unsafe { text(sys::bpf_program__section_name(self.raw.as_ptr())) }
+    }
+
+    /// Whether libbpf could tell its type from its section.
+    pub fn has_type(&self) -> bool {
+        // SAFETY: the program is alive as long as its object.
+        unsafe { sys::bpf_program__type(self.raw.as_ptr()) != sys::BPF_PROG_TYPE_UNSPEC }
+    }
+
+    /// Says whether it will be loaded.
+    ///
+    /// # Errors
+    /// libbpf's; none is known for an open object.
+    pub fn set_autoload(&mut self, load: bool) -> Result<(), Error> {
+        check(
+            || format!("select program `{}`", self.name()),
+            // SAFETY: the program is alive as long as its object, which is not loaded.
+            || unsafe { sys::bpf_program__set_autoload(self.raw.as_ptr(), load) },
+        )
+        .map(drop)
+    }
+
+    /// Sets its type.
+    ///
+    /// # Errors
+    /// libbpf's; none is known for an open object.
+    pub fn set_type(&mut self, kind: ProgramType) -> Result<(), Error> {
+        let (program_type, attach_type) = kind.raw();
+        check(
+            || format!("set the type of program `{}`", self.name()),
+            // SAFETY: the program is alive as long as its object, which is not loaded.
+            || unsafe {
+                match sys::bpf_program__set_type(self.raw.as_ptr(), program_type) {
+                    0 => sys::bpf_program__set_expected_attach_type(self.raw.as_ptr(), attach_type),
+                    error => error,
+                }
+            },
+        )
+        .map(drop)
+    }
+
+    /// Sets the kernel function of an fentry or fexit program.
+    ///
+    /// # Errors
+    /// `ESRCH` or `ENOENT` if the kernel's BTF has no such function.
+    pub fn set_function(&mut self, function: &str) -> Result<(), Error> {
+        let what = || format!("find kernel function `{function}`");
+        let name = c_string(function).map_err(|error| Error::from_io(what(), &error))?;
+        // SAFETY: the program is alive as long as its object, which is not loaded; the name outlives the call.
+        check(what, || unsafe { sys::bpf_program__set_attach_target(self.raw.as_ptr(), 0, name.as_ptr()) }).map(drop)
+    }
+
+    /// Gives it a buffer for the verifier's log.
+    ///
+    /// # Safety
+    /// The buffer outlives the object's loading, and starts with a zero byte.
+    pub(super) unsafe fn set_log(&mut self, buffer: &mut [u8]) -> Result<(), Error> {
+        let length = u64::try_from(buffer.len()).unwrap_or(0);
+        check(
+            || format!("give program `{}` a log", self.name()),
+            // SAFETY: the program is alive as long as its object; the buffer is as long as said and, by the caller's
+            // promise, outlives its use.
+            || unsafe { sys::bpf_program__set_log_buf(self.raw.as_ptr(), buffer.as_mut_ptr().cast(), length) },
+        )
+        .map(drop)
+    }
+}
+
+/// A loaded program.
+#[derive(Debug, Clone, Copy)]
+pub struct Program<'o> {
+    raw: NonNull<sys::bpf_program>,
+    object: PhantomData<&'o Object>,
+}
+
+impl<'o> Program<'o> {
+    /// # Safety
+    /// The program belongs to the object whose borrow is `'o`.
+    pub(super) unsafe fn new(raw: NonNull<sys::bpf_program>) -> Self {
+        Self { raw, object: PhantomData }
+    }
+
+    /// Its name: that of its C function.
+    pub fn name(&self) -> String {
+        // SAFETY: the program is alive as long as its object, and so is its name.
+        unsafe { text(sys::bpf_program__name(self.raw.as_ptr())) }
+    }
+
+    /// Its descriptor; none if it was not selected for loading.
+    pub fn fd(&self) -> Option<BorrowedFd<'o>> {
+        // SAFETY: the program is alive as long as its object.
+        let fd = unsafe { sys::bpf_program__fd(self.raw.as_ptr()) };
+        // SAFETY: a descriptor that is not negative is open as long as the object.
+        (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+    }
+
+    /// Attaches it to what its section says, where libbpf knows how.
+    ///
+    /// # Errors
+    /// libbpf's or the kernel's; `EOPNOTSUPP` where the section does not say enough.
+    pub fn attach_by_section(&self) -> Result<Link, Error> {
+        // SAFETY: the program is alive as long as its object; the link is new.
+        self.link(|| format!("attach `{}`", self.name()), || unsafe { sys::bpf_program__attach(self.raw.as_ptr()) })
+    }
+
+    /// Attaches an fentry or fexit program to the function that it was loaded for.
+    ///
+    /// # Errors
+    /// The kernel's, such as `ENOTSUPP` (524) where it has no trampolines for the function.
+    pub fn attach_trace(&self, function: &str) -> Result<Link, Error> {
+        // SAFETY: the program is alive as long as its object; the link is new.
+        self.link(
+            || format!("attach to the entry or return of `{function}`"),
+            || unsafe { sys::bpf_program__attach_trace(self.raw.as_ptr()) },
+        )
+    }
+
+    /// Attaches it to a raw tracepoint.
+    ///
+    /// # Errors
+    /// The kernel's: `ENOENT` if there is no such tracepoint.
+    pub fn attach_raw_tracepoint(&self, name: &str) -> Result<Link, Error> {
+        let what = || format!("attach to raw tracepoint `{name}`");
+        let name = c_string(name).map_err(|error| Error::from_io(what(), &error))?;
+        // SAFETY: the program is alive as long as its object; the name outlives the call; the link is new.
+        self.link(what, || unsafe { sys::bpf_program__attach_raw_tracepoint(self.raw.as_ptr(), name.as_ptr()) })
+    }
+
+    /// Attaches it to a perf event, which the link then owns.
+    ///
+    /// # Errors
+    /// The kernel's: `EINVAL` for a program that does not fit the event, `E2BIG` for too many programs on one event.
+    pub fn attach_perf_event(&self, event: OwnedFd, subject: &str) -> Result<Link, Error> {
+        let fd = event.into_raw_fd();
+        // SAFETY: the program is alive as long as its object; the link is new.
+        let link = self.link(
+            || format!("attach to {subject}"),
+            || unsafe { sys::bpf_program__attach_perf_event(self.raw.as_ptr(), fd) },
+        );
+        if link.is_err() {
+            // SAFETY: libbpf takes the descriptor over only when it succeeds; otherwise it is still ours to close.
+            unsafe { libc::close(fd) };
+        }
+        link
+    }
+
+    /// How often the kernel did not run it because it, or another program, was running already on that CPU
+    /// (`recursion_misses` of `struct bpf_prog_info`: Linux 5.12; none before).
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn misses(&self) -> Result<u64, Error> {
+        let what = || format!("ask about program `{}`", self.name());
+        let fd = self.fd().ok_or_else(|| Error::new(what(), libc::EBADF))?;
+        misses(fd, what)
+    }
+
+    fn link(&self, what: impl FnOnce() -> String, attach: impl FnOnce() -> *mut sys::bpf_link) -> Result<Link, Error> {
+        // SAFETY: callers pass calls of libbpf that make a new link.
+        check_ptr(what, attach).map(|raw| unsafe { Link::new(raw) })
+    }
+}
+
+/// Reads `recursion_misses` of a program.
+pub(super) fn misses(program: BorrowedFd<'_>, what: impl FnOnce() -> String) -> Result<u64, Error> {
+    let mut info = sys::bpf_prog_info::default();
+    let mut length = u32::try_from(size_of_val(&info)).unwrap_or(0);
+    check(
+        what,
+        // SAFETY: the program is open; the answer is as long as said, and asks for none of the arrays it could point to.
+        || unsafe { sys::bpf_prog_get_info_by_fd(program.as_raw_fd(), &raw mut info, &raw mut length) },
+    )?;
+    Ok(info.recursion_misses)
+}
+
+/// # Safety
+/// The pointer is null or a NUL-terminated string.
+pub(super) unsafe fn text(raw: *const std::ffi::c_char) -> String {
+    if raw.is_null() {
+        return String::new();
+    }
+    // SAFETY: by the caller's promise.
+    unsafe { CStr::from_ptr(raw) }.to_string_lossy().into_owned()
+}
+
+/// The text for C.
+pub(super) fn c_string(text: &str) -> io::Result<CString> {
+    CString::new(text).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}

@@ -1,0 +1,78 @@
+//! Tries whether the kernel accepts something, by doing it and undoing it.
+
+use std::ffi::c_long;
+use std::os::fd::OwnedFd;
+
+use libbpf_sys as sys;
+
+use super::errno::{Error, check};
+use super::sys::new_fd;
+
+/// Loads and attaches a program that does nothing to the entry or return of a kernel function, and takes it away again.
+///
+/// `function` is the number of a function in the kernel's own BTF.
+///
+/// # Errors
+/// The kernel's, with the verifier's words as far as it gave any.
+pub fn tracing(function: u32, returns: bool) -> Result<(), Error> {
+    // `r0 = 0; exit` (Documentation/bpf/standardization/instruction-set.rst).
+    let mut instructions = [sys::bpf_insn::default(); 2];
+    let [set, exit] = &mut instructions;
+    set.code = 0xb7;
+    exit.code = 0x95;
+    let mut log = vec![0_u8; 4096];
+    let options = sys::bpf_prog_load_opts {
+        sz: size_of::<sys::bpf_prog_load_opts>().try_into().unwrap_or(0),
+        expected_attach_type: if returns { sys::BPF_TRACE_FEXIT } else { sys::BPF_TRACE_FENTRY },
+        attach_btf_id: function,
+        log_level: 1,
+        log_size: u32::try_from(log.len()).unwrap_or(0),
+        log_buf: log.as_mut_ptr().cast(),
+        ..Default::default()
+    };
+    let what = || format!("load a trial program for the {} of a function", if returns { "return" } else { "entry" });
+    let loaded = check(
+        what,
+        // SAFETY: names, instructions, log and options outlive the call and are as long as said.
+        || unsafe {
+            sys::bpf_prog_load(
+                sys::BPF_PROG_TYPE_TRACING,
+                c"dbcc_trial".as_ptr(),
+                c"GPL".as_ptr(),
+                instructions.as_ptr(),
+                2,
+                (&raw const options).cast_mut(),
+            )
+        },
+    );
+    let program = owned(loaded.map_err(|error| Error { said: c_text(&log), ..error })?)?;
+    let what = || format!("attach a trial program to the {} of a function", if returns { "return" } else { "entry" });
+    let program = std::os::fd::AsRawFd::as_raw_fd(&program);
+    // SAFETY: the program is open; a tracing program is attached without a name (BPF_RAW_TRACEPOINT_OPEN, Linux 5.5).
+    owned(check(what, || unsafe { sys::bpf_raw_tracepoint_open(std::ptr::null(), program) })?).map(drop)
+}
+
+/// Makes a ring buffer (Linux 5.8) and takes it away again.
+///
+/// # Errors
+/// The kernel's: `EINVAL` where there are none.
+pub fn ring_buffer() -> Result<(), Error> {
+    let what = || "create a ring buffer".to_owned();
+    // One page, which every page size that Linux has divides or equals.
+    let size = 64 << 10;
+    // SAFETY: the name outlives the call, and no options are given.
+    owned(check(what, || unsafe {
+        sys::bpf_map_create(sys::BPF_MAP_TYPE_RINGBUF, c"dbcc_trial".as_ptr(), 0, 0, size, std::ptr::null())
+    })?)
+    .map(drop)
+}
+
+fn owned(fd: i32) -> Result<OwnedFd, Error> {
+    // SAFETY: callers pass what a call returned that makes a new descriptor.
+    unsafe { new_fd(c_long::from(fd)) }.map_err(|error| Error::from_io("keep a descriptor", &error))
+}
+
+fn c_text(bytes: &[u8]) -> String {
+    let length = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).trim_end().to_owned()
+}
