@@ -74,14 +74,6 @@ impl Pmu {
         sys::perf_event_open(&mut attributes, None)
     }
 
-    /// An event at a kernel address. It is no function's, so this always fails: with a refusal where probes are
-    /// refused, with another error where they are accepted.
-    pub(crate) fn probe_nothing(self) -> io::Result<OwnedFd> {
-        let mut attributes = self.attributes(false);
-        attributes.__bindgen_anon_4.kprobe_addr = 1;
-        sys::perf_event_open(&mut attributes, None)
-    }
-
     /// An event at an offset in a file, or at the return of the function that starts there, in one process or, without
     /// `pid`, in all.
     ///

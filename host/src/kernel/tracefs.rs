@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::bpf::sys;
 
@@ -18,10 +19,10 @@ const MAGIC: u64 = 0x7472_6163;
 /// The largest file that is read: formats of events have some kilobytes, `kprobe_profile` a line for each probe.
 const LIMIT: u64 = 16 << 20;
 
-/// An open tracefs.
-#[derive(Debug)]
+/// An open tracefs. Clones are the same instance.
+#[derive(Debug, Clone)]
 pub struct Tracefs {
-    directory: OwnedFd,
+    directory: Arc<OwnedFd>,
     mounted: bool,
 }
 
@@ -35,7 +36,7 @@ impl Tracefs {
         for place in PLACES {
             let Ok(directory) = File::open(place) else { continue };
             if sys::filesystem_magic(directory.as_fd()).is_ok_and(|magic| magic == MAGIC) {
-                return Ok(Self { directory: directory.into(), mounted: true });
+                return Ok(Self { directory: Arc::new(directory.into()), mounted: true });
             }
         }
         Self::detached()
@@ -44,7 +45,7 @@ impl Tracefs {
     /// Opens tracefs as an instance in no mount namespace, even if it is mounted.
     fn detached() -> io::Result<Self> {
         match sys::detached_mount(c"tracefs") {
-            Ok(directory) => Ok(Self { directory, mounted: false }),
+            Ok(directory) => Ok(Self { directory: Arc::new(directory), mounted: false }),
             Err(error) => Err(io::Error::new(
                 error.kind(),
                 format!("tracefs is not mounted at {}, and the kernel refuses a mount of our own: {error}", PLACES[0]),

@@ -1,5 +1,20 @@
 //! Attach kinds: one file each, one row each in [`KINDS`].
 
+use crate::bpf::program::ProgramType;
+use crate::bpf::{Error, Link, Program};
+use crate::kernel::tracefs::Tracefs;
+
+mod fentry;
+mod kprobe;
+mod kretprobe;
+mod raw_tracepoint;
+pub mod target;
+mod tracepoint;
+mod uprobe;
+
+pub use kretprobe::remove_stale;
+pub use target::{Target, TargetError, TargetSpec};
+
 /// What a program of a kind is handed, as rewriting needs to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Context {
@@ -36,12 +51,22 @@ pub trait Kind: Sync {
     /// Its name, as in `--attach NAME:TARGET=FUNCTION`.
     fn name(&self) -> &'static str;
 
-    /// One line on what it attaches to and on how its target is written.
+    /// One line on what it attaches to.
     fn summary(&self) -> &'static str;
 
-    /// Prefixes of function names that mean this kind, as in `kprobe__`; the rest of the name is the target.
+    /// How its target is written, as in `uprobe:[BINARY:]FUNCTION[+OFFSET]`.
+    fn grammar(&self) -> &'static str;
+
+    /// Prefixes of function names that mean this kind, as in `kprobe__`; what the rest of the name means is told by
+    /// [`Self::target_of_name`].
     fn prefixes(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// The target that the rest of a function's name behind the prefix stands for: `sock__inet_sock_set_state` of a
+    /// tracepoint is `sock:inet_sock_set_state`.
+    fn target_of_name(&self, rest: &str) -> String {
+        rest.to_owned()
     }
 
     /// Names of the sections that libbpf gives this kind, as in `kprobe` for `SEC("kprobe/f")`; the first is the one
@@ -56,12 +81,137 @@ pub trait Kind: Sync {
     fn better(&self) -> Option<&'static str> {
         None
     }
+
+    /// The type of its programs in the kernel.
+    fn program_type(&self) -> ProgramType;
+
+    /// Takes a target apart: what stands behind `NAME:`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and how it is written.
+    fn parse_target(&self, text: &str) -> Result<TargetSpec, TargetError>;
+
+    /// Attaches a loaded program.
+    ///
+    /// # Errors
+    /// The kernel's, with the target as subject; `EINVAL` for a target of another kind.
+    fn attach(&self, program: Program<'_>, target: &Target, options: &Options<'_>) -> Result<Attachment, Error>;
+}
+
+/// What attaching may need to know beside program and target.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'o> {
+    /// Tracefs, or why it cannot be had. Tracepoints need it; kretprobes use it for more slots.
+    pub tracefs: Result<&'o Tracefs, &'o std::io::Error>,
+    /// How many threads may be inside of a probed function at once, as far as is known: sizes kretprobes.
+    pub threads: u64,
+}
+
+/// A program that is attached to one target. Dropping it detaches, and leaves nothing behind.
+#[derive(Debug)]
+#[must_use = "dropping an attachment detaches the program"]
+pub struct Attachment {
+    /// Is dropped before what it needs.
+    link: Link,
+    definition: Option<kretprobe::Definition>,
+    /// What the user should know about it.
+    note: Option<String>,
+}
+
+impl Attachment {
+    /// An attachment that is no more than its link.
+    fn new(link: Link) -> Self {
+        Self { link, definition: None, note: None }
+    }
+
+    /// How many returns of the function were missed so far; none where that cannot be known or cannot happen.
+    ///
+    /// # Errors
+    /// When the kernel's count cannot be read.
+    pub fn missed(&self) -> Result<Option<u64>, Error> {
+        match &self.definition {
+            Some(definition) => definition.missed().map(Some),
+            None => self.link.missed(),
+        }
+    }
+
+    /// What the user should know about how it was attached.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
 }
 
 /// The rows. A test walks them.
-pub static KINDS: &[&dyn Kind] = &[];
+pub static KINDS: &[&dyn Kind] = &[
+    &kprobe::Kprobe,
+    &kretprobe::Kretprobe,
+    &fentry::Fentry,
+    &fentry::Fexit,
+    &uprobe::Uprobe,
+    &uprobe::Uretprobe,
+    &tracepoint::Tracepoint,
+    &raw_tracepoint::RawTracepoint,
+];
 
 /// The row of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn Kind> {
     KINDS.iter().copied().find(|kind| kind.name() == name)
+}
+
+/// The kind that the name of a function means, and its target: `kprobe__tcp_sendmsg` is a kprobe of `tcp_sendmsg`. The
+/// longest prefix counts.
+pub fn by_function(function: &str) -> Option<(&'static dyn Kind, String)> {
+    let fitting = KINDS.iter().copied().flat_map(|kind| kind.prefixes().iter().map(move |prefix| (kind, *prefix)));
+    let fitting = fitting.filter_map(|(kind, prefix)| Some((kind, prefix, function.strip_prefix(prefix)?)));
+    let (kind, _, rest) = fitting.filter(|(_, _, rest)| !rest.is_empty()).max_by_key(|(_, prefix, _)| prefix.len())?;
+    Some((kind, kind.target_of_name(rest)))
+}
+
+/// The error for a target that resolution made for another kind.
+fn wrong_target(kind: &dyn Kind, target: &Target) -> Error {
+    Error::new(format!("attach a {} to `{target}`, which is another kind of target", kind.name()), libc::EINVAL)
+}
+
+/// Makes a [`TargetError`] of a reason.
+fn target_error(kind: &dyn Kind, text: &str) -> impl FnOnce(String) -> TargetError {
+    let (kind, grammar, target) = (kind.name(), kind.grammar(), text.to_owned());
+    move |why| TargetError { kind, target, why, grammar }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_whole() {
+        let mut names = std::collections::BTreeSet::new();
+        for kind in KINDS {
+            assert!(names.insert(kind.name()), "{} is there twice", kind.name());
+            assert!(kind.grammar().starts_with(&format!("{}:", kind.name())), "{}", kind.grammar());
+            assert!(!kind.summary().is_empty() && !kind.sections().is_empty(), "{}", kind.name());
+            let error = kind.parse_target("").unwrap_err().to_string();
+            assert!(error.contains(kind.grammar()), "{error}");
+            if let Some(better) = kind.better() {
+                assert!(by_name(better).is_some(), "{better}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_functions_mean_kinds() {
+        let check = |function: &str, expect: Option<(&str, &str)>| {
+            let found = by_function(function);
+            let found = found.as_ref().map(|(kind, target)| (kind.name(), target.as_str()));
+            assert_eq!(found, expect, "{function}");
+        };
+        check("kprobe__tcp_sendmsg", Some(("kprobe", "tcp_sendmsg")));
+        check("kretprobe__tcp_sendmsg", Some(("kretprobe", "tcp_sendmsg")));
+        check("tracepoint__sock__inet_sock_set_state", Some(("tracepoint", "sock:inet_sock_set_state")));
+        check("raw_tracepoint__sched_switch", Some(("raw_tracepoint", "sched_switch")));
+        check("kfunc__vmlinux__vfs_read", Some(("fentry", "vfs_read")));
+        check("kfunc__vfs_read", Some(("fentry", "vfs_read")));
+        check("kretfunc__vmlinux__vfs_read", Some(("fexit", "vfs_read")));
+        check("kprobe__", None);
+        check("hello", None);
+    }
 }

@@ -1,0 +1,106 @@
+//! fentry and fexit: entry and return of a kernel function, by a trampoline that knows the function's BTF. They cost a
+//! fraction of a kprobe, and fexit misses no return.
+
+use super::{Attachment, Context, Kind, Options, Target, TargetError, TargetSpec};
+use super::{target, target_error, wrong_target};
+use crate::bpf::program::ProgramType;
+use crate::bpf::{Error, Program};
+
+/// The row for entries.
+pub(super) struct Fentry;
+
+/// The row for returns.
+pub(super) struct Fexit;
+
+impl Kind for Fentry {
+    fn name(&self) -> &'static str {
+        "fentry"
+    }
+
+    fn summary(&self) -> &'static str {
+        "a function of the kernel at its entry, with typed arguments"
+    }
+
+    fn grammar(&self) -> &'static str {
+        "fentry:FUNCTION"
+    }
+
+    fn prefixes(&self) -> &'static [&'static str] {
+        &["kfunc__vmlinux__", "kfunc__"]
+    }
+
+    fn sections(&self) -> &'static [&'static str] {
+        &["fentry"]
+    }
+
+    fn context(&self) -> Context {
+        Context::Arguments { returns: false }
+    }
+
+    fn program_type(&self) -> ProgramType {
+        ProgramType::Fentry
+    }
+
+    fn parse_target(&self, text: &str) -> Result<TargetSpec, TargetError> {
+        parse(self, text)
+    }
+
+    fn attach(&self, program: Program<'_>, target: &Target, _: &Options<'_>) -> Result<Attachment, Error> {
+        attach(self, program, target)
+    }
+}
+
+impl Kind for Fexit {
+    fn name(&self) -> &'static str {
+        "fexit"
+    }
+
+    fn summary(&self) -> &'static str {
+        "a function of the kernel at its return, with typed arguments and return value"
+    }
+
+    fn grammar(&self) -> &'static str {
+        "fexit:FUNCTION"
+    }
+
+    fn prefixes(&self) -> &'static [&'static str] {
+        &["kretfunc__vmlinux__", "kretfunc__"]
+    }
+
+    fn sections(&self) -> &'static [&'static str] {
+        &["fexit"]
+    }
+
+    fn context(&self) -> Context {
+        Context::Arguments { returns: true }
+    }
+
+    fn program_type(&self) -> ProgramType {
+        ProgramType::Fexit
+    }
+
+    fn parse_target(&self, text: &str) -> Result<TargetSpec, TargetError> {
+        parse(self, text)
+    }
+
+    fn attach(&self, program: Program<'_>, target: &Target, _: &Options<'_>) -> Result<Attachment, Error> {
+        attach(self, program, target)
+    }
+}
+
+fn parse(kind: &dyn Kind, text: &str) -> Result<TargetSpec, TargetError> {
+    match target::kernel_function(text) {
+        Ok(TargetSpec::KernelFunction { offset, .. }) if offset != 0 => Err(target_error(kind, text)(
+            "it has an offset, and only a whole function has an entry and a return".into(),
+        )),
+        other => other.map_err(target_error(kind, text)),
+    }
+}
+
+fn attach(kind: &dyn Kind, program: Program<'_>, target: &Target) -> Result<Attachment, Error> {
+    match target {
+        // The function was chosen when the program was loaded.
+        Target::KernelFunction { name, offset: 0 } => program.attach_trace(name).map(Attachment::new),
+        _ => Err(wrong_target(kind, target)),
+    }
+}

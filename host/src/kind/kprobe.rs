@@ -1,0 +1,71 @@
+//! kprobe: any instruction of the kernel, by a breakpoint.
+
+use super::{Attachment, Context, Kind, Memory, Options, Target, TargetError, TargetSpec};
+use super::{target, target_error, wrong_target};
+use crate::bpf::perf_event::Pmu;
+use crate::bpf::program::ProgramType;
+use crate::bpf::{Error, Program};
+
+/// The row.
+pub(super) struct Kprobe;
+
+impl Kind for Kprobe {
+    fn name(&self) -> &'static str {
+        "kprobe"
+    }
+
+    fn summary(&self) -> &'static str {
+        "a function of the kernel, at its entry or an offset behind it"
+    }
+
+    fn grammar(&self) -> &'static str {
+        "kprobe:FUNCTION[+OFFSET]"
+    }
+
+    fn prefixes(&self) -> &'static [&'static str] {
+        &["kprobe__"]
+    }
+
+    fn sections(&self) -> &'static [&'static str] {
+        &["kprobe"]
+    }
+
+    fn context(&self) -> Context {
+        Context::Registers { returns: false, memory: Memory::Kernel }
+    }
+
+    fn better(&self) -> Option<&'static str> {
+        Some("fentry")
+    }
+
+    fn program_type(&self) -> ProgramType {
+        ProgramType::Kprobe
+    }
+
+    fn parse_target(&self, text: &str) -> Result<TargetSpec, TargetError> {
+        target::kernel_function(text).map_err(target_error(self, text))
+    }
+
+    fn attach(&self, program: Program<'_>, target: &Target, _: &Options<'_>) -> Result<Attachment, Error> {
+        let Target::KernelFunction { name, offset } = target else { return Err(wrong_target(self, target)) };
+        let subject = format!("kprobe `{target}`");
+        let event = Pmu::kprobe()
+            .and_then(|pmu| pmu.kernel_function(name, *offset, false))
+            .map_err(|error| explain(Error::from_io(format!("attach to {subject}"), &error), name))?;
+        program.attach_perf_event(event, &subject).map(Attachment::new)
+    }
+}
+
+/// Adds what the error numbers of the kprobe PMU mean.
+pub(super) fn explain(mut error: Error, function: &str) -> Error {
+    if error.said.is_empty() {
+        error.said = match error.errno {
+            libc::ENOENT if Pmu::kprobe().is_err() => "this kernel was built without kprobes".to_owned(),
+            libc::ENOENT => format!("the kernel has no function `{function}`"),
+            libc::EADDRNOTAVAIL => format!("the kernel has several functions `{function}`"),
+            libc::EINVAL => format!("the kernel does not let `{function}` be probed there"),
+            _ => String::new(),
+        };
+    }
+    error
+}

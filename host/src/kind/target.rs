@@ -1,0 +1,255 @@
+//! Targets: what stands behind `KIND:`, as written and as found.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A target as written, taken apart by its kind's grammar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetSpec {
+    /// A function of the kernel.
+    KernelFunction {
+        /// Its name, as in /proc/kallsyms.
+        name: String,
+        /// Bytes from its start.
+        offset: u64,
+    },
+    /// A function of a program or shared library.
+    UserFunction {
+        /// Path, or name of a program; none means the executable of the traced process.
+        binary: Option<String>,
+        /// The function as people write it.
+        function: String,
+        /// Bytes from its start.
+        offset: u64,
+    },
+    /// A tracepoint with a record.
+    Tracepoint {
+        /// Its category (`events/CATEGORY` in tracefs).
+        category: String,
+        /// Its name.
+        name: String,
+    },
+    /// A tracepoint without a record: the program gets the arguments of its call.
+    RawTracepoint {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// A target as found: nothing is left to look up but by the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A function of the kernel.
+    KernelFunction {
+        /// Its name, as in /proc/kallsyms.
+        name: String,
+        /// Bytes from its start.
+        offset: u64,
+    },
+    /// A place in a program or shared library.
+    UserFunction {
+        /// What the kernel opens, such as `/proc/4711/exe` or `/proc/4711/root/usr/lib/libc.so.6`.
+        open: PathBuf,
+        /// The file as people know it.
+        shown: String,
+        /// The function's name as people know it.
+        function: String,
+        /// Offset in the file, in bytes.
+        offset: u64,
+        /// The process in which it is probed; none means every process that runs this file.
+        pid: Option<u32>,
+    },
+    /// A tracepoint with a record.
+    Tracepoint {
+        /// Its category.
+        category: String,
+        /// Its name.
+        name: String,
+    },
+    /// A tracepoint without a record.
+    RawTracepoint {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KernelFunction { name, offset: 0 } | Self::RawTracepoint { name } => write!(to, "{name}"),
+            Self::KernelFunction { name, offset } => write!(to, "{name}+{offset:#x}"),
+            Self::UserFunction { shown, function, offset, .. } => write!(to, "{shown}:{function} +{offset:#x}"),
+            Self::Tracepoint { category, name } => write!(to, "{category}:{name}"),
+        }
+    }
+}
+
+/// A target that its kind cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{target}` is no target of a {kind}: {why}; write it as {grammar}")]
+pub struct TargetError {
+    /// The kind.
+    pub kind: &'static str,
+    /// The target as written.
+    pub target: String,
+    /// What is wrong with it.
+    pub why: String,
+    /// How targets of this kind are written.
+    pub grammar: &'static str,
+}
+
+/// Reads `FUNC[+OFF]` of the kernel.
+pub(super) fn kernel_function(text: &str) -> Result<TargetSpec, String> {
+    let (name, offset) = split_offset(text)?;
+    let known = |letter: char| letter.is_ascii_alphanumeric() || "_.$".contains(letter);
+    if name.is_empty() {
+        return Err("it names no function".to_owned());
+    }
+    match name.chars().find(|letter| !known(*letter)) {
+        Some(letter) => Err(format!("`{}` is in no name of a kernel function", letter.escape_default())),
+        None => Ok(TargetSpec::KernelFunction { name: name.to_owned(), offset }),
+    }
+}
+
+/// Reads `[BINARY:]FUNC[+OFF]`. A single `:` outside of brackets separates; `::` belongs to the name, and so does the
+/// one in `f[abi:cxx11]`.
+pub(super) fn user_function(text: &str) -> Result<TargetSpec, String> {
+    let (binary, rest) = match separator(text).and_then(|at| text.split_at_checked(at)) {
+        Some((binary, rest)) => (Some(binary.trim()), rest.strip_prefix(':').unwrap_or(rest)),
+        None => (None, text),
+    };
+    let (function, offset) = split_offset(rest.trim())?;
+    if binary == Some("") {
+        return Err("nothing stands before the `:`".to_owned());
+    }
+    if function.is_empty() {
+        return Err("it names no function".to_owned());
+    }
+    if text.contains('\0') {
+        return Err("it holds a NUL".to_owned());
+    }
+    Ok(TargetSpec::UserFunction { binary: binary.map(str::to_owned), function: function.to_owned(), offset })
+}
+
+/// Reads `CATEGORY:EVENT`.
+pub(super) fn tracepoint(text: &str) -> Result<TargetSpec, String> {
+    let (category, name) = text.split_once(':').ok_or("there is no `:` between category and event")?;
+    check_event(category)?;
+    check_event(name)?;
+    Ok(TargetSpec::Tracepoint { category: category.to_owned(), name: name.to_owned() })
+}
+
+/// Reads `EVENT`.
+pub(super) fn raw_tracepoint(text: &str) -> Result<TargetSpec, String> {
+    check_event(text)?;
+    Ok(TargetSpec::RawTracepoint { name: text.to_owned() })
+}
+
+fn check_event(name: &str) -> Result<(), String> {
+    // Names of events become paths in tracefs; some categories have a `-` (as `hid-generic`).
+    let good = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
+    if !name.is_empty() && name.chars().all(good) {
+        Ok(())
+    } else {
+        Err(format!("`{}` is no name of letters, digits and `_`", name.escape_default()))
+    }
+}
+
+/// Place of the single `:` that ends the binary.
+fn separator(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut depth = 0_i32;
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'(' | b'[' | b'<' => depth = depth.saturating_add(1),
+            b')' | b']' | b'>' => depth = depth.saturating_sub(1),
+            b':' if bytes.get(at + 1) == Some(&b':') => at += 1,
+            b':' if depth <= 0 => return Some(at),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// Splits `NAME+OFFSET`. A `+` that no number follows belongs to the name (`operator+`).
+fn split_offset(text: &str) -> Result<(&str, u64), String> {
+    let Some((name, digits)) = text.rsplit_once('+') else { return Ok((text.trim(), 0)) };
+    let digits = digits.trim();
+    if !digits.starts_with(|first: char| first.is_ascii_digit()) {
+        return Ok((text.trim(), 0));
+    }
+    let offset = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => digits.parse(),
+    };
+    match offset {
+        Ok(offset) => Ok((name.trim(), offset)),
+        Err(_) => Err(format!("`{}` is no offset in bytes", digits.escape_default())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(text: &str) -> (Option<String>, String, u64) {
+        match user_function(text) {
+            Ok(TargetSpec::UserFunction { binary, function, offset }) => (binary, function, offset),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    fn parts(binary: Option<&str>, function: &str, offset: u64) -> (Option<String>, String, u64) {
+        (binary.map(str::to_owned), function.to_owned(), offset)
+    }
+
+    #[test]
+    fn a_single_colon_separates_the_binary() {
+        assert_eq!(user("check_connection"), parts(None, "check_connection", 0));
+        assert_eq!(user("mysqld:check_connection"), parts(Some("mysqld"), "check_connection", 0));
+        assert_eq!(user("/usr/sbin/mariadbd:THD::init"), parts(Some("/usr/sbin/mariadbd"), "THD::init", 0));
+        assert_eq!(user("THD::init"), parts(None, "THD::init", 0));
+        assert_eq!(user("::f"), parts(None, "::f", 0));
+        assert_eq!(user("x:::f"), parts(Some("x"), "::f", 0), "a name in the global namespace");
+        assert_eq!(
+            user("mysqld:dispatch_command(THD*, COM_DATA const*, enum_server_command)+0x10"),
+            parts(Some("mysqld"), "dispatch_command(THD*, COM_DATA const*, enum_server_command)", 16)
+        );
+        assert_eq!(user("name[abi:cxx11]()"), parts(None, "name[abi:cxx11]()", 0));
+        assert_eq!(user("lib.so:name[abi:cxx11]()"), parts(Some("lib.so"), "name[abi:cxx11]()", 0));
+        assert_eq!(user("x: f"), parts(Some("x"), "f", 0));
+    }
+
+    #[test]
+    fn a_plus_without_a_number_belongs_to_the_name() {
+        assert_eq!(user("x:A::operator+"), parts(Some("x"), "A::operator+", 0));
+        assert_eq!(user("x:A::operator++(int)"), parts(Some("x"), "A::operator++(int)", 0));
+        assert_eq!(user("x:f+16"), parts(Some("x"), "f", 16));
+        assert!(user_function("x:f+0xz").unwrap_err().contains("0xz"));
+        assert!(user_function("x:f+99999999999999999999").is_err());
+    }
+
+    #[test]
+    fn nothing_is_no_target() {
+        for text in ["", ":", ":f", "x:", "x:+4", "a\0b"] {
+            assert!(user_function(text).is_err(), "{text:?}");
+        }
+        for text in ["", "a b", "f+g h", "f;", "+4", "tcp_sendmsg\n"] {
+            assert!(kernel_function(text).is_err(), "{text:?}");
+        }
+        for text in ["", "sock", "sock:", ":x", "../..:x", "a:b:c", "a:b/c"] {
+            assert!(tracepoint(text).is_err(), "{text:?}");
+        }
+        assert!(raw_tracepoint("a b").is_err());
+    }
+
+    #[test]
+    fn kernel_functions_have_offsets() {
+        let spec = |name: &str, offset| Ok(TargetSpec::KernelFunction { name: name.to_owned(), offset });
+        assert_eq!(kernel_function("tcp_sendmsg"), spec("tcp_sendmsg", 0));
+        assert_eq!(kernel_function("tcp_sendmsg+0x10"), spec("tcp_sendmsg", 16));
+        assert_eq!(kernel_function("foo.isra.0"), spec("foo.isra.0", 0));
+    }
+}

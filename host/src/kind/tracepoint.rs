@@ -1,0 +1,64 @@
+//! tracepoint: a place that the kernel's authors provided, with a record of named fields.
+
+use super::{Attachment, Context, Kind, Options, Target, TargetError, TargetSpec};
+use super::{target, target_error, wrong_target};
+use crate::bpf::perf_event;
+use crate::bpf::program::ProgramType;
+use crate::bpf::{Error, Program};
+
+/// The row.
+pub(super) struct Tracepoint;
+
+impl Kind for Tracepoint {
+    fn name(&self) -> &'static str {
+        "tracepoint"
+    }
+
+    fn summary(&self) -> &'static str {
+        "a tracepoint of the kernel, with the fields of its record"
+    }
+
+    fn grammar(&self) -> &'static str {
+        "tracepoint:CATEGORY:EVENT"
+    }
+
+    fn prefixes(&self) -> &'static [&'static str] {
+        &["tracepoint__"]
+    }
+
+    fn target_of_name(&self, rest: &str) -> String {
+        rest.replacen("__", ":", 1)
+    }
+
+    fn sections(&self) -> &'static [&'static str] {
+        &["tracepoint", "tp"]
+    }
+
+    fn context(&self) -> Context {
+        Context::Record
+    }
+
+    fn program_type(&self) -> ProgramType {
+        ProgramType::Tracepoint
+    }
+
+    fn parse_target(&self, text: &str) -> Result<TargetSpec, TargetError> {
+        target::tracepoint(text).map_err(target_error(self, text))
+    }
+
+    fn attach(&self, program: Program<'_>, target: &Target, options: &Options<'_>) -> Result<Attachment, Error> {
+        let Target::Tracepoint { category, name } = target else { return Err(wrong_target(self, target)) };
+        let subject = format!("tracepoint `{target}`");
+        let what = || format!("attach to {subject}");
+        let tracefs = options.tracefs.map_err(|error| Error::from_io(what(), error))?;
+        let id = tracefs.read(&format!("events/{category}/{name}/id")).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                Error { said: "the kernel has no such tracepoint".to_owned(), ..Error::new(what(), libc::ENOENT) }
+            }
+            _ => Error::from_io(what(), &error),
+        })?;
+        let id = id.trim().parse().map_err(|_| Error::new(what(), libc::EINVAL))?;
+        let event = perf_event::tracepoint(id).map_err(|error| Error::from_io(what(), &error))?;
+        program.attach_perf_event(event, &subject).map(Attachment::new)
+    }
+}
