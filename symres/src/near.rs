@@ -1,5 +1,7 @@
 //! What was perhaps meant.
 
+use memchr::memmem::Finder;
+
 use crate::addr::VirtAddr;
 use crate::answer::{NEAR_LIMIT, Role};
 use crate::demangle::{RawName, qualified};
@@ -9,8 +11,8 @@ use crate::search::{Found, role};
 use crate::source::{SymbolTable, Table};
 use crate::types::Author;
 
-/// Misspellings that are demangled to be looked at closely.
-const MAX_MISSPELLED: usize = 200;
+/// Candidates that are demangled to be looked at closely.
+const MAX_LOOKED_AT: usize = 200;
 /// Shorter words are near to too many others.
 const MIN_WORD: usize = 4;
 
@@ -27,6 +29,8 @@ enum Rank {
     Misspelled,
     /// The word is somewhere in the name.
     Substring,
+    /// One of the words between its underscores is one of those in the name: `login_connection` for `check_connection`.
+    SharedWord,
 }
 
 /// Near misses on their way to the best ten.
@@ -100,20 +104,19 @@ pub(crate) fn misspelled<'a>(elf: &Elf, tables: &'a [(Table, SymbolTable)], word
     let mut looked_at = 0;
     for (table, symbols) in tables {
         for symbol in symbols.iter() {
-            if looked_at >= MAX_MISSPELLED {
+            if looked_at >= MAX_LOOKED_AT {
                 return near;
             }
             if !symbol.kind.is_function() || elf.code_offset(symbol.addr).is_none() {
                 continue;
             }
             let raw = RawName::new(symbol.name);
-            let close = identifiers(raw).filter(|i| close(&word, i, limit, &mut row).is_some()).count() > 0;
-            if !close {
+            if !identifiers(raw).any(|i| close(&word, i, limit, &mut row).is_some()) {
                 continue;
             }
             looked_at += 1;
             let name = if raw.is_mangled() { last_component(raw) } else { Some(raw.base.to_owned()) };
-            if let Some(distance) = name.and_then(|name| close_to(&word, &name, limit, &mut row)) {
+            if let Some(distance) = name.and_then(|name| close(&word, &name, limit, &mut row)) {
                 let role = role(raw, symbol.kind, false);
                 let found = Found { raw, addr: symbol.addr, size: symbol.size, table: *table, role, depth: 1 };
                 if role != Role::Piece {
@@ -125,13 +128,66 @@ pub(crate) fn misspelled<'a>(elf: &Elf, tables: &'a [(Table, SymbolTable)], word
     near
 }
 
+/// Functions whose last component has one of the longer words of `word` (`connection`) between its underscores: first
+/// those that share the rarest, and free functions before methods if that is what was asked for.
+pub(crate) fn sharing_words<'a>(
+    elf: &Elf,
+    tables: &'a [(Table, SymbolTable)],
+    word: &str,
+    asked_for_method: bool,
+) -> Near<'a> {
+    let parts: Vec<&str> = word.split('_').filter(|part| part.len() > MIN_WORD).collect();
+    let finders: Vec<Finder> = parts.iter().map(|part| Finder::new(part.as_bytes())).collect();
+    let mut users = vec![0_usize; parts.len()];
+    let mut close: Vec<(Vec<usize>, &str, Found<'a>)> = Vec::new();
+    for (table, symbols) in tables {
+        for symbol in symbols.iter().filter(|symbol| symbol.kind.is_function()) {
+            if finders.iter().all(|finder| finder.find(symbol.name.as_bytes()).is_none()) {
+                continue;
+            }
+            let raw = RawName::new(symbol.name);
+            let role = role(raw, symbol.kind, raw.base.starts_with("_ZT"));
+            if !matches!(role, Role::Whole | Role::Copy) || elf.code_offset(symbol.addr).is_none() {
+                continue;
+            }
+            let shared = |identifier: &str| -> Vec<usize> {
+                let words: Vec<&str> = identifier.split('_').collect();
+                (0..parts.len()).filter(|at| parts.get(*at).is_some_and(|part| words.contains(part))).collect()
+            };
+            let best = identifiers(raw)
+                .map(|identifier| (shared(identifier), identifier))
+                .max_by_key(|(shared, identifier)| (shared.len(), usize::MAX - identifier.len()));
+            if let Some((shared, identifier)) = best.filter(|(shared, _)| !shared.is_empty()) {
+                for at in &shared {
+                    if let Some(count) = users.get_mut(*at) {
+                        *count += 1;
+                    }
+                }
+                let found = Found { raw, addr: symbol.addr, size: symbol.size, table: *table, role, depth: 1 };
+                close.push((shared, identifier, found));
+            }
+        }
+    }
+    let rarest = |shared: &[usize]| shared.iter().filter_map(|at| users.get(*at)).min().copied();
+    close.sort_by_cached_key(|(shared, identifier, found)| {
+        let method = found.raw.base.starts_with("_ZN");
+        let other = usize::MAX - shared.len();
+        (rarest(shared), other, method != asked_for_method, identifier.len(), found.raw, found.table)
+    });
+    let mut near = Near::default();
+    // The word may be the name of a class or the type of a parameter.
+    for (order, (_, identifier, found)) in close.into_iter().take(MAX_LOOKED_AT).enumerate() {
+        let raw = found.raw;
+        if !raw.is_mangled() || last_component(raw).is_some_and(|last| last == identifier) {
+            near.found.push((Rank::SharedWord, order, found));
+        }
+    }
+    near
+}
+
 fn last_component(raw: RawName<'_>) -> Option<String> {
     let text = qualified(raw)?;
     parse(&text, Author::Demangler).ok()?.components.pop().map(|c| c.name)
-}
-
-fn close_to(word: &str, name: &str, limit: usize, row: &mut Vec<usize>) -> Option<usize> {
-    close(word, name, limit, row)
 }
 
 /// The identifiers in a symbol: those behind their length in a mangled name, the whole of any other.

@@ -152,6 +152,11 @@ impl Pattern {
         }
     }
 
+    /// It has more than one component.
+    pub(crate) fn is_nested(&self) -> bool {
+        matches!(&self.form, Form::Name(pattern) if pattern.components.len() > 1)
+    }
+
     pub(crate) fn prefilter(&self) -> Prefilter {
         let pattern = match &self.form {
             Form::Name(pattern) => pattern,

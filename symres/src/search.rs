@@ -44,6 +44,7 @@ pub(crate) fn functions(elf: &Elf, tables: &[(Table, SymbolTable)], pattern: &Pa
         }
         if let Some(word) = pattern.last_word() {
             near.merge(near::misspelled(elf, tables, word));
+            near.merge(near::sharing_words(elf, tables, word, pattern.is_nested()));
         }
     } else {
         // With a wildcard, and something found, the rest is simply not what was asked for.
