@@ -19,5 +19,6 @@ pub mod linemap;
 pub mod output;
 pub mod rewrite;
 pub mod source;
+pub mod symbols;
 pub mod template;
 pub mod watch;

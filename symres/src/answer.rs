@@ -110,8 +110,8 @@ pub struct Answer {
     pub matches: Vec<Function>,
     /// Functions that were perhaps meant, best first; at most [`NEAR_LIMIT`].
     pub near: Vec<Function>,
-    /// How many more would have been near.
-    pub near_left_out: usize,
+    /// There are more than those.
+    pub more_near: bool,
     /// What was searched. A table that the binary does not have is not listed.
     pub tables: Vec<TableCount>,
     /// Why nothing matches; none exactly when something does.

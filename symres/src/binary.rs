@@ -34,8 +34,8 @@ impl Binary {
         Self::open_as(path, path)
     }
 
-    /// Finds the binary that a person means by `name`: a path (anything with a `/`), else a program on PATH or in an
-    /// `sbin` folder, else the executable of the processes of that name, else a shared library (`libc.so.6`, or `c`
+    /// Finds the binary that a person means by `name`: a path (anything with a `/`), else a process id, else a program on
+    /// PATH or in an `sbin` folder, else the executable of the processes of that name, else a shared library (`libc.so.6`, or `c`
     /// for short).
     ///
     /// # Errors
@@ -44,6 +44,9 @@ impl Binary {
     pub fn find(name: &str) -> Result<Self, Error> {
         if name.contains('/') {
             return Self::open(Path::new(name));
+        }
+        if let Ok(pid) = name.parse() {
+            return Self::of_pid(Pid(pid));
         }
         let mut script = None;
         if let Some(path) = on_path(name) {

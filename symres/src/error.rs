@@ -57,12 +57,12 @@ pub enum Error {
     /// Neither a file on PATH, nor a running process, nor a library.
     #[error(
         "no program `{0}`: it is not on PATH, no running process has that name, and no library either; give the path of \
-         the binary, or the process with --pid"
+         the binary or the id of a process that runs it"
     )]
     NotFound(String),
     /// Several processes of that name run different executables.
     #[error(
-        "several programs named `{name}` are running: {}; give the path of one, or a process with --pid",
+        "several programs named `{name}` are running: {}; give the path of one, or the id of a process",
         list(candidates)
     )]
     Ambiguous {

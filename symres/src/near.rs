@@ -1,5 +1,7 @@
 //! What was perhaps meant.
 
+use std::collections::BTreeSet;
+
 use memchr::memmem::Finder;
 
 use crate::addr::VirtAddr;
@@ -44,11 +46,9 @@ impl<'a> Near<'a> {
         self.found.push((Rank::Piece, found.raw.suffix.len(), found));
     }
 
-    /// `same`: its last component is the word that was asked for; else the word is an identifier elsewhere in the name
-    /// (a class, a parameter).
-    pub(crate) fn add_other_signature(&mut self, found: Found<'a>, same: bool) {
-        let rank = if same { Rank::OtherSignature } else { Rank::Substring };
-        self.found.push((rank, found.raw.base.len(), found));
+    /// Its last component is the word that was asked for.
+    pub(crate) fn add_other_signature(&mut self, found: Found<'a>) {
+        self.found.push((Rank::OtherSignature, found.raw.base.len(), found));
     }
 
     /// The symbol's text contains `word`.
@@ -67,9 +67,9 @@ impl<'a> Near<'a> {
         self.found.extend(other.found);
     }
 
-    /// Something matched: what has the same name in another class is no longer a miss worth telling, the rest is.
+    /// Something matched: only pieces of it and whole words are still worth telling.
     pub(crate) fn retain_for_success(&mut self) {
-        self.found.retain(|(rank, ..)| *rank != Rank::OtherSignature);
+        self.found.retain(|(rank, ..)| matches!(rank, Rank::Piece | Rank::Word));
     }
 
     pub(crate) fn has_pieces(&self) -> bool {
@@ -80,15 +80,29 @@ impl<'a> Near<'a> {
         self.found.iter().any(|(rank, ..)| *rank == Rank::OtherSignature)
     }
 
-    /// The best, each symbol once, and how many were left out.
-    pub(crate) fn into_best(mut self, matched: impl Fn(VirtAddr) -> bool) -> (Vec<Found<'a>>, usize) {
-        self.found.retain(|(_, _, found)| !matched(found.addr));
+    /// The best, each address once, and whether there are more. `word` is what was asked for.
+    pub(crate) fn into_best(mut self, word: &str, matched: impl Fn(VirtAddr) -> bool) -> (Vec<Found<'a>>, bool) {
         self.found.sort_by_key(|(rank, distance, found)| (*rank, *distance, found.raw, found.addr, found.table));
-        self.found.dedup_by_key(|(_, _, found)| (found.raw, found.addr));
-        let mut seen = std::collections::BTreeSet::new();
-        self.found.retain(|(_, _, found)| seen.insert(found.addr));
-        let left_out = self.found.len().saturating_sub(NEAR_LIMIT);
-        (self.found.into_iter().take(NEAR_LIMIT).map(|(_, _, found)| found).collect(), left_out)
+        let mut seen = BTreeSet::new();
+        let mut best = Vec::new();
+        let mut looked_at = 0;
+        for (rank, _, found) in self.found {
+            if matched(found.addr) || found.raw.base.starts_with("_GLOBAL__") || !seen.insert(found.addr) {
+                continue;
+            }
+            // The word may be the name of a class or the type of a parameter, which is nothing that people look for.
+            if matches!(rank, Rank::Word | Rank::Substring) && found.raw.is_mangled() {
+                looked_at += 1;
+                if !last_component(found.raw).is_some_and(|last| last.contains(word)) {
+                    continue;
+                }
+            }
+            if best.len() == NEAR_LIMIT || looked_at > MAX_LOOKED_AT {
+                return (best, true);
+            }
+            best.push(found);
+        }
+        (best, false)
     }
 }
 

@@ -183,6 +183,13 @@ impl Pattern {
         longest.map_or(Prefilter::All, |piece| Prefilter::Contains(piece.to_owned()))
     }
 
+    /// A wildcard pattern that lists the functions with a word of this one's name: `*connection*` for
+    /// `check_connection`. None when there is no such word.
+    pub fn wider(&self) -> Option<String> {
+        let longest = self.last_word()?.split('_').max_by_key(|word| word.len())?;
+        Some(format!("*{longest}*")).filter(|wider| longest.len() > 3 && *wider != self.text)
+    }
+
     /// What people will have got nearly right: the last component, without wildcards.
     pub(crate) fn last_word(&self) -> Option<&str> {
         let Form::Name(pattern) = &self.form else { return None };

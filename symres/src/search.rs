@@ -51,7 +51,8 @@ pub(crate) fn functions(elf: &Elf, tables: &[(Table, SymbolTable)], pattern: &Pa
         near.retain_for_success();
     }
     let reason = search.matches.is_empty().then(|| reason(elf, &search.counts, &search.seen, &near));
-    let (near, near_left_out) = near.into_best(|at| search.matches.contains_key(&at));
+    let (near, more_near) =
+        near.into_best(pattern.last_word().unwrap_or_default(), |at| search.matches.contains_key(&at));
     let mut others: BTreeMap<VirtAddr, BTreeSet<&str>> = BTreeMap::new();
     for found in &near {
         others.entry(found.addr).or_default();
@@ -79,7 +80,7 @@ pub(crate) fn functions(elf: &Elf, tables: &[(Table, SymbolTable)], pattern: &Pa
     Ok(Answer {
         matches: built.into_iter().map(|(_, function)| function).collect(),
         near: near.into_iter().map(|found| build(elf, found, vec![found.table], &others)).collect::<Result<_, _>>()?,
-        near_left_out,
+        more_near,
         tables: search.counts,
         reason,
     })
@@ -161,9 +162,9 @@ impl<'a, 'p> Search<'a, 'p> {
             .and_then(|text| if raw.is_mangled() { parse(&text, Author::Demangler).ok() } else { Some(plain(&text)) });
         let by_name = name.as_ref().is_some_and(|name| self.pattern.matches_name(name, raw));
         if !by_symbol && !by_name {
-            if function && matches!(self.prefilter, Prefilter::Identifier(_)) {
-                let same = name.as_ref().and_then(|n| n.components.last()).is_some_and(|c| c.name == needle);
-                self.near.add_other_signature(found, same);
+            let same = name.as_ref().and_then(|n| n.components.last()).is_some_and(|c| c.name == needle);
+            if function && same {
+                self.near.add_other_signature(found);
             }
             return Ok(());
         }
@@ -233,7 +234,7 @@ fn same_name_as_symbol<'a>(
         search.table(*table, symbols)?;
     }
     for found in search.matches.into_values().flatten() {
-        near.add_other_signature(found, true);
+        near.add_other_signature(found);
     }
     Ok(near)
 }
