@@ -74,6 +74,18 @@ impl Pmu {
         sys::perf_event_open(&mut attributes, None)
     }
 
+    /// Whether the kernel takes probes at all, without making one.
+    ///
+    /// # Errors
+    /// The kernel's refusal: `EPERM` in a locked-down kernel, `EACCES` without CAP_PERFMON.
+    pub fn accepts(self) -> io::Result<()> {
+        // Address 1 of the kernel, or of an executable without a name: both are looked at after permission was given
+        // (kernel/trace/trace_kprobe.c: __register_trace_kprobe; kernel/trace/trace_event_perf.c: perf_uprobe_init).
+        let mut attributes = self.attributes(false);
+        attributes.__bindgen_anon_4.probe_offset = 1;
+        permitted(sys::perf_event_open(&mut attributes, None))
+    }
+
     /// An event at an offset in a file, or at the return of the function that starts there, in one process or, without
     /// `pid`, in all.
     ///
@@ -100,6 +112,24 @@ impl Pmu {
 /// The kernel's: `EINVAL` if there is none of that number, `EACCES` without CAP_PERFMON.
 pub fn tracepoint(id: u64) -> io::Result<OwnedFd> {
     sys::perf_event_open(&mut attributes(PERF_TYPE_TRACEPOINT, id), None)
+}
+
+/// Whether the kernel lets this process open tracepoints at all, without opening one.
+///
+/// # Errors
+/// The kernel's refusal: `EACCES` without CAP_PERFMON.
+pub fn accepts_tracepoints() -> io::Result<()> {
+    // No tracepoint has this number; permission is looked at first (kernel/events/core.c: sys_perf_event_open).
+    permitted(tracepoint(u64::MAX))
+}
+
+/// Sorts a refusal of the place from a refusal of this process. An event, should there be one, is gone with its
+/// descriptor.
+fn permitted(opened: io::Result<OwnedFd>) -> io::Result<()> {
+    match opened {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn attributes(number: u32, config: u64) -> perf_event_attr {

@@ -1,12 +1,25 @@
 //! Tries whether the kernel accepts something, by doing it and undoing it.
 
 use std::ffi::c_long;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use libbpf_sys as sys;
 
 use super::errno::{Error, check};
 use super::sys::new_fd;
+
+/// Asks whether tracing programs (fentry and fexit) are accepted at all, by one for no function.
+///
+/// # Errors
+/// The kernel's refusal, if it refuses for lack of a right, whatever the function.
+pub fn tracing_program() -> Result<(), Error> {
+    // Permission is checked before the function (kernel/bpf/syscall.c: bpf_prog_load); that there is no function number
+    // 0 is another error.
+    match load_tracing(0, false) {
+        Err(error) if error.is_permission() => Err(error),
+        _ => Ok(()),
+    }
+}
 
 /// Loads and attaches a program that does nothing to the entry or return of a kernel function, and takes it away again.
 ///
@@ -15,6 +28,13 @@ use super::sys::new_fd;
 /// # Errors
 /// The kernel's, with the verifier's words as far as it gave any.
 pub fn tracing(function: u32, returns: bool) -> Result<(), Error> {
+    let program = load_tracing(function, returns)?;
+    let what = || format!("attach a trial program to the {} of a function", if returns { "return" } else { "entry" });
+    // SAFETY: the program is open; a tracing program is attached without a name (BPF_RAW_TRACEPOINT_OPEN, Linux 5.5).
+    owned(check(what, || unsafe { sys::bpf_raw_tracepoint_open(std::ptr::null(), program.as_raw_fd()) })?).map(drop)
+}
+
+fn load_tracing(function: u32, returns: bool) -> Result<OwnedFd, Error> {
     // `r0 = 0; exit` (Documentation/bpf/standardization/instruction-set.rst).
     let mut instructions = [sys::bpf_insn::default(); 2];
     let [set, exit] = &mut instructions;
@@ -45,11 +65,7 @@ pub fn tracing(function: u32, returns: bool) -> Result<(), Error> {
             )
         },
     );
-    let program = owned(loaded.map_err(|error| Error { said: c_text(&log), ..error })?)?;
-    let what = || format!("attach a trial program to the {} of a function", if returns { "return" } else { "entry" });
-    let program = std::os::fd::AsRawFd::as_raw_fd(&program);
-    // SAFETY: the program is open; a tracing program is attached without a name (BPF_RAW_TRACEPOINT_OPEN, Linux 5.5).
-    owned(check(what, || unsafe { sys::bpf_raw_tracepoint_open(std::ptr::null(), program) })?).map(drop)
+    owned(loaded.map_err(|error| Error { said: c_text(&log), ..error })?)
 }
 
 /// Makes a ring buffer (Linux 5.8) and takes it away again.

@@ -164,8 +164,14 @@ fn separator(text: &str) -> Option<usize> {
         match byte {
             b'(' | b'[' | b'<' => depth = depth.saturating_add(1),
             b')' | b']' | b'>' => depth = depth.saturating_sub(1),
-            b':' if bytes.get(at + 1) == Some(&b':') => at += 1,
-            b':' if depth <= 0 => return Some(at),
+            b':' => {
+                let colons = bytes.iter().skip(at).take_while(|byte| **byte == b':').count();
+                // Three are one and the `::` of a name in the global namespace.
+                if depth <= 0 && (colons == 1 || colons == 3) {
+                    return Some(at);
+                }
+                at += colons - 1;
+            }
             _ => {}
         }
         at += 1;
@@ -236,7 +242,7 @@ mod tests {
         for text in ["", ":", ":f", "x:", "x:+4", "a\0b"] {
             assert!(user_function(text).is_err(), "{text:?}");
         }
-        for text in ["", "a b", "f+g h", "f;", "+4", "tcp_sendmsg\n"] {
+        for text in ["", "a b", "f+g h", "f;", "+4", "tcp_send\nmsg"] {
             assert!(kernel_function(text).is_err(), "{text:?}");
         }
         for text in ["", "sock", "sock:", ":x", "../..:x", "a:b:c", "a:b/c"] {
