@@ -64,7 +64,16 @@ impl Attached {
     /// It ended instead, or did neither in time; the message holds what it printed.
     pub fn start<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<Self> {
         let mut command = command()?;
-        command.arg("--json").args(arguments);
+        command.args(arguments);
+        Self::start_command(command)
+    }
+
+    /// Like [`start`](Self::start), from a [`command`] with arguments and an environment of its own.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_command(mut command: Command) -> Result<Self> {
+        command.arg("--json");
         let mut running = Running::start(command)?;
         running.wait_for("dbcc to be attached", |line| is_kind(line, "attached").then_some(()))?;
         Ok(Self { running })

@@ -1,0 +1,90 @@
+//! Arguments and machines that cannot be used: one clear message each, and exit code 2.
+
+use std::process::Command;
+
+use anyhow::Result;
+use dbcc_tests::process::{Finished, run};
+use dbcc_tests::{dbcc, need};
+
+/// Checks that `finished` failed with `code`, with one message that says all of `expected`.
+fn refused(finished: &Finished, code: i32, expected: &[&str]) {
+    let stderr = finished.stderr();
+    assert_eq!(finished.code(), Some(code), "{stderr}");
+    for text in expected {
+        assert!(stderr.contains(text), "{text:?} is not in:\n{stderr}");
+    }
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    assert_eq!(finished.stdout(), "");
+}
+
+/// The id of a process that has just ended.
+fn nobodys_pid() -> Result<String> {
+    let mut child = Command::new("true").spawn()?;
+    child.wait()?;
+    Ok(child.id().to_string())
+}
+
+#[test]
+fn a_process_that_does_not_exist_is_named() -> Result<()> {
+    let pid = nobodys_pid()?;
+    refused(&dbcc::run(["netio", "--pid", &pid])?, 2, &[&pid, "no process"]);
+    Ok(())
+}
+
+#[test]
+fn an_unknown_flag_is_named_with_the_nearest_one() -> Result<()> {
+    refused(&dbcc::run(["netio", "--durations", "1s"])?, 2, &["--durations", "--duration"]);
+    Ok(())
+}
+
+#[test]
+fn a_probe_that_does_not_exist_is_named_and_the_built_in_ones_listed() -> Result<()> {
+    refused(&dbcc::run(["no_such_probe"])?, 2, &["no_such_probe", "netio", "mysql_conn"]);
+    refused(&dbcc::run(["./no_such_probe.c"])?, 2, &["./no_such_probe.c"]);
+    Ok(())
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused() -> Result<()> {
+    refused(&dbcc::run(["netio", "--duration", "soon"])?, 2, &["--duration", "soon"]);
+    refused(&dbcc::run(["netio", "--interval", "0s"])?, 2, &["--interval"]);
+    refused(&dbcc::run(["netio", "--count", "0"])?, 2, &["--count"]);
+    refused(&dbcc::run(["netio", "--attach", "somewhere"])?, 2, &["--attach", "somewhere"]);
+    refused(&dbcc::run(["netio", "--attach", "sonde:tcp_sendmsg=f"])?, 2, &["sonde"]);
+    Ok(())
+}
+
+#[test]
+fn a_missing_clang_is_reported_with_how_to_install_it() -> Result<()> {
+    let empty = tempfile::tempdir()?;
+    let mut command = dbcc::command()?;
+    command.env("DBCC_CLANG", empty.path().join("clang")).env("XDG_CACHE_HOME", empty.path());
+    command.args(["check", "--no-cache", "netio"]);
+    let finished = run(command)?;
+    assert_eq!(finished.code(), Some(2), "{}{}", finished.stdout(), finished.stderr());
+    let said = finished.stdout() + &finished.stderr();
+    assert!(said.contains("DBCC_CLANG") && said.contains("apt install clang-19"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_missing_libclang_is_reported_with_how_to_install_it() -> Result<()> {
+    let empty = tempfile::tempdir()?;
+    let mut command = dbcc::command()?;
+    command.env("DBCC_LIBCLANG", empty.path().join("libclang.so")).env("XDG_CACHE_HOME", empty.path());
+    command.args(["check", "--no-cache", "netio"]);
+    let finished = run(command)?;
+    assert_eq!(finished.code(), Some(2), "{}{}", finished.stdout(), finished.stderr());
+    let said = finished.stdout() + &finished.stderr();
+    assert!(said.contains("DBCC_LIBCLANG") && said.contains("libclang1-19"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_function_that_the_binary_does_not_have_is_named_with_its_reason() -> Result<()> {
+    need!(need::root());
+    let probe = need::repository().join("tests/cases/run/uprobe.c").display().to_string();
+    let attach = "uprobe:/bin/true:no_such_function=on_call";
+    refused(&dbcc::run(["--attach", attach, &probe])?, 1, &["no_such_function", "/bin/true"]);
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! `dbcc check`: mistakes are shown on the line that the user wrote.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use dbcc_tests::{dbcc, need};
+
+/// What a case expects: `//~ error: TEXT; TEXT` at the end of a line wants one error on that line whose message or help
+/// has each TEXT.
+struct Expected {
+    line: usize,
+    texts: Vec<String>,
+}
+
+fn expectations(path: &Path) -> Result<Vec<Expected>> {
+    let text = fs::read_to_string(path)?;
+    let marked = text.lines().enumerate().filter_map(|(index, line)| {
+        let (_, texts) = line.split_once("//~ error:")?;
+        let texts = texts.split(';').map(|text| text.trim().to_owned()).collect();
+        Some(Expected { line: index + 1, texts })
+    });
+    Ok(marked.collect())
+}
+
+fn cases(folder: &str) -> Result<Vec<PathBuf>> {
+    let folder = fs::read_dir(need::repository().join("tests/cases").join(folder))?;
+    let mut files = folder.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    Ok(files)
+}
+
+/// The errors of a text report: each begins with a line `error: …`, and says `--> FILE:LINE:COLUMN`.
+fn errors(report: &str) -> Vec<String> {
+    let mut errors: Vec<String> = Vec::new();
+    for line in report.lines() {
+        if line.starts_with("error") {
+            errors.push(String::new());
+        }
+        if let Some(error) = errors.last_mut() {
+            error.push_str(line);
+            error.push('\n');
+        }
+    }
+    errors
+}
+
+fn mistakes_are_shown(name: &str) -> Result<()> {
+    let path = need::repository().join("tests/cases/errors").join(name);
+    let shown = path.display().to_string();
+    let finished = dbcc::run(["check", "--load", &shown])?;
+    let report = finished.stdout() + &finished.stderr();
+    assert_eq!(finished.code(), Some(1), "{report}");
+    let (errors, expected) = (errors(&report), expectations(&path)?);
+    assert_eq!(errors.len(), expected.len(), "{report}");
+    for Expected { line, texts } in expected {
+        let place = format!("{shown}:{line}:");
+        let error =
+            errors.iter().find(|error| error.contains(&place)).with_context(|| format!("no {place} in\n{report}"))?;
+        for text in texts {
+            assert!(error.contains(&text), "{text:?} is not in:\n{error}");
+        }
+        let source = fs::read_to_string(&path)?.lines().nth(line - 1).context("no such line")?.to_owned();
+        assert!(error.contains(&source) && error.contains('^'), "no excerpt with a caret:\n{error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn compile_errors() -> Result<()> {
+    mistakes_are_shown("compile.c")
+}
+
+#[test]
+fn unknown_map_methods() -> Result<()> {
+    mistakes_are_shown("map_method.c")
+}
+
+#[test]
+fn unknown_fields_of_kernel_types() -> Result<()> {
+    mistakes_are_shown("kernel_field.c")
+}
+
+#[test]
+fn too_much_stack() -> Result<()> {
+    mistakes_are_shown("stack.c")
+}
+
+#[test]
+fn rejections_by_the_verifier() -> Result<()> {
+    need!(need::root());
+    mistakes_are_shown("verifier.c")
+}
+
+#[test]
+fn every_case_of_a_mistake_has_its_test() -> Result<()> {
+    let tested = ["compile.c", "kernel_field.c", "map_method.c", "stack.c", "verifier.c"];
+    let names = cases("errors")?.iter().filter_map(|path| Some(path.file_name()?.to_owned())).collect::<Vec<_>>();
+    assert_eq!(names, tested);
+    Ok(())
+}
+
+#[test]
+fn each_file_is_reported_and_one_that_fails_decides_the_exit_code() -> Result<()> {
+    need!(need::root());
+    let probes = ["netio.c", "mysql_conn.c"].map(|name| dbcc::probe(name).display().to_string());
+    let broken = need::repository().join("tests/cases/errors/compile.c").display().to_string();
+    let finished = dbcc::run(["check", "--load"].map(str::to_owned).iter().chain(&probes))?;
+    assert_eq!(finished.code(), Some(0), "{}{}", finished.stdout(), finished.stderr());
+    for probe in &probes {
+        assert!(finished.stdout().contains(probe.as_str()), "{}", finished.stdout());
+    }
+    let finished = dbcc::run(["check", "--load", &probes[0], &broken, &probes[1]])?;
+    assert_eq!(finished.code(), Some(1), "{}{}", finished.stdout(), finished.stderr());
+    for file in [&probes[0], &broken, &probes[1]] {
+        assert!(finished.stdout().contains(file.as_str()), "{}", finished.stdout());
+    }
+    Ok(())
+}
+
+#[test]
+fn json_is_one_object_a_file() -> Result<()> {
+    let probe = dbcc::probe("mysql_conn.c").display().to_string();
+    let broken = need::repository().join("tests/cases/errors/compile.c").display().to_string();
+    let finished = dbcc::run(["check", "--json", &probe, &broken])?;
+    assert_eq!(finished.code(), Some(1), "{}", finished.stderr());
+    let stdout = finished.stdout();
+    let objects: Vec<serde_json::Value> =
+        stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>().with_context(|| stdout.clone())?;
+    assert_eq!(objects.len(), 2, "{stdout}");
+    assert!(objects[0].to_string().contains("on_connection"), "{stdout}");
+    assert!(objects[1].to_string().contains("pd"), "{stdout}");
+    Ok(())
+}
