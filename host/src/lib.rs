@@ -21,4 +21,5 @@ pub mod rewrite;
 pub mod source;
 pub mod symbols;
 pub mod template;
+pub mod toolchain;
 pub mod watch;

@@ -77,6 +77,8 @@ impl Declared {
                         enum_expects_name = false;
                     } else if braces.is_empty() && parens == 0 && !initialiser {
                         self.file_scope(lexed, code, index, next);
+                    } else if braces.is_empty() && parens == 1 && is_function_pointer(lexed, code, index) {
+                        self.ordinary.insert(lexed.spelling(token).into_owned());
                     }
                 }
                 _ => {}
@@ -131,10 +133,27 @@ impl Declared {
         };
         let tag_only = before
             .is_some_and(|before| before.kind == TokenKind::Identifier && is_tag_keyword(&lexed.spelling(before)));
-        if declares && !tag_only && name != "__attribute__" {
+        if declares && !tag_only && !is_keyword(&name) {
             self.ordinary.insert(name.into_owned());
         }
     }
+}
+
+/// Keywords that may stand where a declared name does.
+fn is_keyword(word: &str) -> bool {
+    let keywords =
+        ["__attribute__", "void", "char", "short", "int", "long", "signed", "unsigned", "_Bool", "_Static_assert"];
+    keywords.contains(&word)
+}
+
+/// Whether a name stands as in `(*name)(` or `(* const name)(`.
+fn is_function_pointer(lexed: &Lexed<'_>, code: &[&Token], index: usize) -> bool {
+    let kind = |at: Option<usize>| at.and_then(|at| code.get(at)).map(|token| token.kind);
+    let constant =
+        index.checked_sub(1).and_then(|at| code.get(at)).is_some_and(|token| lexed.spelling(token) == "const");
+    kind(index.checked_sub(if constant { 2 } else { 1 })) == Some(TokenKind::Punctuation(b'*'))
+        && kind(index.checked_add(1)) == Some(TokenKind::Punctuation(b')'))
+        && kind(index.checked_add(2)) == Some(TokenKind::Punctuation(b'('))
 }
 
 /// Whether a name is written as macros are.

@@ -111,6 +111,7 @@ fn declared_names_are_those_of_the_text_itself() {
     let libbpf = "struct { int k; } map SEC(\".maps\"); char LICENSE[] SEC(\"license\") = \"GPL\";";
     check_declared(libbpf, &[], &["LICENSE", "map"], &[]);
     check_declared("SEC(\"kprobe/f\")\nint BPF_KPROBE(on_f, int a) { return 0; }", &[], &["on_f"], &[]);
+    check_declared("static int (* const bpf_x)(void *a, int (*f)(int)) = (void *)1;", &[], &["bpf_x"], &[]);
     check_declared("static __always_inline int min(int a, int b) { return a; }", &[], &["min"], &[]);
     check_declared("int y = TASK_COMM_LEN, z = (A, B) | C;", &[], &["y", "z"], &[]);
 }
