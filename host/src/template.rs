@@ -1,4 +1,67 @@
 //! Stage 4: the C side of the compiler host: preamble, headers that answer `#include <linux/…>`, kernel types.
+//!
+//! Two steps, so that what must be asked of the kernel lies between them as plain data: [`Needs::of`] finds what a
+//! probe names, [`write`] lays out the include tree. Nothing outside `templates/`, libbpf's headers and the folder of
+//! the probe is ever included.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::diag::Diagnostic;
+use crate::facts::{CompileRequest, Features};
+use crate::kernel::btf::Names;
+use crate::lex::{Lexed, TokenKind};
+
+mod headers;
+mod host;
+
+pub use headers::LocalHeader;
+pub use host::Host;
+
+/// Name of the file that the probe's text is compiled as, inside [`Templated::root`].
+pub const MAIN_FILE: &str = "probe.c";
+
+/// The contexts that programs run with, one header an architecture.
+const ARCHITECTURES: &[(&str, &str)] = &[("x86_64", "ctx_x86_64.h"), ("aarch64", "ctx_arm64.h")];
+
+/// Prefix of the macros that say which tracepoints the kernel has.
+const HAVE_TRACEPOINT: &str = "DBCC_HAVE_TRACEPOINT__";
+
+/// A tracepoint, as a probe names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TracepointName {
+    /// Its category: `sock`.
+    pub category: String,
+    /// Its name: `inet_sock_set_state`.
+    pub name: String,
+}
+
+/// What a probe needs around it.
+#[derive(Debug)]
+pub struct Needs {
+    /// The names that the slice of kernel types starts from.
+    pub names: Names,
+    /// The tracepoints whose records or presence it asks for.
+    pub tracepoints: BTreeSet<TracepointName>,
+    /// Headers beside the probe that it includes, with their texts: part of what the object depends on.
+    pub local: Vec<LocalHeader>,
+    /// Names that the probe declares at file scope: macros of the templates give way to them.
+    declared: BTreeSet<String>,
+    /// Macros of the kernel's configuration that it asks for.
+    configuration: BTreeSet<String>,
+    /// Files of the include tree, by path, with their texts.
+    files: headers::Files,
+}
+
+/// What the kernel answered to a probe's [`Needs`].
+#[derive(Debug, Clone, Default)]
+pub struct KernelText {
+    /// C declarations of the types that [`Needs::names`] reaches.
+    pub types: String,
+    /// For each tracepoint of [`Needs::tracepoints`] that the kernel has: it, and the C declaration of its record.
+    pub tracepoints: Vec<(TracepointName, String)>,
+}
 
 /// A probe with everything around it that clang needs.
 #[derive(Debug)]
@@ -7,7 +70,235 @@ pub struct Templated {
     /// for kernel headers that have no template. It is removed when this value is dropped.
     pub root: tempfile::TempDir,
     /// Arguments for clang, the same for libclang and for the compiler: target, include path, `-include` of the
-    /// preamble, `-D` of features and of the user. Rewriting adds `-DDBCC_PARSE`, under which map macros declare
-    /// objects with callable members, so that `map.lookup(&key)` has a type.
+    /// preamble. Rewriting adds `-DDBCC_PARSE`, under which map macros declare objects with callable members, so that
+    /// `map.lookup(&key)` has a type.
     pub arguments: Vec<String>,
 }
+
+impl Templated {
+    /// The path that the probe's text is to be parsed and compiled as. Nothing is written there.
+    pub fn main_file(&self) -> PathBuf {
+        self.root.path().join(MAIN_FILE)
+    }
+}
+
+/// Why the include tree could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TemplateError {
+    /// A file could not be written.
+    #[error("cannot write the include tree of the probe to `{path}`: {error}; TMPDIR names another place", path = path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// There is no context header for this architecture.
+    #[error("dbcc knows no registers of the architecture `{0}`; it knows x86_64 and aarch64")]
+    Architecture(&'static str),
+}
+
+impl Needs {
+    /// Finds what a probe needs.
+    ///
+    /// # Errors
+    /// A message for each `-D` that is no macro.
+    pub fn of(request: &CompileRequest) -> Result<Self, Vec<Diagnostic>> {
+        let wrong: Vec<Diagnostic> = request.defines.iter().filter_map(wrong_define).collect();
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let lexed = Lexed::new(&request.source.text);
+        let mut identifiers = lexed.identifiers();
+        let mut names = Names::default();
+        names.add(&lexed);
+        let mut tracepoints = tracepoints(&lexed);
+
+        let mut files = headers::Files::default();
+        files.include_preamble();
+        files.include(&lexed, request.source.dir.as_deref());
+        for header in files.local() {
+            let lexed = Lexed::new(&header.text);
+            names.add(&lexed);
+            identifiers.extend(lexed.identifiers());
+            tracepoints.extend(self::tracepoints(&lexed));
+        }
+        for (_, value) in &request.defines {
+            let value = Lexed::new(value);
+            identifiers.extend(value.identifiers());
+            headers::add_uses(&mut names, &value);
+            // The name may stand behind `struct`.
+            names.tags.extend(value.identifiers());
+        }
+        let declared = names.declared.clone();
+        files.expand(&mut identifiers, &mut names);
+        let configuration = identifiers.iter().filter(|name| name.starts_with("CONFIG_")).cloned().collect();
+        Ok(Self { names, tracepoints, local: files.local().to_vec(), declared, configuration, files })
+    }
+}
+
+/// Lays out the include tree for a probe.
+///
+/// # Errors
+/// When a file cannot be written, or the architecture has no registers in `templates/`.
+pub fn write(
+    request: &CompileRequest,
+    needs: &Needs,
+    kernel: &KernelText,
+    host: &Host,
+) -> Result<Templated, TemplateError> {
+    let architecture = std::env::consts::ARCH;
+    let context = ARCHITECTURES.iter().find(|(name, _)| *name == architecture);
+    let (_, context) = context.ok_or(TemplateError::Architecture(architecture))?;
+    let root = tempfile::Builder::new().prefix("dbcc-").tempdir().map_err(|error| {
+        let path = std::env::temp_dir();
+        TemplateError::Io { path, error }
+    })?;
+    let put = |name: &str, text: &str| write_file(root.path(), name, text);
+    for (name, text) in needs.files.texts() {
+        put(name, text)?;
+    }
+    put(context, headers::embedded(context).unwrap_or_default())?;
+    put("dbcc/host.h", &host_header(request.features, needs, kernel, host, context))?;
+    put("dbcc/kernel_types.h", &kernel.types)?;
+    let records: String = kernel.tracepoints.iter().map(|(_, record)| format!("{record}\n")).collect();
+    put("dbcc/tracepoints.h", &records)?;
+    put("dbcc/probe.h", &probe_header(request, needs))?;
+    put("bpf/bpf_helper_defs.h", &helper_definitions(&needs.declared))?;
+    let arguments = arguments(request, root.path());
+    Ok(Templated { root, arguments })
+}
+
+/// The arguments that libclang and the compiler share.
+fn arguments(request: &CompileRequest, root: &Path) -> Vec<String> {
+    let mut arguments: Vec<String> = [
+        "-xc",
+        "-std=gnu17",
+        "--target=bpf",
+        "-mcpu=v3",
+        "-O2",
+        "-g",
+        "-nostdinc",
+        "-fno-jump-tables",
+        // What BCC's probes do by the hundred, and BCC says nothing about.
+        "-Wno-macro-redefined",
+        "-Wno-pointer-sign",
+        "-Wno-unused-value",
+        "-Wno-address-of-packed-member",
+        "-Wno-gnu-variable-sized-type-not-at-end",
+        "-Wno-compare-distinct-pointer-types",
+        "-Wno-tautological-compare",
+        "-Wno-error=int-conversion",
+        "-Wno-error=incompatible-function-pointer-types",
+    ]
+    .map(String::from)
+    .into();
+    arguments.push("-isystem".into());
+    arguments.push(root.display().to_string());
+    if let Some(dir) = &request.source.dir {
+        arguments.push("-iquote".into());
+        arguments.push(std::path::absolute(dir).unwrap_or_else(|_| dir.clone()).display().to_string());
+    }
+    arguments.push("-include".into());
+    arguments.push(root.join("dbcc/preamble.h").display().to_string());
+    arguments
+}
+
+fn write_file(root: &Path, name: &str, text: &str) -> Result<(), TemplateError> {
+    let path = root.join(name);
+    let result = match std::fs::write(&path, text) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path
+            .parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .and_then(|()| std::fs::write(&path, text)),
+        other => other,
+    };
+    result.map_err(|error| TemplateError::Io { path, error })
+}
+
+/// `dbcc/host.h`: the machine and the kernel.
+fn host_header(features: Features, needs: &Needs, kernel: &KernelText, host: &Host, context: &str) -> String {
+    let mut lines = vec![
+        format!("#include <{context}>"),
+        format!("#define LINUX_VERSION_CODE {}", host.version_code),
+        format!("#define PAGE_SHIFT {}", host.page_shift),
+    ];
+    let offered = [
+        ("DBCC_HAVE_KPROBE", features.kprobe),
+        ("DBCC_HAVE_FENTRY", features.fentry),
+        ("DBCC_HAVE_UPROBE", features.uprobe),
+        ("DBCC_HAVE_RINGBUF", features.ringbuf),
+    ];
+    lines.extend(offered.iter().filter(|(_, offered)| *offered).map(|(name, _)| format!("#define {name} 1")));
+    for (tracepoint, _) in &kernel.tracepoints {
+        lines.push(format!("#define {HAVE_TRACEPOINT}{}__{} 1", tracepoint.category, tracepoint.name));
+    }
+    for (name, value) in host.configuration(&needs.configuration) {
+        lines.push(format!("#define {name} {value}"));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// `dbcc/probe.h`: what the probe and its user say about names.
+fn probe_header(request: &CompileRequest, needs: &Needs) -> String {
+    let mut text = String::new();
+    for name in needs.declared.iter().filter(|name| needs.files.is_macro(name)) {
+        text.push_str(&format!("#undef {name}\n"));
+    }
+    for (name, value) in &request.defines {
+        text.push_str(&format!("#undef {name}\n#define {name} {value}\n"));
+    }
+    text
+}
+
+/// libbpf's declarations of helpers, without those that the probe declares itself.
+fn helper_definitions(declared: &BTreeSet<String>) -> String {
+    let text = headers::embedded("bpf/bpf_helper_defs.h").unwrap_or_default();
+    if !declared.iter().any(|name| name.starts_with("bpf_")) {
+        return text.to_owned();
+    }
+    let helper = |line: &str| Some(line.split_once("(* const ")?.1.split_once(')')?.0.to_owned());
+    let kept = text.lines().filter(|line| helper(line).is_none_or(|name| !declared.contains(&name)));
+    kept.fold(String::with_capacity(text.len()), |out, line| out + line + "\n")
+}
+
+/// The message for a `-D` that is no macro.
+fn wrong_define((name, value): &(String, String)) -> Option<Diagnostic> {
+    let lexed = Lexed::new(name);
+    let identifier = lexed.tokens().len() == 1
+        && name.is_ascii()
+        && lexed.tokens().iter().all(|token| token.kind == TokenKind::Identifier && token.span.range() == (0..name.len()));
+    if !identifier {
+        let message = format!("`-D {name}={value}`: `{name}` is not a name that C knows");
+        return Some(Diagnostic::error(message, None).help("a name has letters, digits and `_`: -D NAME=VALUE"));
+    }
+    if value.contains('\n') || value.ends_with('\\') {
+        return Some(Diagnostic::error(format!("the value of `-D {name}` must stand on one line"), None));
+    }
+    None
+}
+
+/// The tracepoints that a text names: by BCC's macro, by the naming convention, or by asking whether they are there.
+fn tracepoints(lexed: &Lexed<'_>) -> BTreeSet<TracepointName> {
+    let mut found = BTreeSet::new();
+    let tokens: Vec<_> = lexed.tokens().iter().filter(|token| token.kind != TokenKind::Comment).collect();
+    for window in tokens.windows(5) {
+        let [word, open, category, comma, name] = window else { continue };
+        let call = open.kind == TokenKind::Punctuation(b'(') && comma.kind == TokenKind::Punctuation(b',');
+        if call && lexed.spelling(word) == "TRACEPOINT_PROBE" {
+            let (category, name) = (lexed.spelling(category).into_owned(), lexed.spelling(name).into_owned());
+            found.insert(TracepointName { category, name });
+        }
+    }
+    for identifier in lexed.identifiers() {
+        let rest = identifier.strip_prefix("tracepoint__").or_else(|| identifier.strip_prefix(HAVE_TRACEPOINT));
+        if let Some((category, name)) = rest.and_then(|rest| rest.split_once("__")) {
+            found.insert(TracepointName { category: category.into(), name: name.into() });
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

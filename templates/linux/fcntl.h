@@ -1,0 +1,47 @@
+// Flags of open(2): include/uapi/asm-generic/fcntl.h and arch/arm64/include/uapi/asm/fcntl.h, Linux 6.1.
+#ifndef DBCC_LINUX_FCNTL_H
+#define DBCC_LINUX_FCNTL_H
+
+#define O_ACCMODE 00000003
+#define O_RDONLY 00000000
+#define O_WRONLY 00000001
+#define O_RDWR 00000002
+#define O_CREAT 00000100
+#define O_EXCL 00000200
+#define O_NOCTTY 00000400
+#define O_TRUNC 00001000
+#define O_APPEND 00002000
+#define O_NONBLOCK 00004000
+#define O_DSYNC 00010000
+#define FASYNC 00020000
+#define O_NOATIME 01000000
+#define O_CLOEXEC 02000000
+#define __O_SYNC 04000000
+#define O_PATH 010000000
+#define __O_TMPFILE 020000000
+#define O_SYNC (__O_SYNC | O_DSYNC)
+#define O_NDELAY O_NONBLOCK
+
+#if defined(__TARGET_ARCH_arm64)
+#define O_DIRECTORY 040000
+#define O_NOFOLLOW 0100000
+#define O_DIRECT 0200000
+#define O_LARGEFILE 0400000
+#else
+#define O_DIRECT 00040000
+#define O_LARGEFILE 00100000
+#define O_DIRECTORY 00200000
+#define O_NOFOLLOW 00400000
+#endif
+#define O_TMPFILE (__O_TMPFILE | O_DIRECTORY)
+
+#define AT_FDCWD -100
+#define AT_SYMLINK_NOFOLLOW 0x100
+#define AT_EACCESS 0x200
+#define AT_REMOVEDIR 0x200
+#define AT_SYMLINK_FOLLOW 0x400
+#define AT_NO_AUTOMOUNT 0x800
+#define AT_EMPTY_PATH 0x1000
+#define AT_RECURSIVE 0x8000
+
+#endif

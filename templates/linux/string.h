@@ -1,0 +1,2 @@
+// include/linux/string.h: what clang expands in place.
+#include <string.h>
