@@ -4,6 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::Span;
 
+mod render;
+mod suggest;
+
+pub use render::{Located, render, render_all, wants_color};
+pub use suggest::nearest;
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -48,6 +54,13 @@ impl Diagnostic {
     pub fn new(severity: Severity, message: impl Into<String>, span: impl Into<Option<Span>>) -> Self {
         let (labels, notes, help) = Default::default();
         Self { severity, message: message.into(), span: span.into(), labels, notes, help }
+    }
+
+    /// Adds a place that belongs to the message, with its text.
+    #[must_use]
+    pub fn label(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.labels.push((span, text.into()));
+        self
     }
 
     /// Adds a fact that explains the message.

@@ -208,10 +208,9 @@ fn arguments(request: &CompileRequest, root: &Path) -> Vec<String> {
 fn write_file(root: &Path, name: &str, text: &str) -> Result<(), TemplateError> {
     let path = root.join(name);
     let result = match std::fs::write(&path, text) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => path
-            .parent()
-            .map_or(Ok(()), std::fs::create_dir_all)
-            .and_then(|()| std::fs::write(&path, text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, text))
+        }
         other => other,
     };
     result.map_err(|error| TemplateError::Io { path, error })
@@ -268,7 +267,10 @@ fn wrong_define((name, value): &(String, String)) -> Option<Diagnostic> {
     let lexed = Lexed::new(name);
     let identifier = lexed.tokens().len() == 1
         && name.is_ascii()
-        && lexed.tokens().iter().all(|token| token.kind == TokenKind::Identifier && token.span.range() == (0..name.len()));
+        && lexed
+            .tokens()
+            .iter()
+            .all(|token| token.kind == TokenKind::Identifier && token.span.range() == (0..name.len()));
     if !identifier {
         let message = format!("`-D {name}={value}`: `{name}` is not a name that C knows");
         return Some(Diagnostic::error(message, None).help("a name has letters, digits and `_`: -D NAME=VALUE"));
