@@ -90,7 +90,7 @@ fn a_function_of_a_stripped_mariadb_is_found_in_its_dynamic_table() -> Result<()
 fn a_method_is_found_by_class_and_name_and_by_wildcard() -> Result<()> {
     let installed = need!(Flavor::Mysql56.installed());
     let file = installed.binary();
-    let (_, records) = symbols(&file.display().to_string(), "THD::send_statement_status")?;
+    let (_, records) = symbols(&file.display().to_string(), "MDL_wait::get_status")?;
     let found = of_kind(&records, "symbol");
     assert_eq!(found.len(), 1, "{records:?}");
     agrees_with_the_oracles(file, "--no-sort", &found[0])?;
