@@ -40,3 +40,8 @@ pub use elf::Machine;
 pub use error::Error;
 pub use pattern::Pattern;
 pub use source::Table;
+
+/// The name that people know a symbol by: demangled if it is mangled and sound, else as it is.
+pub fn demangle(symbol: &str) -> String {
+    demangle::display(demangle::RawName::new(symbol)).unwrap_or_else(|| symbol.to_owned())
+}

@@ -243,13 +243,15 @@ fn reason(elf: &Elf, counts: &[TableCount], seen: &Seen, near: &Near<'_>) -> Rea
     let of = |table| counts.iter().find(|c| c.table == table).map(|c| c.functions);
     if near.has_pieces() {
         Reason::OnlyPieces
-    } else if near.has_other_signatures() {
-        Reason::OtherSignature
     } else if seen.imported {
         Reason::Imported
     } else if seen.data {
         Reason::NotAFunction
     } else if of(Table::Symtab).is_some() {
+        // In a stripped binary others of that name say nothing: the one that was meant may have lost its name.
+        if near.has_other_signatures() {
+            return Reason::OtherSignature;
+        }
         Reason::NotThere { debug_info: elf.section(".debug_info").or(elf.section(".zdebug_info")).is_some() }
     } else {
         match of(Table::Dynsym) {
