@@ -1,5 +1,7 @@
 //! Patterns on programs that this test compiles, so that what must be found is known.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod common;
 
 use std::path::Path;

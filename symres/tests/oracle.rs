@@ -1,5 +1,7 @@
 //! Real servers and libraries: what symres lists is what `readelf`, `nm`, `c++filt` and `objdump` list.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
