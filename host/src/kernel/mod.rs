@@ -5,6 +5,7 @@ pub mod capability;
 pub mod features;
 pub mod functions;
 pub mod tracefs;
+pub mod tracepoint;
 
 use std::cell::OnceCell;
 use std::io;
