@@ -4,9 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::Span;
 
+mod explain;
 mod render;
 mod suggest;
 
+pub(crate) use explain::STACK_HELP;
+pub use explain::from_clang;
 pub use render::{Located, render, render_all, wants_color};
 pub use suggest::nearest;
 

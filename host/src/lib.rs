@@ -5,6 +5,7 @@
 
 pub mod bpf;
 pub mod builtin;
+pub mod child;
 pub mod clang;
 pub mod cli;
 pub mod config;

@@ -18,6 +18,7 @@ const ORDER: &[&str] = &[
     "builtin",
     "cli",
     "config",
+    "child",
     "toolchain",
     "template",
     "clang",
