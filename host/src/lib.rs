@@ -3,6 +3,7 @@
 //! Each stage takes what the earlier stages made by shared reference and returns one owned value; a stage imports the
 //! types of earlier stages and never those of later ones. ARCHITECTURE.md holds the map.
 
+pub mod attach;
 pub mod bpf;
 pub mod builtin;
 pub mod child;
@@ -12,11 +13,13 @@ pub mod config;
 pub mod decode;
 pub mod diag;
 pub mod directive;
+pub mod event;
 pub mod facts;
 pub mod kernel;
 pub mod kind;
 pub mod lex;
 pub mod linemap;
+pub mod load;
 pub mod output;
 pub mod rewrite;
 pub mod source;

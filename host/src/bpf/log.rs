@@ -10,17 +10,14 @@ use std::sync::Once;
 
 use libbpf_sys::{__va_list_tag, LIBBPF_DEBUG, libbpf_print_level, libbpf_set_print};
 
+use super::sys;
+
 /// The most that is kept of one message, and of all messages of one call.
 const MESSAGE_LIMIT: usize = 4096;
 const TOTAL_LIMIT: usize = 64 << 10;
 
 thread_local! {
     static CAPTURED: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-unsafe extern "C" {
-    // The C library's, with libbpf_sys's own type for `va_list`.
-    fn vsnprintf(buffer: *mut c_char, size: usize, format: *const c_char, arguments: *mut __va_list_tag) -> c_int;
 }
 
 /// Runs a call and returns what libbpf said meanwhile on this thread.
@@ -43,7 +40,7 @@ unsafe extern "C" fn keep(level: libbpf_print_level, format: *const c_char, argu
     let mut buffer = [0_u8; MESSAGE_LIMIT];
     // SAFETY: the buffer is as long as said; libbpf hands on a format and the arguments that belong to it, which are
     // used once.
-    let length = unsafe { vsnprintf(buffer.as_mut_ptr().cast(), buffer.len(), format, arguments) };
+    let length = unsafe { sys::vsnprintf(buffer.as_mut_ptr().cast(), buffer.len(), format, arguments.cast()) };
     let length = usize::try_from(length).unwrap_or(0).min(MESSAGE_LIMIT - 1);
     let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default());
     let text = text.strip_prefix("libbpf: ").unwrap_or(&text);

@@ -153,6 +153,12 @@ impl<'o> Program<'o> {
         unsafe { text(sys::bpf_program__name(self.raw.as_ptr())) }
     }
 
+    /// Its ELF section.
+    pub fn section(&self) -> String {
+        // SAFETY: the program is alive as long as its object, and so is its section's name.
+        unsafe { text(sys::bpf_program__section_name(self.raw.as_ptr())) }
+    }
+
     /// Its descriptor; none if it was not selected for loading.
     pub fn fd(&self) -> Option<BorrowedFd<'o>> {
         // SAFETY: the program is alive as long as its object.
@@ -211,15 +217,15 @@ impl<'o> Program<'o> {
         link
     }
 
-    /// How often the kernel did not run it because it, or another program, was running already on that CPU
-    /// (`recursion_misses` of `struct bpf_prog_info`: Linux 5.12; none before).
+    /// A handle to count how often it was not run.
     ///
     /// # Errors
-    /// The kernel's.
-    pub fn misses(&self) -> Result<u64, Error> {
-        let what = || format!("ask about program `{}`", self.name());
+    /// `EBADF` if it is not loaded, `EMFILE` if there are no more descriptors.
+    pub fn misses(&self) -> Result<Misses, Error> {
+        let what = || format!("keep program `{}`", self.name());
         let fd = self.fd().ok_or_else(|| Error::new(what(), libc::EBADF))?;
-        misses(fd, what)
+        let fd = fd.try_clone_to_owned().map_err(|error| Error::from_io(what(), &error))?;
+        Ok(Misses { fd, program: self.name() })
     }
 
     fn link(&self, what: impl FnOnce() -> String, attach: impl FnOnce() -> *mut sys::bpf_link) -> Result<Link, Error> {
@@ -228,16 +234,30 @@ impl<'o> Program<'o> {
     }
 }
 
-/// Reads `recursion_misses` of a program.
-pub(super) fn misses(program: BorrowedFd<'_>, what: impl FnOnce() -> String) -> Result<u64, Error> {
-    let mut info = sys::bpf_prog_info::default();
-    let mut length = u32::try_from(size_of_val(&info)).unwrap_or(0);
-    check(
-        what,
-        // SAFETY: the program is open; the answer is as long as said, and asks for none of the arrays it could point to.
-        || unsafe { sys::bpf_prog_get_info_by_fd(program.as_raw_fd(), &raw mut info, &raw mut length) },
-    )?;
-    Ok(info.recursion_misses)
+/// Counts how often a program was not run. It outlives attachments and object.
+#[derive(Debug)]
+pub struct Misses {
+    fd: OwnedFd,
+    program: String,
+}
+
+impl Misses {
+    /// How often the kernel did not run the program because it, or another one, was running already on that CPU
+    /// (`recursion_misses` of `struct bpf_prog_info`; 0 before Linux 5.12).
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn count(&self) -> Result<u64, Error> {
+        let mut info = sys::bpf_prog_info::default();
+        let mut length = u32::try_from(size_of_val(&info)).unwrap_or(0);
+        check(
+            || format!("ask about program `{}`", self.program),
+            // SAFETY: the program is open; the answer is as long as said, and asks for none of the arrays it could
+            // point to.
+            || unsafe { sys::bpf_prog_get_info_by_fd(self.fd.as_raw_fd(), &raw mut info, &raw mut length) },
+        )?;
+        Ok(info.recursion_misses)
+    }
 }
 
 /// # Safety

@@ -1,12 +1,18 @@
 //! System calls that neither the standard library nor libbpf offers.
 
-use std::ffi::{CStr, CString, c_int, c_long};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use libbpf_sys::{PERF_FLAG_FD_CLOEXEC, perf_event_attr};
+
+unsafe extern "C" {
+    /// C99 `vsnprintf`; `arguments` is a `va_list` as libbpf hands it over, which on every architecture that Linux runs BPF on is
+    /// passed as a pointer.
+    pub(super) fn vsnprintf(buffer: *mut c_char, size: usize, format: *const c_char, arguments: *mut c_void) -> c_int;
+}
 
 /// Makes an instance of a file system that needs no device, attached to no mount namespace: it is seen through the
 /// returned directory alone and is gone when that is closed (`fsopen`, `fsconfig`, `fsmount`: Linux 5.2).
@@ -72,6 +78,15 @@ pub(super) fn perf_event_open(attributes: &mut perf_event_attr, pid: Option<u32>
     unsafe {
         new_fd(libc::syscall(libc::SYS_perf_event_open, &raw mut *attributes, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC))
     }
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC, the clock of `bpf_ktime_get_ns` and of the events in perf buffers.
+pub fn monotonic() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the answer is a valid place to write to, and every Linux has this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// Takes ownership of a descriptor that a system call has just made.

@@ -34,6 +34,10 @@ impl Kind for Kprobe {
         Context::Registers { returns: false, memory: Memory::Kernel }
     }
 
+    fn misses(&self) -> Option<&'static str> {
+        Some("hits")
+    }
+
     fn better(&self) -> Option<&'static str> {
         Some("fentry")
     }

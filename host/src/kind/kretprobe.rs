@@ -58,6 +58,10 @@ impl Kind for Kretprobe {
         Context::Registers { returns: true, memory: Memory::Kernel }
     }
 
+    fn misses(&self) -> Option<&'static str> {
+        Some("returns")
+    }
+
     fn better(&self) -> Option<&'static str> {
         Some("fexit")
     }
@@ -86,7 +90,7 @@ impl Kind for Kretprobe {
                         .map_err(|error| explain(Error::from_io(format!("attach to {subject}"), &error), name))?;
                     let link = program.attach_perf_event(event, &subject)?;
                     let note = Some(format!("{slots} slots for calls that have not returned"));
-                    return Ok(Attachment { link, definition: Some(definition), note });
+                    return Ok(Attachment::with(link, Some(definition), note));
                 }
                 Err(error) => error.to_string(),
             },
@@ -100,7 +104,7 @@ impl Kind for Kretprobe {
             "the kernel's default number of slots for calls that have not returned: {refusal}; \
              with many threads inside of `{name}`, returns are missed"
         ));
-        Ok(Attachment { link, definition: None, note })
+        Ok(Attachment::with(link, None, note))
     }
 }
 

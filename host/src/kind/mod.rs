@@ -1,5 +1,8 @@
 //! Attach kinds: one file each, one row each in [`KINDS`].
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::bpf::program::ProgramType;
 use crate::bpf::{Error, Link, Program};
 use crate::kernel::tracefs::Tracefs;
@@ -76,6 +79,12 @@ pub trait Kind: Sync {
     /// What a program of this kind is handed.
     fn context(&self) -> Context;
 
+    /// What is missed when the kernel cannot run a program of this kind: `hits`, or `returns`. None where nothing is,
+    /// beyond what the program itself counts.
+    fn misses(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The kind that serves the same function better where the kernel and the program allow it: fentry for kprobe,
     /// fexit for kretprobe.
     fn better(&self) -> Option<&'static str> {
@@ -111,33 +120,71 @@ pub struct Options<'o> {
 #[derive(Debug)]
 #[must_use = "dropping an attachment detaches the program"]
 pub struct Attachment {
-    /// Is dropped before what it needs.
-    link: Link,
-    definition: Option<kretprobe::Definition>,
+    state: Arc<State>,
     /// What the user should know about it.
     note: Option<String>,
+}
+
+/// What an attachment missed: can be asked from any thread, and once more when it is detached. A definition in the
+/// kernel that does the counting lives as long as this.
+#[derive(Debug, Clone)]
+pub struct Missed {
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// None when detached.
+    link: Mutex<Option<Link>>,
+    /// What the link said last.
+    missed: AtomicU64,
+    definition: Option<kretprobe::Definition>,
 }
 
 impl Attachment {
     /// An attachment that is no more than its link.
     fn new(link: Link) -> Self {
-        Self { link, definition: None, note: None }
+        Self::with(link, None, None)
     }
 
-    /// How many returns of the function were missed so far; none where that cannot be known or cannot happen.
-    ///
-    /// # Errors
-    /// When the kernel's count cannot be read.
-    pub fn missed(&self) -> Result<Option<u64>, Error> {
-        match &self.definition {
-            Some(definition) => definition.missed().map(Some),
-            None => self.link.missed(),
-        }
+    fn with(link: Link, definition: Option<kretprobe::Definition>, note: Option<String>) -> Self {
+        let state = State { link: Mutex::new(Some(link)), missed: AtomicU64::new(0), definition };
+        Self { state: Arc::new(state), note }
     }
 
     /// What the user should know about how it was attached.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
+    }
+
+    /// What it missed.
+    pub fn missed(&self) -> Missed {
+        Missed { state: Arc::clone(&self.state) }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        // Not counting is no reason not to detach.
+        let _ = self.missed().count();
+        drop(self.state.link.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl Missed {
+    /// How many hits of a kprobe or returns of a function were missed since it was attached, as far as the kernel counts
+    /// them.
+    ///
+    /// # Errors
+    /// When the kernel's count cannot be read.
+    pub fn count(&self) -> Result<u64, Error> {
+        if let Some(definition) = &self.state.definition {
+            return definition.missed();
+        }
+        if let Some(link) = self.state.link.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            self.state.missed.store(link.missed()?.unwrap_or(0), Ordering::Relaxed);
+        }
+        Ok(self.state.missed.load(Ordering::Relaxed))
     }
 }
 

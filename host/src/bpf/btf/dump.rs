@@ -1,6 +1,6 @@
 //! BTF as C, by libbpf's `btf_dump`.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::ptr::NonNull;
 
 use libbpf_sys as sys;
@@ -29,11 +29,6 @@ const PIECE: usize = 4096;
 
 /// The longest text that is made, in bytes; the whole of a kernel's types has 3 MB.
 const MAX_TEXT: usize = 16 << 20;
-
-unsafe extern "C" {
-    /// C99 `vsnprintf`; `arguments` is a `va_list` as libbpf hands it over.
-    fn vsnprintf(buffer: *mut c_char, size: usize, format: *const c_char, arguments: *mut c_void) -> c_int;
-}
 
 /// An owner of libbpf's `struct btf`.
 struct Parsed(NonNull<sys::btf>);
@@ -117,7 +112,7 @@ unsafe extern "C" fn print(context: *mut c_void, format: *const c_char, argument
     }
     let mut piece = [0u8; PIECE];
     // SAFETY: the buffer has PIECE bytes; format and arguments belong together and are used once.
-    let length = unsafe { vsnprintf(piece.as_mut_ptr().cast(), PIECE, format, arguments.cast()) };
+    let length = unsafe { crate::bpf::sys::vsnprintf(piece.as_mut_ptr().cast(), PIECE, format, arguments.cast()) };
     match usize::try_from(length).ok().and_then(|length| piece.get(..length)) {
         Some(printed) if sink.text.len() < MAX_TEXT => sink.text.extend_from_slice(printed),
         _ => sink.overflow = true,

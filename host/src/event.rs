@@ -1,0 +1,169 @@
+//! Stage 11: what programs report, read on a thread of its own and handed on as owned records.
+//!
+//! **Order.** Records of one ring buffer come in the order in which programs reserved them; events of one CPU come in the order
+//! in which they were written. Events of different CPUs, and of different perf buffers, come in the order of time as far
+//! as they were there at the same look; an event can come behind a later one only if it was written on another CPU while
+//! the thread was looking. Between perf buffers and ring buffers there is no order.
+//!
+//! **Nothing is dropped here.** The channel is bounded: where the consumer is slow, the thread waits, the kernel's buffers fill up, and
+//! what they cannot take is counted and reported as lost.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use crate::attach::Counter;
+use crate::bpf;
+use crate::facts::Facts;
+use crate::load::Loaded;
+
+mod losses;
+mod reader;
+
+use losses::Losses;
+use reader::{Buffers, Reader};
+
+/// Records that may wait for the consumer.
+const WAITING: usize = 4096;
+
+/// One thing that a running probe reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// An event of a perf buffer or a ring buffer.
+    Event {
+        /// The map that carried it.
+        map: Arc<str>,
+        /// The CPU that wrote it; none for a ring buffer, which does not tell.
+        cpu: Option<u32>,
+        /// Its bytes; the kernel pads those of a perf buffer with up to 7 bytes.
+        bytes: Vec<u8>,
+        /// When it was written, for a perf buffer; when it was read, for a ring buffer, which does not tell.
+        time: SystemTime,
+    },
+    /// A record of `bpf_trace_printk`: `struct dbcc_print` of `templates/dbcc/print.h`.
+    Print {
+        /// Its bytes.
+        bytes: Vec<u8>,
+        /// When it was read; the record itself says when it was written.
+        time: SystemTime,
+    },
+    /// Something was lost since this was said before.
+    Lost {
+        /// What: `events`, `lines`, `updates`, `returns`, …
+        what: &'static str,
+        /// Where: the name of a map or of a function of the probe; empty for trace lines.
+        from: Arc<str>,
+        /// How many.
+        count: u64,
+        /// Why that happens, or what to do against it.
+        help: &'static str,
+    },
+    /// Something that the user should know and that ends nothing.
+    Note {
+        /// Its text.
+        message: String,
+    },
+}
+
+/// The thread that reads, and the end of the channel. Dropping it ends the thread; what was not received is gone.
+#[derive(Debug)]
+pub struct Events {
+    records: Receiver<Record>,
+    counters: Sender<Vec<Counter>>,
+    /// Closing it stops the thread.
+    stop: Option<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How events are read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Settings {
+    /// Pages of each CPU's perf buffer, a power of two; none chooses.
+    pub perf_pages: Option<usize>,
+}
+
+impl Events {
+    /// Starts to read the buffers of a loaded probe. To be called before attaching: an event that is written before there is a
+    /// perf buffer goes nowhere.
+    ///
+    /// # Errors
+    /// When the kernel does not give buffers, or the system no thread.
+    pub fn start(loaded: &Loaded, facts: &Facts, settings: Settings) -> Result<Self, bpf::Error> {
+        let buffers = Buffers::open(loaded, facts, settings)?;
+        let losses = Losses::new(loaded, facts);
+        let thread = |error: io::Error| bpf::Error::from_io("start a thread that reads events", &error);
+        let (stopped, stop) = io::pipe().map_err(thread)?;
+        let (send, records) = bounded(WAITING);
+        let (counters, new_counters) = unbounded();
+        let reader = Reader { buffers, losses, counters: new_counters, records: send, stopped: stopped.into() };
+        let handle =
+            std::thread::Builder::new().name("dbcc-events".to_owned()).spawn(|| reader.run()).map_err(thread)?;
+        Ok(Self { records, counters, stop: Some(stop.into()), thread: Some(handle) })
+    }
+
+    /// Has these counters asked about every second, and once more at the end.
+    pub fn watch(&self, counters: Vec<Counter>) {
+        // The thread is gone only when reading failed, which the end of the channel tells.
+        let _ = self.counters.send(counters);
+    }
+
+    /// The records. The channel ends when reading fails, or after [`Self::stop`] when everything is read.
+    pub fn records(&self) -> &Receiver<Record> {
+        &self.records
+    }
+
+    /// Ends reading after one more look at everything; the records that are left, losses included, can still be received
+    /// until the channel ends.
+    pub fn stop(&mut self) {
+        self.stop = None;
+    }
+
+    /// Ends reading and returns all that is left. To be called when the programs are detached: then it is all there will ever
+    /// be.
+    pub fn finish(mut self) -> Vec<Record> {
+        self.stop();
+        let rest = self.records.iter().collect();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has ended the channel; there is nothing more to be had from it.
+            let _ = thread.join();
+        }
+        rest
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(thread) = self.thread.take() {
+            // With no receiver the thread cannot wait for one.
+            self.records = crossbeam_channel::never();
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread waits for.
+fn readable(fds: &[BorrowedFd<'_>], timeout: std::time::Duration) -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds: Vec<PollFd<'_>> = fds.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+    let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+    match poll(&mut fds, Some(&timeout)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the other end of the pipe is closed.
+fn is_closed(pipe: &OwnedFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    !matches!(poll(&mut fds, Some(&now)), Ok(0) | Err(rustix::io::Errno::INTR))
+}
+
+#[cfg(test)]
+mod tests;

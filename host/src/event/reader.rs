@@ -1,0 +1,202 @@
+//! The thread that reads.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, SendError, Sender};
+
+use super::losses::Losses;
+use super::{Record, Settings, is_closed, readable};
+use crate::attach::Counter;
+use crate::bpf::perf::{PerfBuffer, Sample};
+use crate::bpf::ring::RingBuffer;
+use crate::bpf::{self, sys};
+use crate::facts::{Facts, MapRole, PRINT_MAP};
+use crate::load::Loaded;
+
+/// Records of one ring buffer that are read at one look, so that no buffer keeps the others waiting.
+const AT_ONCE: u32 = 1024;
+
+/// How long the thread sleeps at most: losses have no descriptor to wait for, and a program may submit to a ring buffer
+/// without waking anybody.
+const SLEEP: Duration = Duration::from_secs(1);
+
+const LOST_HELP: &str = "the perf buffer was full: submit less often";
+
+/// The buffers that are read, with the names of their maps.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    perf: Vec<(Arc<str>, PerfBuffer)>,
+    rings: Vec<(Arc<str>, RingBuffer)>,
+}
+
+impl Buffers {
+    /// Opens the buffers of the maps that carry events, and of trace lines.
+    pub(super) fn open(loaded: &Loaded, facts: &Facts, settings: Settings) -> Result<Self, bpf::Error> {
+        let mut buffers = Self { perf: Vec::new(), rings: Vec::new() };
+        for map in loaded.maps() {
+            let name = map.name();
+            let role = facts.maps.iter().find(|fact| *fact.name == **name).map(|fact| &fact.role);
+            match role {
+                Some(MapRole::PerfEvents(_)) => {
+                    buffers.perf.push((Arc::clone(name), PerfBuffer::new(map, settings.perf_pages)?));
+                }
+                Some(MapRole::RingEvents(_)) => buffers.rings.push((Arc::clone(name), RingBuffer::new(map)?)),
+                _ if **name == *PRINT_MAP => buffers.rings.push((Arc::clone(name), RingBuffer::new(map)?)),
+                _ => {}
+            }
+        }
+        Ok(buffers)
+    }
+
+    fn poll_fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let perf = self.perf.iter().map(|(_, buffer)| buffer.poll_fd());
+        perf.chain(self.rings.iter().map(|(_, ring)| ring.poll_fd()))
+    }
+}
+
+/// All that the thread has.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) buffers: Buffers,
+    pub(super) losses: Losses,
+    pub(super) counters: Receiver<Vec<Counter>>,
+    pub(super) records: Sender<Record>,
+    pub(super) stopped: OwnedFd,
+}
+
+/// Why the thread ends before it was stopped.
+enum End {
+    /// Nobody receives.
+    Unheard,
+    /// Reading failed.
+    Failed(String),
+}
+
+impl From<SendError<Record>> for End {
+    fn from(_: SendError<Record>) -> Self {
+        Self::Unheard
+    }
+}
+
+impl From<bpf::Error> for End {
+    fn from(error: bpf::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl Reader {
+    /// Reads until it is stopped, or nobody receives, or reading fails.
+    pub(super) fn run(mut self) {
+        if let Err(End::Failed(why)) = self.read() {
+            let message = format!("events are not read any more: {why}");
+            // If nobody receives, there is nobody to tell.
+            let _ = self.records.send(Record::Note { message });
+        }
+    }
+
+    fn read(&mut self) -> Result<(), End> {
+        let mut looked = Instant::now();
+        loop {
+            let stopped = is_closed(&self.stopped);
+            // What was written before it was stopped is there now.
+            let ends: Vec<u64> = self.buffers.rings.iter().map(|(_, ring)| ring.positions().1).collect();
+            let found = self.drain()?;
+            if stopped {
+                return self.drain_rest(&ends);
+            }
+            if looked.elapsed() >= SLEEP {
+                looked = Instant::now();
+                self.look()?;
+            }
+            if !found {
+                let fds: Vec<BorrowedFd<'_>> =
+                    self.buffers.poll_fds().chain(std::iter::once(self.stopped.as_fd())).collect();
+                readable(&fds, SLEEP.saturating_sub(looked.elapsed()))
+                    .map_err(|error| End::Failed(error.to_string()))?;
+            }
+        }
+    }
+
+    /// Reads ring buffers up to where they were written when reading was stopped, and what was lost to the very last.
+    fn drain_rest(&mut self, ends: &[u64]) -> Result<(), End> {
+        for ((name, ring), end) in self.buffers.rings.iter_mut().zip(ends) {
+            while ring.positions().0 < *end {
+                let batch = ring.drain(AT_ONCE)?;
+                // A record that was reserved and never submitted ends the reading.
+                if batch.is_empty() {
+                    break;
+                }
+                send_ring(&self.records, name, batch)?;
+            }
+        }
+        for (name, buffer) in &self.buffers.perf {
+            let count = buffer.unreported_losses()?;
+            if count > 0 {
+                self.records.send(Record::Lost { what: "events", from: Arc::clone(name), count, help: LOST_HELP })?;
+            }
+        }
+        self.look()
+    }
+
+    /// Reads once what is in the buffers. Says whether a ring buffer may hold more.
+    fn drain(&mut self) -> Result<bool, End> {
+        let mut samples: Vec<(usize, Sample)> = Vec::new();
+        let mut lost = Vec::new();
+        for (index, (name, buffer)) in self.buffers.perf.iter_mut().enumerate() {
+            let drained = buffer.drain()?;
+            samples.extend(drained.samples.into_iter().map(|sample| (index, sample)));
+            if drained.lost > 0 {
+                lost.push(Record::Lost {
+                    what: "events",
+                    from: Arc::clone(name),
+                    count: drained.lost,
+                    help: LOST_HELP,
+                });
+            }
+        }
+        // The sort is stable, so events of one CPU with one time keep their order.
+        samples.sort_by_key(|(_, sample)| sample.time);
+        let (now, clock) = (SystemTime::now(), sys::monotonic());
+        for (index, sample) in samples {
+            let Some((name, _)) = self.buffers.perf.get(index) else { continue };
+            let age = Duration::from_nanos(clock.saturating_sub(sample.time));
+            let time = now.checked_sub(age).unwrap_or(now);
+            let (map, cpu) = (Arc::clone(name), Some(sample.cpu));
+            self.records.send(Record::Event { map, cpu, bytes: sample.bytes, time })?;
+        }
+        for record in lost {
+            self.records.send(record)?;
+        }
+        let mut more = false;
+        for (name, ring) in &mut self.buffers.rings {
+            let batch = ring.drain(AT_ONCE)?;
+            more |= u32::try_from(batch.len()).is_ok_and(|length| length >= AT_ONCE);
+            send_ring(&self.records, name, batch)?;
+        }
+        Ok(more)
+    }
+
+    fn look(&mut self) -> Result<(), End> {
+        while let Ok(counters) = self.counters.try_recv() {
+            self.losses.watch(counters);
+        }
+        for record in self.losses.look() {
+            self.records.send(record)?;
+        }
+        Ok(())
+    }
+}
+
+fn send_ring(records: &Sender<Record>, name: &Arc<str>, batch: Vec<Vec<u8>>) -> Result<(), End> {
+    let time = SystemTime::now();
+    for bytes in batch {
+        records.send(if **name == *PRINT_MAP {
+            Record::Print { bytes, time }
+        } else {
+            Record::Event { map: Arc::clone(name), cpu: None, bytes, time }
+        })?;
+    }
+    Ok(())
+}
