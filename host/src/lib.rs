@@ -9,6 +9,7 @@ pub mod builtin;
 pub mod child;
 pub mod clang;
 pub mod cli;
+pub mod compile;
 pub mod config;
 pub mod decode;
 pub mod diag;

@@ -1,0 +1,137 @@
+//! Stage 6: from plain BPF C to an object file, by a clang of its own process.
+//!
+//! Clang is run by argument vector in the probe's private folder, with bounds on its time and output. What it says is
+//! parsed and shown on the line that the user wrote.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::child::{ChildError, Limits, run};
+use crate::diag::{Diagnostic, Severity};
+use crate::facts::{CompileRequest, Toolchain};
+use crate::rewrite::Rewritten;
+use crate::source::Source;
+use crate::template::{MAIN_FILE, Templated};
+
+mod message;
+mod stack;
+
+/// What clang may use. The largest of BCC's tools compile in half a second and give 200 kB.
+const LIMITS: Limits = Limits { time: Duration::from_secs(20), stdout: 64 << 20, stderr: 4 << 20 };
+
+/// The most messages that clang writes before it gives up.
+const MAX_ERRORS: &str = "-ferror-limit=64";
+
+/// An object file, and what clang said about the text.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// The ELF file.
+    pub elf: Vec<u8>,
+    /// Warnings on the user's lines.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Compiles a rewritten probe.
+///
+/// # Errors
+/// Every error of clang's, on the user's line where it has one; or one message when clang could not be run, ran too
+/// long, or crashed.
+pub fn compile(
+    request: &CompileRequest,
+    templated: &Templated,
+    rewritten: &Rewritten,
+) -> Result<Object, Vec<Diagnostic>> {
+    let place = templated.main_file();
+    std::fs::write(&place, &rewritten.text)
+        .map_err(|error| vec![Diagnostic::error(format!("cannot write `{}`: {error}", place.display()), None)])?;
+    let mut command = clang(&request.toolchain, templated);
+    let finished = run(&mut command, Vec::new(), LIMITS).map_err(|error| vec![not_run(&error)])?;
+    let said = String::from_utf8_lossy(&finished.stderr);
+    let mut messages = diagnostics(&said, &request.source, rewritten);
+    if finished.status.success() && !finished.stdout.is_empty() {
+        return Ok(Object { elf: finished.stdout, warnings: messages });
+    }
+    if !messages.iter().any(|message| message.severity == Severity::Error) {
+        messages.push(unexplained(&request.toolchain.clang, finished.status, &said));
+    }
+    Err(messages)
+}
+
+/// The compiler's command: object on standard output, messages in a form that can be parsed.
+fn clang(toolchain: &Toolchain, templated: &Templated) -> Command {
+    let root = templated.root.path();
+    let mut command = Command::new(&toolchain.clang);
+    command
+        .current_dir(root)
+        // Variables by which clang finds further headers or options.
+        .env_remove("CPATH")
+        .env_remove("C_INCLUDE_PATH")
+        .env_remove("CCC_OVERRIDE_OPTIONS")
+        .env("LC_ALL", "C")
+        .arg("--no-default-config")
+        // Paths inside the private folder are relative, so that the object does not depend on its name.
+        .args(templated.arguments.iter().map(|argument| relative(argument, root)))
+        .arg("-fdebug-compilation-dir=.")
+        .args(["-fno-color-diagnostics", "-fno-caret-diagnostics", "-fdiagnostics-print-source-range-info", MAX_ERRORS])
+        // The size of each function's stack, and what lies on it: for the message where it is too large.
+        .args(["-Wframe-larger-than=512", "-Rpass-analysis=stack-frame-layout"])
+        .args(["-c", "-o", "-", MAIN_FILE]);
+    command
+}
+
+fn relative(argument: &str, root: &Path) -> String {
+    match argument.strip_prefix(&*root.to_string_lossy()) {
+        Some(inside) => format!(".{inside}"),
+        None => argument.to_owned(),
+    }
+}
+
+fn not_run(error: &ChildError) -> Diagnostic {
+    let diagnostic = Diagnostic::error(format!("compiling failed: {error}"), None);
+    match error {
+        ChildError::Time { .. } | ChildError::Output { .. } => {
+            diagnostic.help("make the probe smaller: look for macros or loops that expand to very much code")
+        }
+        _ => diagnostic,
+    }
+}
+
+/// The messages of a run, once each.
+fn diagnostics(said: &str, source: &Source, rewritten: &Rewritten) -> Vec<Diagnostic> {
+    let messages = message::parse(said);
+    let mut found = stack::diagnostics(&messages, source, rewritten);
+    found.extend(message::diagnostics(&messages, source, rewritten));
+    // A function that has two forms, and a helper that is inlined into several, are complained about as often; and what
+    // BPF lacks is missing several times in one expression.
+    let line = |one: &Diagnostic| one.span.map(|span| source.line_column(span.start).line);
+    let mut once: Vec<Diagnostic> = Vec::new();
+    for diagnostic in found {
+        let known = once.iter().any(|known| {
+            *known == diagnostic
+                || diagnostic.message.starts_with("BPF ")
+                    && known.message == diagnostic.message
+                    && line(known) == line(&diagnostic)
+        });
+        if !known {
+            once.push(diagnostic);
+        }
+    }
+    once
+}
+
+/// The message for a clang that failed without saying where.
+fn unexplained(clang: &Path, status: std::process::ExitStatus, said: &str) -> Diagnostic {
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines
+        .find(|line| line.contains("error:"))
+        .or_else(|| said.lines().map(str::trim).find(|line| !line.is_empty()));
+    let diagnostic = Diagnostic::error(format!("`{}` failed ({status})", clang.display()), None);
+    match first {
+        Some(line) => diagnostic.note(format!("it said: {line}")),
+        None => diagnostic.note("it said nothing"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
