@@ -388,6 +388,8 @@ mod tests {
         check("A::operator bool", &["_ZNK1AcvbEv"], &["_ZNK1AcviEv"]);
         check("ns::f", &["_ZN2ns12_GLOBAL__N_11fEv"], &[]);
         check("ns::(anonymous namespace)::f", &["_ZN2ns12_GLOBAL__N_11fEv"], &["_ZN2ns1fEv"]);
+        check("A::f() const", &["_ZNK1A1fEv"], &["_ZN1A1fEv"]);
+        check("A::f()", &["_ZNK1A1fEv", "_ZN1A1fEv"], &[]);
         check("twice", &["_Z5twiceIiET_S0_"], &[]);
         check("int twice<int>(int)", &["_Z5twiceIiET_S0_"], &["_Z5twiceIlET_S0_"]);
     }

@@ -62,6 +62,7 @@ fn patterns_find_what_they_name() -> Result<()> {
         check(&binary, "plain_c", &["plain_c"]);
         check(&binary, "plain_c*", &["plain_c", "plain_c_v2"]);
         check(&binary, "no_such_thing", &[]);
+        check(&binary, "not_code", &[]);
     }
     Ok(())
 }
@@ -192,6 +193,9 @@ fn near_misses_are_ordered_and_not_taken() -> Result<()> {
     };
     assert_eq!(near("check_connection")?, ["thd_check_connection_admin_privilege(THD*)"]);
     assert_eq!(near("chek_conection")?[..2], ["check_connection(THD*)", "ns::check_connection(THD*, bool)"]);
+    assert_eq!(near("refuse_connection")?[..1], ["check_connection(THD*)"]);
+    // What was asked for is there: the others of that name are not what was meant.
+    assert_eq!(near("overloaded(int)")?, [""; 0]);
     let overloaded = ["overloaded(char const*, unsigned long)", "overloaded(int)"];
     let sorted = |pattern: &str| -> Result<Vec<String>> {
         let mut names = near(pattern)?;

@@ -2,10 +2,11 @@
 
 mod common;
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use dbcc_tests::need;
 use dbcc_tests::server::Flavor;
 use symres::{Binary, Error, Pid};
@@ -18,8 +19,15 @@ struct Waiting(Child);
 impl Waiting {
     fn start(program: &Path) -> Result<Self> {
         std::fs::copy("/bin/cat", program)?;
-        // From here on it has been executed: spawn waits for that.
-        Ok(Self(Command::new(program).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?))
+        Self::of(&mut Command::new(program))
+    }
+
+    /// Waits until it has loaded its libraries and reads: then it writes back what it was told.
+    fn of(command: &mut Command) -> Result<Self> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        child.stdin.as_mut().context("no stdin")?.write_all(b"x")?;
+        child.stdout.as_mut().context("no stdout")?.read_exact(&mut [0])?;
+        Ok(Self(child))
     }
 
     fn pid(&self) -> Pid {
@@ -45,7 +53,7 @@ fn a_running_program_is_found_by_its_name() -> Result<()> {
     let program = folder.path().join(&name);
     assert!(matches!(Binary::find(&name), Err(Error::NotFound(_))));
     let first = Waiting::start(&program)?;
-    let second = Waiting(Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?);
+    let second = Waiting::of(&mut Command::new(&program))?;
     let binary = Binary::find(&name)?;
     assert_eq!((binary.path(), binary.shown()), (program.as_path(), program.as_path()));
     assert_eq!(Binary::of_pid(first.pid())?.path(), program);
@@ -125,5 +133,21 @@ fn a_server_in_another_mount_namespace() -> Result<()> {
     assert_eq!(search(&binary, "dispatch_command")?.matches.len(), 1);
     let libc = Binary::in_process(Pid(server.pid()), "libc.so.6")?;
     assert_eq!(search(&libc, "malloc")?.matches.len(), 1);
+    Ok(())
+}
+
+/// A process whose path leads to another file here than in its own mount namespace.
+#[test]
+fn a_program_that_has_another_files_path() -> Result<()> {
+    need!(dbcc_tests::need::root());
+    let folder = tempfile::tempdir()?;
+    let program = folder.path().join(unique("bound"));
+    std::fs::copy("/usr/bin/env", &program)?;
+    let script = "mount --bind /bin/cat \"$1\" && exec \"$1\"";
+    let running = Waiting::of(Command::new("unshare").args(["--mount", "sh", "-c", script, "sh"]).arg(&program))?;
+    let binary = Binary::of_pid(running.pid())?;
+    assert_eq!(binary.shown(), program);
+    assert_eq!(binary.build_id(), Binary::open(Path::new("/bin/cat"))?.build_id());
+    assert_ne!(binary.build_id(), Binary::open(&program)?.build_id());
     Ok(())
 }

@@ -74,6 +74,9 @@ int a_variable = 5;
 int imported_function(const char *);
 }
 
+// Called a function, but in no segment that is executable.
+asm(".pushsection .data\n.type not_code, @function\nnot_code: .byte 0\n.size not_code, 1\n.popsection");
+
 #ifdef WITH_LIBC
 extern "C" int puts(const char *);
 int main() { return puts("x") == 0; }
