@@ -36,6 +36,7 @@ pub enum LibraryError {
 macro_rules! api {
     ($(fn $name:ident($($argument:ty),* $(,)?) $(-> $result:ty)?;)+) => {
         /// Pointers to the functions of one loaded libclang.
+        #[allow(non_snake_case, reason = "they are libclang's names")]
         pub(super) struct Api {
             $(pub(super) $name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)+
         }

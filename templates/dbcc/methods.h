@@ -1,0 +1,129 @@
+/* What the methods of BCC's maps become: m.method(arguments) is dbcc_method(m, loss, arguments). `loss` is the entry of
+ * dbcc_losses in which failures of this map are counted: what BCC loses in silence is a number here. */
+#pragma once
+
+#ifndef DBCC_PARSE
+
+/* Entry 0: prints for which the ring buffer had no room; entry i + 1: entries or events that the map of index i in
+ * Facts::maps had no room for. Defined behind the user's text if it is used. */
+struct dbcc_losses_map {
+	__uint(type, 2); /* BPF_MAP_TYPE_ARRAY */
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+extern struct dbcc_losses_map dbcc_losses;
+
+static __always_inline void dbcc_lost(__u32 from)
+{
+	__u64 *count = bpf_map_lookup_elem(&dbcc_losses, &from);
+
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+/* Passes a result on, and counts it where it is negative. -17 is EEXIST: somebody else has made the entry. */
+static __always_inline long dbcc_counted(long result, __u32 loss)
+{
+	if (result < 0 && result != -17)
+		dbcc_lost(loss);
+	return result;
+}
+
+#define dbcc_lookup(m, loss, key) ((typeof((m).value))bpf_map_lookup_elem(&(m), key))
+#define dbcc_update(m, loss, key, leaf) ((int)dbcc_counted(bpf_map_update_elem(&(m), key, leaf, 0), loss))
+#define dbcc_insert(m, loss, key, leaf) ((int)dbcc_counted(bpf_map_update_elem(&(m), key, leaf, 1), loss))
+#define dbcc_delete(m, loss, key) ((int)bpf_map_delete_elem(&(m), key))
+
+/* The entry of a key, made with the value `init` if it is missing. Null where the map is full, which is counted. */
+#define dbcc_lookup_or_try_init(m, loss, key, init)                                                                    \
+	({                                                                                                             \
+		const void *dbcc_key = (key);                                                                          \
+		const void *dbcc_init = (init);                                                                        \
+		typeof((m).value) dbcc_leaf = bpf_map_lookup_elem(&(m), dbcc_key);                                     \
+                                                                                                                       \
+		if (!dbcc_leaf) {                                                                                      \
+			dbcc_counted(bpf_map_update_elem(&(m), dbcc_key, dbcc_init, 1), loss);                         \
+			dbcc_leaf = bpf_map_lookup_elem(&(m), dbcc_key);                                               \
+		}                                                                                                      \
+		dbcc_leaf;                                                                                             \
+	})
+/* As BCC has it: the function returns 0 where the map is full. */
+#define dbcc_lookup_or_init(m, loss, key, init) dbcc_lookup_or_return(m, loss, key, init, return 0)
+#define dbcc_lookup_or_init_void(m, loss, key, init) dbcc_lookup_or_return(m, loss, key, init, return)
+#define dbcc_lookup_or_return(m, loss, key, init, leave)                                                               \
+	({                                                                                                             \
+		typeof((m).value) dbcc_found = dbcc_lookup_or_try_init(m, loss, key, init);                            \
+                                                                                                                       \
+		if (!dbcc_found)                                                                                       \
+			leave;                                                                                         \
+		dbcc_found;                                                                                            \
+	})
+
+/* Adds 1 or `by` to the value of a key. The addition is atomic, unlike BCC's, as far as the instruction set has it:
+ * for values of 4 and 8 bytes. */
+#define dbcc_increment(m, loss, ...) DBCC_JOIN(dbcc_increment, DBCC_COUNT(__VA_ARGS__))(m, loss, __VA_ARGS__)
+#define dbcc_atomic_increment(m, loss, ...) dbcc_increment(m, loss, __VA_ARGS__)
+#define dbcc_increment_1(m, loss, key) dbcc_increment_2(m, loss, key, 1)
+#define dbcc_increment_2(m, loss, key, by)                                                                             \
+	({                                                                                                             \
+		typeof(*(m).key) dbcc_slot = (key);                                                                    \
+		typeof(*(m).value) dbcc_zero = 0;                                                                      \
+		typeof(*(m).value) dbcc_by = (by);                                                                     \
+		typeof((m).value) dbcc_count = dbcc_lookup_or_try_init(m, loss, &dbcc_slot, &dbcc_zero);               \
+                                                                                                                       \
+		if (dbcc_count)                                                                                        \
+			dbcc_add(dbcc_count, dbcc_by);                                                                 \
+	})
+#define dbcc_add(to, by)                                                                                               \
+	__builtin_choose_expr(sizeof(*(to)) >= 4, (void)__sync_fetch_and_add((to), (by)), (void)(*(to) += (by)))
+
+#define dbcc_perf_submit(m, loss, ctx, data, size)                                                                     \
+	((int)bpf_perf_event_output(ctx, &(m), 0xffffffffULL /* BPF_F_CURRENT_CPU */, data, size))
+#define dbcc_perf_submit_skb(m, loss, ctx, length, data, size)                                                         \
+	((int)bpf_perf_event_output(ctx, &(m), 0xffffffffULL | (__u64)(length) << 32, data, size))
+#define dbcc_perf_read(m, loss, flags) ((__u64)bpf_perf_event_read(&(m), flags))
+#define dbcc_perf_counter_value(m, loss, flags, buffer, size)                                                          \
+	((int)bpf_perf_event_read_value(&(m), flags, buffer, size))
+#define dbcc_get_stackid(m, loss, ctx, flags) ((int)bpf_get_stackid(ctx, &(m), flags))
+#define dbcc_call(m, loss, ctx, index) bpf_tail_call(ctx, &(m), index)
+#define dbcc_check_current_task(m, loss, index) ((int)bpf_current_task_under_cgroup(&(m), index))
+
+#define dbcc_ringbuf_output(m, loss, data, size, flags)                                                                \
+	((int)dbcc_counted(bpf_ringbuf_output(&(m), data, size, flags), loss))
+#define dbcc_ringbuf_reserve(m, loss, size)                                                                            \
+	({                                                                                                             \
+		void *dbcc_room = bpf_ringbuf_reserve(&(m), size, 0);                                                  \
+                                                                                                                       \
+		if (!dbcc_room)                                                                                        \
+			dbcc_lost(loss);                                                                               \
+		dbcc_room;                                                                                             \
+	})
+#define dbcc_ringbuf_submit(m, loss, data, flags) bpf_ringbuf_submit(data, flags)
+#define dbcc_ringbuf_discard(m, loss, data, flags) bpf_ringbuf_discard(data, flags)
+#define dbcc_ringbuf_query(m, loss, flags) ((__u64)bpf_ringbuf_query(&(m), flags))
+
+#define dbcc_push(m, loss, ...) DBCC_JOIN(dbcc_push, DBCC_COUNT(__VA_ARGS__))(m, loss, __VA_ARGS__)
+#define dbcc_push_1(m, loss, leaf) dbcc_push_2(m, loss, leaf, 0)
+#define dbcc_push_2(m, loss, leaf, flags) ((int)dbcc_counted(bpf_map_push_elem(&(m), leaf, flags), loss))
+#define dbcc_pop(m, loss, leaf) ((int)bpf_map_pop_elem(&(m), leaf))
+#define dbcc_peek(m, loss, leaf) ((int)bpf_map_peek_elem(&(m), leaf))
+
+#define dbcc_redirect_map(m, loss, key, flags) ((int)bpf_redirect_map(&(m), key, flags))
+#define dbcc_sock_map_update(m, loss, ctx, key, flags) ((int)bpf_sock_map_update(ctx, &(m), key, flags))
+#define dbcc_sock_hash_update(m, loss, ctx, key, flags) ((int)bpf_sock_hash_update(ctx, &(m), key, flags))
+#define dbcc_msg_redirect_hash(m, loss, ctx, key, flags) ((int)bpf_msg_redirect_hash(ctx, &(m), key, flags))
+#define dbcc_sk_redirect_hash(m, loss, ctx, key, flags) ((int)bpf_sk_redirect_hash(ctx, &(m), key, flags))
+
+#define dbcc_sk_storage_get(m, loss, object, init, flags)                                                              \
+	((typeof((m).value))bpf_sk_storage_get(&(m), object, init, flags))
+#define dbcc_sk_storage_delete(m, loss, object) ((int)bpf_sk_storage_delete(&(m), object))
+#define dbcc_inode_storage_get(m, loss, object, init, flags)                                                           \
+	((typeof((m).value))bpf_inode_storage_get(&(m), object, init, flags))
+#define dbcc_inode_storage_delete(m, loss, object) ((int)bpf_inode_storage_delete(&(m), object))
+#define dbcc_task_storage_get(m, loss, object, init, flags)                                                            \
+	((typeof((m).value))bpf_task_storage_get(&(m), object, init, flags))
+#define dbcc_task_storage_delete(m, loss, object) ((int)bpf_task_storage_delete(&(m), object))
+#define dbcc_get_local_storage(m, loss, flags) ((typeof((m).value))bpf_get_local_storage(&(m), flags))
+
+#endif
