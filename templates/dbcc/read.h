@@ -30,3 +30,19 @@
 		__auto_type dbcc_from = (p);                                                                           \
 		(typeof(({ dbcc_from->field; })))BPF_CORE_READ_BITFIELD_PROBED(dbcc_from, field);                      \
 	})
+
+/* The bit field `field` of the struct in the memory of the traced process that p points to. */
+#define dbcc_read_user_bits(p, field)                                                                                  \
+	({                                                                                                             \
+		__auto_type dbcc_from = (p);                                                                           \
+		typeof(({ *dbcc_from; })) dbcc_whole;                                                                  \
+		if (bpf_probe_read_user(&dbcc_whole, sizeof(dbcc_whole), (const void *)dbcc_from))                     \
+			__builtin_memset(&dbcc_whole, 0, sizeof(dbcc_whole));                                          \
+		dbcc_whole.field;                                                                                      \
+	})
+
+#ifdef DBCC_PARSE
+/* A pointer of the traced process: rewriting reads through it accordingly. */
+#undef __user
+#define __user __attribute__((annotate("dbcc:user")))
+#endif

@@ -1,0 +1,195 @@
+//! What libclang says, as messages about the user's text.
+
+use crate::clang::{Fix, Level, Message, Place};
+use crate::diag::{Diagnostic, Severity};
+use crate::source::Span;
+
+use super::KernelFacts;
+use super::rule::maps::{self, Map};
+use super::rule::methods;
+use super::slice;
+use super::suggest::{did_you_mean, nearest};
+use super::tree::Tree;
+
+/// The start of the name of the struct that a map is while it is parsed.
+const TABLE: &str = "struct dbcc_table_";
+
+/// All messages that concern the user, in the order of the text.
+pub(super) fn diagnostics(
+    messages: &[Message],
+    text: &str,
+    tree: &Tree<'_>,
+    kernel: &dyn KernelFacts,
+) -> Vec<Diagnostic> {
+    let maps = maps::find(tree);
+    let known = Known { text, maps: &maps, kernel };
+    let mut all: Vec<_> = messages
+        .iter()
+        .filter(|message| message.level > Level::Note && !is_noise(message))
+        .map(|message| known.diagnostic(message))
+        .collect();
+    all.sort_by_key(|diagnostic| diagnostic.span.map(|span| span.start));
+    all.dedup();
+    all
+}
+
+/// What a warning is about that only the way of parsing brings about, or that is in a header that the user cannot
+/// change.
+fn is_noise(message: &Message) -> bool {
+    let in_header = matches!(message.place, Place::Other { .. }) && message.level < Level::Error;
+    // BCC's programs declare what they do not use, and cast as they like; clang's compile of the rewritten text warns of
+    // the same again.
+    in_header || message.option == "-Wunused-value" || message.option == "-Wunused-function"
+}
+
+struct Known<'k> {
+    text: &'k str,
+    maps: &'k [Map],
+    kernel: &'k dyn KernelFacts,
+}
+
+impl Known<'_> {
+    fn diagnostic(&self, message: &Message) -> Diagnostic {
+        let severity = if message.level >= Level::Error { Severity::Error } else { Severity::Warning };
+        let span = self.span(message);
+        let mut diagnostic = Diagnostic::new(severity, lower_case(&message.text), span);
+        if let Place::Other { file, line } = &message.place {
+            let name = file.rsplit_once('/').map_or(file.as_str(), |(_, name)| name);
+            diagnostic = diagnostic.note(format!("in `{name}`, line {line}"));
+        }
+        for fix in &message.fixes {
+            diagnostic = diagnostic.help(self.fix(fix));
+        }
+        for child in &message.children {
+            diagnostic = self.child(diagnostic, child);
+        }
+        self.explain(diagnostic, message)
+    }
+
+    /// The range that clang underlines around the place, or else the token at it.
+    fn span(&self, message: &Message) -> Option<Span> {
+        let Place::Main(offset) = message.place else { return None };
+        let token = self.token(offset);
+        let around = message.ranges.iter().find(|range| range.start <= offset && offset < range.end);
+        // A range over several lines is more than what is wrong.
+        Some(around.copied().filter(|range| !slice(self.text, *range).contains('\n')).unwrap_or(token))
+    }
+
+    /// The identifier or the byte at an offset.
+    fn token(&self, offset: u32) -> Span {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = self.text.get(start..).unwrap_or_default();
+        let word = rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+        let length = if word > 0 { word } else { rest.chars().next().map_or(0, char::len_utf8) };
+        Span::new(offset, offset.saturating_add(u32::try_from(length).unwrap_or(0)))
+    }
+
+    fn fix(&self, fix: &Fix) -> String {
+        let old = slice(self.text, fix.span);
+        match (old.is_empty(), fix.text.is_empty()) {
+            (true, _) => format!("insert `{}`", fix.text),
+            (false, true) => format!("remove `{old}`"),
+            (false, false) => format!("write `{}` instead of `{old}`", fix.text),
+        }
+    }
+
+    /// Adds a note of clang's: a label where it has a place in the text.
+    fn child(&self, mut diagnostic: Diagnostic, child: &Message) -> Diagnostic {
+        match child.place {
+            // Where the macro was used or what it expands to is to be seen in the text.
+            _ if child.text.starts_with("expanded from macro") => {}
+            Place::Main(offset) => diagnostic.labels.push((self.token(offset), lower_case(&child.text))),
+            // Declarations in headers are the host's own.
+            Place::Other { .. } if child.text.contains("declared here") || child.text.contains("passing argument") => {}
+            Place::Other { .. } | Place::Nowhere => diagnostic = diagnostic.note(lower_case(&child.text)),
+        }
+        diagnostic
+    }
+
+    /// Rewords what concerns maps, and adds what is known of the kernel.
+    fn explain(&self, diagnostic: Diagnostic, message: &Message) -> Diagnostic {
+        let quoted: Vec<&str> = message.text.split('\'').skip(1).step_by(2).collect();
+        if let (Some(member), Some(record)) = (quoted.first(), quoted.get(1))
+            && message.text.starts_with("no member named")
+        {
+            return self.no_member(diagnostic, member, record);
+        }
+        if let Some(name) = quoted.first() {
+            if message.text.starts_with("use of undeclared identifier")
+                || message.text.starts_with("call to undeclared function")
+            {
+                return self.undeclared(diagnostic, name);
+            }
+            if message.text.starts_with("incomplete definition of type")
+                || message.text.contains("has incomplete type")
+                || message.text.contains("incomplete type")
+            {
+                let name = quoted.iter().rfind(|name| name.contains("struct ") || name.contains("union "));
+                let name = name.copied().unwrap_or_default().trim_end_matches([' ', '*']);
+                if !name.is_empty() && !self.kernel.has_type(name) {
+                    return diagnostic
+                        .note(format!("this kernel's BTF has no `{name}`, and the probe does not define it"));
+                }
+            }
+            if message.text.ends_with("file not found") {
+                return diagnostic
+                    .help(format!("dbcc has no header `{name}`; put it beside the probe and include it in quotes"));
+            }
+        }
+        diagnostic
+    }
+
+    fn no_member(&self, mut diagnostic: Diagnostic, member: &str, record: &str) -> Diagnostic {
+        if let Some(name) = record.strip_prefix(TABLE) {
+            // While it is parsed, a map is a struct; to the user it is a map.
+            let map = self.maps.iter().find(|map| map.name == name);
+            let kind = map.map_or("map", |map| map.kind.as_str());
+            let known = methods::of(kind);
+            diagnostic.message = format!("map `{name}` has no method `{member}`");
+            diagnostic.help.clear();
+            diagnostic.labels.clear();
+            if let Some(suggestion) = did_you_mean(&nearest(member, known.iter().copied())) {
+                diagnostic = diagnostic.help(suggestion);
+            }
+            return diagnostic.note(format!("methods of a map of this type ({kind}): {}", known.join(", ")));
+        }
+        let members = self.kernel.members(record);
+        let near = nearest(member, members.iter().map(String::as_str));
+        if message_suggests(&diagnostic) {
+            return diagnostic;
+        }
+        if let Some(suggestion) = did_you_mean(&near) {
+            diagnostic = diagnostic.help(suggestion);
+        }
+        if members.is_empty() { diagnostic } else { diagnostic.note(format!("as this kernel's BTF has `{record}`")) }
+    }
+
+    fn undeclared(&self, diagnostic: Diagnostic, name: &str) -> Diagnostic {
+        if message_suggests(&diagnostic) {
+            return diagnostic;
+        }
+        let maps = self.maps.iter().map(|map| map.name.as_str());
+        match did_you_mean(&nearest(name, maps)) {
+            Some(suggestion) => diagnostic.help(suggestion),
+            None => diagnostic
+                .note(format!("`{name}` is neither in the probe nor in dbcc's headers nor in the kernel's BTF")),
+        }
+    }
+}
+
+/// Whether clang itself has a suggestion.
+fn message_suggests(diagnostic: &Diagnostic) -> bool {
+    diagnostic.message.contains("did you mean")
+}
+
+/// The message with its first letter in lower case, as messages here are.
+fn lower_case(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        // Not where it is a name or an abbreviation.
+        Some(first) if letters.clone().next().is_some_and(|second| second.is_ascii_lowercase()) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}

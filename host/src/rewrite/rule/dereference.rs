@@ -1,0 +1,256 @@
+//! Implicit dereferences of kernel and user pointers.
+
+use crate::clang::TypeKind;
+use crate::diag::Diagnostic;
+use crate::lex::{Lexed, TokenKind};
+use crate::source::Span;
+
+use super::super::origin::Access;
+use super::super::program::Role;
+use super::super::tree::{NodeId, NodeKind};
+use super::super::{Output, Probe, slice};
+use super::{Rule, in_macro};
+
+/// The row.
+pub(super) struct Dereference;
+
+impl Rule for Dereference {
+    fn name(&self) -> &'static str {
+        "implicit dereference"
+    }
+
+    fn documentation(&self) -> &'static str {
+        "`sk->__sk_common.skc_family`, `task->mm->exe_file`, `p[i]`, `*p` and bit fields behind kernel pointers become reads \
+         through `bpf_probe_read_kernel`, relocated to the running kernel (CO-RE); behind user pointers, through \
+         `bpf_probe_read_user`. `&p->field` and members that are arrays are addresses: nothing is read but the pointers \
+         on the way. Writing through such a pointer is an error."
+    }
+
+    fn example(&self) -> &'static str {
+        "int kprobe__tcp_sendmsg(struct pt_regs *ctx, struct sock *sk)\n\
+         {\n\
+         \x20   struct task_struct *task = (struct task_struct *)bpf_get_current_task();\n\
+         \x20   u16 family = sk->__sk_common.skc_family;\n\
+         \x20   void *file = task->mm->exe_file;\n\
+         \n\
+         \x20   return family == 2 && file && task->comm[0] == 'm' && &task->pid;\n\
+         }\n"
+    }
+
+    fn apply(&self, probe: &Probe<'_, '_>, output: &mut Output) {
+        for (id, function) in probe.tree.functions() {
+            if probe.roles.is_libbpf_style || matches!(probe.roles.of(id), Role::Section(_)) {
+                continue;
+            }
+            Walk { probe, output }.visit(function.body, Mode::Value);
+        }
+    }
+}
+
+/// What is wanted of an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Its value: an lvalue is read.
+    Value,
+    /// Its address: only what leads to it is read.
+    Address,
+    /// It is written to.
+    Store,
+}
+
+struct Walk<'w, 'p, 'u> {
+    probe: &'w Probe<'p, 'u>,
+    output: &'w mut Output,
+}
+
+impl Walk<'_, '_, '_> {
+    fn visit(&mut self, id: NodeId, mode: Mode) {
+        let tree = self.probe.tree;
+        let Some(node) = tree.node(id) else { return };
+        let kids = node.kids.as_slice();
+        match &node.kind {
+            NodeKind::TooDeep => {
+                let message = Diagnostic::error("this is nested too deeply", node.span);
+                self.output.messages.push(message.help("split it over several statements"));
+            }
+            NodeKind::Unevaluated => {}
+            NodeKind::Member(_) | NodeKind::Index | NodeKind::Deref => self.lvalue(id, mode),
+            NodeKind::Paren | NodeKind::Implicit => {
+                for kid in kids {
+                    self.visit(*kid, mode);
+                }
+            }
+            NodeKind::AddressOf => {
+                for kid in kids {
+                    self.visit(*kid, Mode::Address);
+                }
+            }
+            NodeKind::Step => {
+                for kid in kids {
+                    self.visit(*kid, Mode::Store);
+                }
+            }
+            NodeKind::Assign { .. } => {
+                for (number, kid) in kids.iter().enumerate() {
+                    self.visit(*kid, if number == 0 { Mode::Store } else { Mode::Value });
+                }
+            }
+            NodeKind::Call => {
+                // The name of a function or of a method is no value; and what these builtins are given is not evaluated.
+                let skip = match tree.callee(id) {
+                    Some("__builtin_preserve_field_info" | "__builtin_preserve_type_info") => return,
+                    Some("__builtin_preserve_access_index") => 1,
+                    _ => usize::from(matches!(
+                        kids.first().map(|called| tree.bare(*called)).and_then(|called| tree.kind(called)),
+                        Some(NodeKind::Member(_) | NodeKind::Name(_))
+                    )),
+                };
+                for kid in kids.iter().skip(skip) {
+                    self.visit(*kid, Mode::Value);
+                }
+            }
+            _ => {
+                for kid in kids {
+                    self.visit(*kid, Mode::Value);
+                }
+            }
+        }
+    }
+
+    /// A member, an element, or what a pointer points to.
+    fn lvalue(&mut self, id: NodeId, mode: Mode) {
+        let tree = self.probe.tree;
+        let Some(node) = tree.node(id) else { return };
+        let is_address = mode == Mode::Address || matches!(node.ty.kind(), TypeKind::Array | TypeKind::Function);
+        if let Some(pointer) = self.root(id) {
+            match self.probe.origins.access(tree, pointer) {
+                Access::Direct => {}
+                _ if mode == Mode::Store => {
+                    if self.probe.origins.is_foreign(tree, pointer) {
+                        let message = Diagnostic::error("a program cannot write to this memory", node.span);
+                        self.output
+                            .messages
+                            .push(message.note("the pointer is one of the kernel's or of the process's"));
+                    }
+                }
+                _ if is_address => {}
+                Access::Kernel => self.read(id, pointer, false),
+                Access::User => self.read(id, pointer, true),
+                Access::Conflict => {
+                    let message = Diagnostic::error("this pointer may point to memory of two kinds", node.span);
+                    self.output.messages.push(
+                        message
+                            .note("it is a pointer of the traced process in one case and another pointer in another")
+                            .help("use a variable or a function for each, or read with bpf_probe_read_user() or bpf_probe_read_kernel()"),
+                    );
+                }
+            }
+        }
+        self.inside(id);
+    }
+
+    /// Visits what leads to an lvalue.
+    fn inside(&mut self, id: NodeId) {
+        let tree = self.probe.tree;
+        let Some(node) = tree.node(id) else { return };
+        let Some(base) = node.kids.first().copied() else { return };
+        match &node.kind {
+            NodeKind::Member(member) if !member.arrow => self.step(base),
+            NodeKind::Index => {
+                let array = tree.bare(base);
+                if tree.node(array).is_some_and(|node| node.ty.kind() == TypeKind::Array) {
+                    self.step(array);
+                } else {
+                    self.visit(base, Mode::Value);
+                }
+                for index in node.kids.iter().skip(1) {
+                    self.visit(*index, Mode::Value);
+                }
+            }
+            _ => self.visit(base, Mode::Value),
+        }
+    }
+
+    /// The struct or array that a member or an element is part of: it is not read for itself.
+    fn step(&mut self, base: NodeId) {
+        let bare = self.probe.tree.bare(base);
+        match self.probe.tree.kind(bare) {
+            Some(NodeKind::Member(_) | NodeKind::Index | NodeKind::Deref) => self.inside(bare),
+            _ => self.visit(bare, Mode::Address),
+        }
+    }
+
+    /// The pointer that an lvalue is found through; none where it is part of a variable.
+    fn root(&self, id: NodeId) -> Option<NodeId> {
+        let tree = self.probe.tree;
+        let mut at = id;
+        loop {
+            at = tree.bare(at);
+            let base = tree.kid(at, 0)?;
+            match tree.kind(at)? {
+                NodeKind::Member(member) if member.arrow => return Some(base),
+                NodeKind::Member(_) => at = base,
+                NodeKind::Index => {
+                    let array = tree.bare(base);
+                    if tree.node(array)?.ty.kind() != TypeKind::Array {
+                        return Some(base);
+                    }
+                    at = array;
+                }
+                NodeKind::Deref => return Some(base),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Makes a read of an lvalue.
+    fn read(&mut self, id: NodeId, pointer: NodeId, user: bool) {
+        let tree = self.probe.tree;
+        let Some(node) = tree.node(id) else { return };
+        let Some(span) = node.span else { return };
+        if !self.is_written_out(id, span) {
+            self.output.messages.push(in_macro(span, "a read through a pointer"));
+            return;
+        }
+        let is_bits = matches!(&node.kind, NodeKind::Member(member) if member.bit_field);
+        if !is_bits {
+            let read = if user { "dbcc_read_user(" } else { "dbcc_read(" };
+            self.output.edits.wrap(span, read, ")");
+            return;
+        }
+        // p->a.bits: the pointer, and the way from it to the field.
+        let read = if user { "dbcc_read_user_bits(" } else { "dbcc_read_bits(" };
+        let arrow = tree.span(pointer).and_then(|pointer| arrow(self.probe.text, Span::new(pointer.end, span.end)));
+        match arrow {
+            Some(arrow) => {
+                self.output.edits.wrap(span, read, ")");
+                self.output.edits.replace(arrow, span, ", ");
+            }
+            None => self.output.messages.push(
+                Diagnostic::error("a bit field is read in a way that cannot be rewritten", span)
+                    .help("write it as `pointer->field`"),
+            ),
+        }
+    }
+
+    /// Whether the operator of a node is in the user's text, and not in the body of a macro.
+    fn is_written_out(&self, id: NodeId, span: Span) -> bool {
+        let text = slice(self.probe.text, span);
+        match self.probe.tree.kind(id) {
+            Some(NodeKind::Member(member)) => text.ends_with(member.name.as_str()),
+            Some(NodeKind::Index) => text.ends_with(']'),
+            Some(NodeKind::Deref) => text.starts_with('*'),
+            _ => false,
+        }
+    }
+}
+
+/// The `->` that stands first in a range, blanks, comments and closing brackets aside.
+fn arrow(text: &str, range: Span) -> Option<Span> {
+    let lexed = Lexed::new(slice(text, range));
+    let mut tokens = lexed.tokens().iter().filter(|token| token.kind != TokenKind::Comment);
+    let minus = tokens.find(|token| token.kind != TokenKind::Punctuation(b')'))?;
+    let greater = tokens.next()?;
+    let is_arrow = minus.kind == TokenKind::Punctuation(b'-') && greater.kind == TokenKind::Punctuation(b'>');
+    is_arrow.then(|| Span::new(range.start + minus.span.start, range.start + greater.span.end))
+}

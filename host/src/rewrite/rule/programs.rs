@@ -1,0 +1,402 @@
+//! Functions that become programs, with their arguments bound from the context.
+
+use std::collections::BTreeSet;
+
+use crate::clang::TypeKind;
+use crate::diag::Diagnostic;
+use crate::facts::{Form, ProgramFact};
+use crate::kind::{self, Context, Kind};
+use crate::lex::{Lexed, TokenKind};
+use crate::source::Span;
+
+use super::super::program::{self, ContextUse, Role, Use};
+use super::super::tree::{Function, FunctionId, NodeKind};
+use super::super::{Output, Probe, slice};
+use super::{Rule, in_macro};
+
+/// How many arguments are handed over in registers that `PT_REGS_PARMn` names.
+const MAX_BOUND: usize = 6;
+
+/// The row.
+pub(super) struct Programs;
+
+impl Rule for Programs {
+    fn name(&self) -> &'static str {
+        "programs"
+    }
+
+    fn documentation(&self) -> &'static str {
+        "A function that a directive, the command line or its name (`kprobe__tcp_sendmsg`) attaches becomes a program; the \
+         parameters behind its context are bound to the arguments of the probed function. For a kprobe or kretprobe the \
+         object holds an fentry or fexit program too, for which `PT_REGS_RC`, `PT_REGS_PARMn` and bound arguments mean \
+         the same, unless the function uses its context for more. `SEC(\"…\")` is left as it is."
+    }
+
+    fn example(&self) -> &'static str {
+        "int kprobe__tcp_cleanup_rbuf(struct pt_regs *ctx, struct sock *sk, int copied) { return sk && copied > 0; }\n\
+         int kretprobe__tcp_sendmsg(struct pt_regs *ctx) { return (int)PT_REGS_RC(ctx) > 0; }\n\
+         int kprobe__vfs_read(struct pt_regs *ctx) { return PT_REGS_IP(ctx) != 0; }\n"
+    }
+
+    fn apply(&self, probe: &Probe<'_, '_>, output: &mut Output) {
+        for (id, function) in probe.tree.functions() {
+            match probe.roles.of(id) {
+                Role::Programs(uses) => Writer { probe, output, id, function }.programs(uses),
+                Role::Section(section) => output.programs.extend(section_fact(function, section)),
+                Role::Helper | Role::Unattached => {}
+            }
+        }
+        calls(probe, output);
+    }
+}
+
+/// What is promised of a program in libbpf's style.
+fn section_fact(function: &Function<'_>, section: &str) -> Option<ProgramFact> {
+    // A function in a section of code that is no program: `SEC(".text")`.
+    if section.starts_with('.') {
+        return None;
+    }
+    let (kind, target) = program::of_section(section);
+    let kind = kind.map(Kind::name).unwrap_or_default().to_owned();
+    let form = Form { kind: kind.clone(), program: function.name.clone(), arguments: None };
+    Some(ProgramFact {
+        function: function.name.clone(),
+        span: function.name_span.unwrap_or(function.span),
+        kind,
+        target,
+        forms: vec![form],
+        registers_because: None,
+    })
+}
+
+struct Writer<'w, 'p, 'u> {
+    probe: &'w Probe<'p, 'u>,
+    output: &'w mut Output,
+    id: FunctionId,
+    function: &'w Function<'u>,
+}
+
+impl Writer<'_, '_, '_> {
+    fn programs(mut self, uses: &[Use]) {
+        let name_span = self.function.name_span.unwrap_or(self.function.span);
+        if self.function.is_static {
+            let name = &self.function.name;
+            self.output.messages.push(
+                Diagnostic::error(format!("`{name}` is `static` and cannot be attached"), name_span)
+                    .help("remove `static`"),
+            );
+            return;
+        }
+        if !self.parameters_can_be_bound(uses) {
+            return;
+        }
+        let needs = Needs::of(self.probe, self.id, uses);
+        let mut wrote = true;
+        if needs.body {
+            wrote = self.make_body(&needs);
+        } else if let Some(only) = uses.first() {
+            let text = format!("SEC(\"{}\") ", section(only.kind, &only.targets));
+            self.output.edits.open(self.function.span, text);
+        }
+        if !wrote {
+            return;
+        }
+        for (number, program) in uses.iter().enumerate() {
+            let fact = self.program(program, &needs, number);
+            self.output.programs.push(fact);
+        }
+    }
+
+    /// Checks the parameters behind the context; says what is wrong with them.
+    fn parameters_can_be_bound(&mut self, uses: &[Use]) -> bool {
+        let tree = self.probe.tree;
+        let bound = self.function.parameters.get(1..).unwrap_or_default();
+        let mut good = true;
+        for (number, parameter) in bound.iter().enumerate() {
+            let Some(decl) = tree.decl(*parameter) else { continue };
+            let span = decl.span.unwrap_or(self.function.span);
+            let binds = uses
+                .iter()
+                .all(|program| matches!(program.kind.context(), Context::Registers { .. } | Context::Arguments { .. }));
+            let error = if !binds {
+                let kind = uses.first().map_or("program", |program| program.kind.name());
+                Diagnostic::error(format!("a {kind} has no arguments that `{}` could be bound to", decl.name), span)
+                    .help("take its context alone")
+            } else if number >= MAX_BOUND {
+                Diagnostic::error(format!("only the first {MAX_BOUND} arguments are in registers"), span)
+                    .help("read the others from the stack of the probed function")
+            } else if !matches!(decl.ty.kind(), TypeKind::Integer | TypeKind::Pointer) {
+                Diagnostic::error(
+                    format!("`{}` is no integer and no pointer, so it is in no register", decl.name),
+                    span,
+                )
+            } else {
+                continue;
+            };
+            self.output.messages.push(error);
+            good = false;
+        }
+        let returns = uses.iter().any(|program| {
+            matches!(program.kind.context(), Context::Registers { returns: true, .. })
+                && program.kind.better().is_none()
+        });
+        if let (true, Some(first)) = (returns && good, bound.first()) {
+            let span = tree.decl(*first).and_then(|decl| decl.span);
+            self.output.messages.push(
+                Diagnostic::warning(
+                    "on return from a function its arguments are gone: this one is not what was passed",
+                    span,
+                )
+                .help("keep it in a map on entry, or use PT_REGS_RC(ctx) for the return value"),
+            );
+        }
+        good
+    }
+
+    /// Turns the user's function into a static one that the programs call. Says whether it could be done.
+    fn make_body(&mut self, needs: &Needs) -> bool {
+        let span = self.function.span;
+        let Some(name) = self.function.name_span else {
+            self.output.messages.push(in_macro(span, "the name of a program's function"));
+            return false;
+        };
+        let mut places = vec![(span, Some(name))];
+        places.extend(self.function.prototypes.iter().copied());
+        for (span, name) in places {
+            let Some(name) = name else {
+                self.output.messages.push(in_macro(span, "the name of a program's function"));
+                return false;
+            };
+            self.output.edits.open(span, "static __always_inline ");
+            self.output.edits.replace(name, span, body_name(&self.function.name));
+            if needs.real_context {
+                let Some((at, is_empty)) = parameter_list(self.probe.text, Span::new(name.end, span.end)) else {
+                    self.output.messages.push(in_macro(span, "the list of a program's parameters"));
+                    return false;
+                };
+                match is_empty {
+                    true => self.output.edits.replace(at, span, "void *dbcc_ctx"),
+                    false => self.output.edits.replace(Span::new(at.start, at.start), span, "void *dbcc_ctx, "),
+                }
+            }
+        }
+        if needs.real_context {
+            for place in &needs.context.passed {
+                self.output.edits.replace(*place, *place, "dbcc_ctx");
+            }
+        }
+        true
+    }
+
+    /// Writes the programs of one kind, and says what was promised.
+    fn program(&mut self, program: &Use, needs: &Needs, number: usize) -> ProgramFact {
+        let function = self.function;
+        let kind = program.kind;
+        let mut forms = Vec::new();
+        let mut registers_because = None;
+        if let Some(better) = kind.better().and_then(kind::by_name) {
+            match needs.arities(self.probe, program) {
+                Ok(arities) => {
+                    for (index, arity) in arities.iter().enumerate() {
+                        let suffix = if index == 0 { String::new() } else { arity.to_string() };
+                        let name = format!("{}__{}{suffix}", function.name, better.name());
+                        self.wrapper(better, &program.targets, &name, Some(*arity), needs);
+                        forms.push(Form { kind: better.name().to_owned(), program: name, arguments: Some(*arity) });
+                    }
+                }
+                Err(because) => registers_because = Some(because),
+            }
+        }
+        let name = if number == 0 { function.name.clone() } else { format!("{}__{}", function.name, kind.name()) };
+        if needs.body {
+            self.wrapper(kind, &program.targets, &name, None, needs);
+        }
+        forms.push(Form { kind: kind.name().to_owned(), program: name, arguments: None });
+        ProgramFact {
+            function: function.name.clone(),
+            span: function.name_span.unwrap_or(function.span),
+            kind: kind.name().to_owned(),
+            target: program.named_target.clone(),
+            forms,
+            registers_because,
+        }
+    }
+
+    /// Writes a program that hands its context to the body.
+    fn wrapper(&mut self, kind: &'static dyn Kind, targets: &[String], name: &str, arity: Option<u32>, needs: &Needs) {
+        let function = self.function;
+        let context = kind.context();
+        let mut arguments = Vec::new();
+        if needs.real_context {
+            arguments.push("ctx".to_owned());
+        }
+        let by_number = matches!(context, Context::Arguments { .. });
+        let wants_registers = by_number && self.takes_registers();
+        if !function.parameters.is_empty() {
+            arguments.push(if wants_registers { "&regs".to_owned() } else { "(void *)ctx".to_owned() });
+        }
+        let known = arity.and_then(|arity| usize::try_from(arity).ok()).unwrap_or(MAX_BOUND);
+        for (number, parameter) in function.parameters.iter().skip(1).enumerate() {
+            let Some(decl) = self.probe.tree.decl(*parameter) else { continue };
+            let value = match (by_number, number < known) {
+                (true, true) => format!("ctx[{number}]"),
+                (true, false) => "0".to_owned(),
+                (false, _) => format!("PT_REGS_PARM{}(ctx)", number + 1),
+            };
+            let ty = decl.ty.spelling();
+            // Of a bool only the low byte is handed over; any other bits are not its own.
+            let through = if decl.ty.canonical().unqualified().spelling() == "_Bool" { "(__u8)" } else { "" };
+            arguments.push(format!("({ty}){through}{value}"));
+        }
+
+        let mut text = format!("SEC(\"{}\") ", section(kind, targets));
+        let parameter = if by_number { "unsigned long long *ctx" } else { "struct pt_regs *ctx" };
+        text.push_str(&format!("int {name}({parameter})\n{{\n"));
+        if wants_registers {
+            text.push_str("\tstruct pt_regs regs = {};\n\n");
+            for number in 0..known.min(MAX_BOUND) {
+                text.push_str(&format!("\tregs.__PT_PARM{}_REG = ctx[{number}];\n", number + 1));
+            }
+            if matches!(context, Context::Arguments { returns: true }) {
+                text.push_str(&format!("\tregs.__PT_RC_REG = ctx[{known}];\n"));
+            }
+        }
+        let call = format!("{}({})", body_name(&function.name), arguments.join(", "));
+        if function.result.is_some_and(|result| result.kind() == TypeKind::Void) {
+            text.push_str(&format!("\t{call};\n\treturn 0;\n}}\n"));
+        } else {
+            text.push_str(&format!("\treturn {call};\n}}\n"));
+        }
+        self.output.behind.push_str(&text);
+    }
+
+    /// Whether the first parameter is of a type that registers can be handed over as.
+    fn takes_registers(&self) -> bool {
+        let first = self.function.parameters.first().and_then(|first| self.probe.tree.decl(*first));
+        let pointee = first.and_then(|first| first.ty.canonical().pointee());
+        pointee.is_some_and(|pointee| pointee.unqualified().spelling() == "struct pt_regs")
+    }
+}
+
+/// What a program's function has to be turned into.
+struct Needs {
+    /// It becomes a body that the programs call.
+    body: bool,
+    /// The body gets the real context beside the registers.
+    real_context: bool,
+    context: ContextUse,
+}
+
+impl Needs {
+    fn of(probe: &Probe<'_, '_>, id: FunctionId, uses: &[Use]) -> Self {
+        let returns = uses.iter().all(|program| {
+            matches!(
+                program.kind.context(),
+                Context::Registers { returns: true, .. } | Context::Arguments { returns: true }
+            )
+        });
+        let bound = probe.tree.function(id).is_some_and(|function| function.parameters.len() > 1);
+        let mut needs =
+            Self { body: false, real_context: false, context: program::context_use(probe.tree, id, returns) };
+        let two_forms = uses.iter().any(|program| needs.arities(probe, program).is_ok());
+        // Asked for as fentry, with registers as its context: the registers are made of the arguments.
+        let registers_of_fentry =
+            uses.iter().any(|program| matches!(program.kind.context(), Context::Arguments { .. }))
+                && probe.tree.function(id).is_some_and(|function| {
+                    let first = function.parameters.first().and_then(|first| probe.tree.decl(*first));
+                    let pointee = first.and_then(|first| first.ty.canonical().pointee());
+                    pointee.is_some_and(|pointee| pointee.unqualified().spelling() == "struct pt_regs")
+                });
+        needs.real_context = two_forms || registers_of_fentry;
+        needs.body = needs.real_context || bound || uses.len() > 1 || probe.roles.is_called(id);
+        needs
+    }
+
+    /// The numbers of arguments that the targets of a program have, each once; or why it must be a kprobe.
+    fn arities(&self, probe: &Probe<'_, '_>, program: &Use) -> Result<BTreeSet<u32>, String> {
+        if program.kind.better().is_none() {
+            return Err(String::new());
+        }
+        if let Some((why, _)) = &self.context.registers_because {
+            return Err(why.clone());
+        }
+        let mut arities = BTreeSet::new();
+        for target in &program.targets {
+            if target.contains('+') {
+                return Err(format!("`{target}` is inside of a function"));
+            }
+            match probe.kernel.arity(target) {
+                Some(arity) => drop(arities.insert(arity)),
+                None if program.targets.len() > 1 => {}
+                None => return Err(format!("the arguments of `{target}` are not known from the kernel's BTF")),
+            }
+        }
+        if arities.is_empty() { Err("the kernel's BTF knows none of its targets".to_owned()) } else { Ok(arities) }
+    }
+}
+
+/// The name of the function that a program's function becomes.
+fn body_name(function: &str) -> String {
+    format!("{function}__body")
+}
+
+/// The section of a program: with its target if it has only one, as libbpf wants it.
+fn section(kind: &dyn Kind, targets: &[String]) -> String {
+    let name = kind.sections().first().copied().unwrap_or_default();
+    let plain = |target: &&String| {
+        target.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':'))
+    };
+    match (targets, kind.context()) {
+        ([target], Context::Record) if plain(&target) => format!("{name}/{}", target.replacen(':', "/", 1)),
+        // The target of a user function names a file, which may not be where the object is loaded.
+        ([target], Context::Registers { memory: kind::Memory::Kernel, .. } | Context::Arguments { .. })
+            if plain(&target) =>
+        {
+            format!("{name}/{target}")
+        }
+        ([target], Context::Opaque) if plain(&target) => format!("{name}/{target}"),
+        _ => name.to_owned(),
+    }
+}
+
+/// Where the list of parameters starts, and whether it is empty: then the span is all that stands in the brackets.
+fn parameter_list(text: &str, behind_name: Span) -> Option<(Span, bool)> {
+    let lexed = Lexed::new(slice(text, behind_name));
+    let mut tokens = lexed.tokens().iter().filter(|token| token.kind != TokenKind::Comment);
+    let open = tokens.next().filter(|token| token.kind == TokenKind::Punctuation(b'('))?;
+    let first = tokens.next()?;
+    let place = |end: u32| Span::new(behind_name.start + open.span.end, behind_name.start + end);
+    if first.kind == TokenKind::Punctuation(b')') {
+        return Some((place(first.span.start), true));
+    }
+    let second = tokens.next()?;
+    let is_void = second.kind == TokenKind::Punctuation(b')') && lexed.spelling(first) == "void";
+    Some(if is_void { (place(second.span.start), true) } else { (place(open.span.end), false) })
+}
+
+/// Calls of programs' functions by others of the text go to the bodies.
+fn calls(probe: &Probe<'_, '_>, output: &mut Output) {
+    let tree = probe.tree;
+    for (id, node) in tree.all() {
+        if node.kind != NodeKind::Call {
+            continue;
+        }
+        let Some(called) = tree.callee(id).and_then(|name| tree.function_named(name)) else { continue };
+        let uses = probe.roles.uses(called);
+        let (Some(function), false) = (tree.function(called), uses.is_empty()) else { continue };
+        let needs = Needs::of(probe, called, uses);
+        let name = tree.kid(id, 0).and_then(|kid| tree.span(tree.bare(kid)));
+        match name.filter(|span| slice(probe.text, *span) == function.name) {
+            Some(span) => output.edits.replace(span, span, body_name(&function.name)),
+            None => {
+                output.messages.extend(node.span.map(|span| in_macro(span, "a call of a program's function")));
+                continue;
+            }
+        }
+        if needs.real_context
+            && let Some(first) = tree.arguments(id).first().and_then(|first| tree.span(*first))
+        {
+            output.edits.open(first, format!("{}, ", slice(probe.text, first)));
+        }
+    }
+}

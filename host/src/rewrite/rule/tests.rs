@@ -1,0 +1,11 @@
+use super::*;
+
+#[test]
+fn every_rule_is_documented_and_has_an_example() {
+    let mut names = std::collections::BTreeSet::new();
+    for rule in RULES {
+        assert!(names.insert(rule.name()), "{} is there twice", rule.name());
+        assert!(rule.documentation().len() > 40, "{}", rule.name());
+        assert!(!rule.example().is_empty(), "{}", rule.name());
+    }
+}
