@@ -83,10 +83,15 @@ enum Source {
 /// # Errors
 /// Every program that was not attached, with the reason. The others are detached again.
 pub fn attach(loaded: Loaded, kernel: &Kernel, pids: &[u32]) -> Result<Attached, AttachError> {
+    attach_for(loaded, kernel, threads(pids))
+}
+
+/// Attaches with room for that many threads in the functions of kretprobes.
+fn attach_for(loaded: Loaded, kernel: &Kernel, threads: u64) -> Result<Attached, AttachError> {
     if let Ok(tracefs) = kernel.tracefs() {
         kind::remove_stale(tracefs);
     }
-    let options = kind::Options { tracefs: kernel.tracefs(), threads: threads(pids) };
+    let options = kind::Options { tracefs: kernel.tracefs(), threads };
     let mut links = Vec::new();
     let mut programs = Vec::new();
     let mut counters = Vec::new();

@@ -1,1 +1,375 @@
+//! Attaching, on this kernel.
 
+use super::*;
+use crate::bpf::Map;
+use crate::bpf::testing::{Victim, compile, compiled, eventually, fact, has_kprobes, ready};
+use crate::facts::Compiled;
+use crate::load::{Settings, load};
+
+/// Loads programs of the names `kind`, `function`, `targets`, without attaching.
+fn loaded(text: &str, programs: &[(&str, &str, Vec<Target>)], pids: &[u32]) -> Loaded {
+    let facts = programs.iter().map(|(kind, function, _)| fact(function, kind, None, &[(kind, function)])).collect();
+    let compiled: Compiled = compiled(compile(text), facts, &[]);
+    let wanted = programs.iter().enumerate().map(|(index, (_, _, targets))| (index, targets.as_slice()));
+    load(&compiled, wanted, &Kernel::new(), &Settings { pids: pids.to_vec(), ..Settings::default() }).unwrap()
+}
+
+fn counts(map: &Map) -> Vec<(u32, u64)> {
+    let entries = map.entries().unwrap();
+    assert_eq!(entries.incomplete, None);
+    let row = |(key, value): (Vec<u8>, Vec<u8>)| {
+        (u32::from_ne_bytes(key.try_into().unwrap()), u64::from_ne_bytes(value.try_into().unwrap()))
+    };
+    let mut rows: Vec<_> = entries.rows.into_iter().map(row).collect();
+    rows.sort_unstable();
+    rows
+}
+
+fn count(map: &Map, key: u32) -> u64 {
+    counts(map).iter().find(|(found, _)| *found == key).map_or(0, |(_, value)| *value)
+}
+
+/// Counts calls by process, and by thread.
+const BY_PROCESS: &str = "SEC(\"uprobe\") int hit(struct pt_regs *ctx) { count(TGID, 1); return 0; }";
+
+#[test]
+fn a_uprobe_of_one_process_fires_in_all_its_threads_and_nowhere_else() {
+    if !ready() {
+        return;
+    }
+    let mut victim = Victim::start();
+    let mut other = victim.sibling();
+    let loaded = loaded(BY_PROCESS, &[("uprobe", "hit", vec![victim.target(Some(victim.pid()))])], &[]);
+    let map = loaded.map("counts").unwrap().clone();
+    let mut attached = attach(loaded, &Kernel::new(), &[victim.pid()]).unwrap();
+    assert_eq!(attached.programs().first().map(|program| program.kind), Some("uprobe"));
+    // Threads that are made after attaching count as well as those before.
+    victim.call(16, 100);
+    other.call(4, 100);
+    assert_eq!(counts(&map), [(victim.pid(), 1600)]);
+    attached.detach();
+    victim.call(4, 100);
+    assert_eq!(counts(&map), [(victim.pid(), 1600)], "detached");
+}
+
+#[test]
+fn a_uprobe_without_a_process_fires_in_all() {
+    if !ready() {
+        return;
+    }
+    let mut victim = Victim::start();
+    let mut other = victim.sibling();
+    let loaded = loaded(BY_PROCESS, &[("uprobe", "hit", vec![victim.target(None)])], &[]);
+    let map = loaded.map("counts").unwrap().clone();
+    let attached = attach(loaded, &Kernel::new(), &[]).unwrap();
+    victim.call(2, 100);
+    other.call(2, 50);
+    let mut expected = [(victim.pid(), 200), (other.pid(), 100)];
+    expected.sort_unstable();
+    assert_eq!(counts(&map), expected);
+    drop(attached);
+    victim.call(2, 100);
+    assert_eq!(counts(&map), expected, "dropped");
+}
+
+#[test]
+fn a_uretprobe_sees_the_return_value() {
+    if !ready() {
+        return;
+    }
+    let mut victim = Victim::start();
+    let text = "SEC(\"uretprobe\") int back(struct pt_regs *ctx) { count(1, ctx->ax); return 0; }";
+    let loaded = loaded(text, &[("uretprobe", "back", vec![victim.target(Some(victim.pid()))])], &[]);
+    let map = loaded.map("counts").unwrap().clone();
+    let attached = attach(loaded, &Kernel::new(), &[]).unwrap();
+    victim.call(1, 10);
+    assert_eq!(count(&map, 1), (0..10).map(|number| number * 2).sum::<u64>());
+    drop(attached);
+}
+
+#[test]
+fn one_program_serves_several_targets() {
+    if !ready() {
+        return;
+    }
+    let mut victim = Victim::start();
+    let mut other = victim.sibling();
+    let mut third = victim.sibling();
+    let targets = vec![victim.target(Some(victim.pid())), other.target(Some(other.pid()))];
+    let loaded = loaded(BY_PROCESS, &[("uprobe", "hit", targets)], &[]);
+    let map = loaded.map("counts").unwrap().clone();
+    let attached = attach(loaded, &Kernel::new(), &[]).unwrap();
+    victim.call(1, 10);
+    other.call(1, 20);
+    third.call(1, 30);
+    let mut expected = [(victim.pid(), 10), (other.pid(), 20)];
+    expected.sort_unstable();
+    assert_eq!(counts(&map), expected);
+    assert_eq!(attached.programs().len(), 2);
+}
+
+/// Counts calls of getppid (number 110) by their arguments' record.
+const GETPPID: &str = "
+    struct record { __u64 common; long id; unsigned long args[6]; };
+    SEC(\"tracepoint\") int enter(struct record *ctx) { if (OTHERS) return 0; if (ctx->id == 110) count(1, 1); return 0; }
+    struct raw { __u64 regs; long id; };
+    SEC(\"raw_tracepoint\") int raw(struct raw *ctx) { if (OTHERS) return 0; if (ctx->id == 110) count(2, 1); return 0; }";
+
+#[test]
+fn tracepoints_count_exactly_what_the_filter_lets_through() {
+    if !ready() {
+        return;
+    }
+    let record = Target::Tracepoint { category: "raw_syscalls".into(), name: "sys_enter".into() };
+    let raw = Target::RawTracepoint { name: "sys_enter".into() };
+    let own = std::process::id();
+    let programs = [("tracepoint", "enter", vec![record]), ("raw_tracepoint", "raw", vec![raw])];
+    let calls = || {
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..250).for_each(|_| drop(rustix::process::getppid())));
+            }
+        });
+    };
+    for (pids, expected) in [(vec![own], 1000), (vec![own + 1], 0)] {
+        let loaded = loaded(GETPPID, &programs, &pids);
+        let map = loaded.map("counts").unwrap().clone();
+        let attached = attach(loaded, &Kernel::new(), &pids).unwrap();
+        calls();
+        assert_eq!((count(&map, 1), count(&map, 2)), (expected, expected), "filtered by {pids:?}");
+        drop(attached);
+    }
+}
+
+#[test]
+fn all_programs_are_attached_or_none() {
+    if !ready() {
+        return;
+    }
+    let mut victim = Victim::start();
+    let text = "
+        SEC(\"uprobe\") int good(void *ctx) { count(1, 1); return 0; }
+        SEC(\"uprobe\") int bad(void *ctx) { count(2, 1); return 0; }
+        SEC(\"tracepoint\") int worse(void *ctx) { count(3, 1); return 0; }";
+    let nowhere = Target::UserFunction {
+        open: "/no/such/file".into(),
+        shown: "/no/such/file".into(),
+        function: "f".into(),
+        offset: 0x1000,
+        pid: None,
+    };
+    let nothing = Target::Tracepoint { category: "no_such".into(), name: "event".into() };
+    let programs = [
+        ("uprobe", "good", vec![victim.target(None)]),
+        ("uprobe", "bad", vec![nowhere]),
+        ("tracepoint", "worse", vec![nothing]),
+    ];
+    let loaded = loaded(text, &programs, &[]);
+    let map = loaded.map("counts").unwrap().clone();
+    let error = attach(loaded, &Kernel::new(), &[]).unwrap_err();
+    let names: Vec<&str> = error.failures.iter().map(|failure| failure.function.as_str()).collect();
+    assert_eq!(names, ["bad", "worse"], "{error}");
+    let text = error.to_string();
+    assert!(text.contains("`bad`: failed to attach to uprobe `/no/such/file:f +0x1000`"), "{text}");
+    assert!(text.contains("the kernel has no such tracepoint"), "{text}");
+    victim.call(1, 10);
+    assert_eq!(counts(&map), []);
+}
+
+#[test]
+fn a_program_without_targets_is_attached_by_its_section() {
+    if !ready() {
+        return;
+    }
+    let text = GETPPID.replace("SEC(\"raw_tracepoint\")", "SEC(\"raw_tp/sys_enter\")");
+    let own = std::process::id();
+    let loaded = loaded(&text, &[("raw_tracepoint", "raw", vec![])], &[own]);
+    let map = loaded.map("counts").unwrap().clone();
+    let attached = attach(loaded, &Kernel::new(), &[]).unwrap();
+    assert_eq!(attached.programs().first().map(|program| program.target.as_str()), Some("raw_tp/sys_enter"));
+    for _ in 0..10 {
+        drop(rustix::process::getppid());
+    }
+    assert_eq!(count(&map, 2), 10);
+}
+
+/// Counts reads of pipes by this process: entries, returns, and the sum of what was returned.
+const PIPES: &str = "
+    SEC(\"kprobe\") int entry(struct pt_regs *ctx) { if (OTHERS) return 0; count(1, 1); return 0; }
+    SEC(\"kretprobe\") int back(struct pt_regs *ctx) { if (OTHERS) return 0; count(2, 1); count(3, ctx->ax); return 0; }
+    SEC(\"fentry/pipe_read\") int traced_entry(__u64 *ctx) { if (OTHERS) return 0; count(4, 1); return 0; }
+    SEC(\"fexit/pipe_read\") int traced_back(__u64 *ctx) { if (OTHERS) return 0; count(5, 1); count(6, ctx[2]); return 0; }";
+
+fn pipe_read() -> Vec<Target> {
+    // It changed its name once: `anon_pipe_read` since Linux 6.15.
+    let symbols = std::fs::read_to_string("/proc/kallsyms").unwrap();
+    let names = ["anon_pipe_read", "pipe_read"];
+    let name = names.into_iter().find(|name| symbols.lines().any(|line| line.split_whitespace().nth(2) == Some(name)));
+    vec![Target::KernelFunction { name: name.unwrap().into(), offset: 0 }]
+}
+
+/// Threads that wait in `pipe_read` until they are dropped.
+struct Blocked {
+    writers: Vec<std::io::PipeWriter>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Blocked {
+    fn start(count: usize) -> Self {
+        let mut blocked = Self { writers: Vec::new(), threads: Vec::new() };
+        for _ in 0..count {
+            let (mut reader, writer) = std::io::pipe().unwrap();
+            let (started, starts) = std::sync::mpsc::channel();
+            blocked.writers.push(writer);
+            blocked.threads.push(std::thread::spawn(move || {
+                started.send(rustix::thread::gettid()).unwrap();
+                let _ = std::io::Read::read(&mut reader, &mut [0_u8; 8]).unwrap();
+            }));
+            let thread = starts.recv().unwrap().as_raw_nonzero();
+            let path = format!("/proc/self/task/{thread}/stack");
+            eventually("a thread to wait", || std::fs::read_to_string(&path).unwrap().contains("pipe_read"));
+        }
+        blocked
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        self.writers.clear();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Reads 5 bytes from a pipe, many times.
+fn read_pipes(times: u64) {
+    use std::io::{Read, Write};
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    for _ in 0..times {
+        writer.write_all(b"12345").unwrap();
+        assert_eq!(reader.read(&mut [0_u8; 16]).unwrap(), 5);
+    }
+}
+
+#[test]
+fn kprobes_and_fentry_count_alike() {
+    if !ready() || !has_kprobes() {
+        return;
+    }
+    let target = pipe_read();
+    let Some(Target::KernelFunction { name, .. }) = target.first() else { panic!("{target:?}") };
+    let text = PIPES.replace("/pipe_read", &format!("/{name}"));
+    let programs = ["kprobe entry", "kretprobe back", "fentry traced_entry", "fexit traced_back"].map(|pair| {
+        let (kind, function) = pair.split_once(' ').unwrap();
+        (kind, function, target.clone())
+    });
+    let loaded = loaded(&text, &programs, &[std::process::id()]);
+    let map = loaded.map("counts").unwrap().clone();
+    let mut attached = attach(loaded, &Kernel::new(), &[]).unwrap();
+    read_pipes(100);
+    attached.detach();
+    read_pipes(10);
+    assert_eq!(counts(&map), [(1, 100), (2, 100), (3, 500), (4, 100), (5, 100), (6, 500)]);
+}
+
+/// What of a kretprobe was counted, and what was reported as missed, with that many threads inside of the function.
+fn behind_blocked_threads(blocked: usize, threads: u64) -> (u64, u64) {
+    let loaded = loaded(PIPES, &[("kretprobe", "back", pipe_read())], &[std::process::id()]);
+    let map = loaded.map("counts").unwrap().clone();
+    let kernel = Kernel::new();
+    let mut attached = attach_for(loaded, &kernel, threads).unwrap();
+    let mut counters = attached.take_counters();
+    let waiting = Blocked::start(blocked);
+    read_pipes(100);
+    attached.detach();
+    drop(waiting);
+    let missed = counters.iter_mut().filter(|counter| counter.what() == "returns");
+    (count(&map, 2), missed.map(|counter| counter.more().unwrap()).sum())
+}
+
+#[test]
+fn a_kretprobe_has_slots_for_its_threads() {
+    if !ready() || !has_kprobes() {
+        return;
+    }
+    for blocked in [12, 40, 200] {
+        // As many threads as will be there.
+        assert_eq!(behind_blocked_threads(blocked, u64::try_from(blocked).unwrap()), (100, 0), "{blocked} threads");
+    }
+}
+
+#[test]
+fn what_a_kretprobe_misses_is_reported() {
+    if !ready() || !has_kprobes() {
+        return;
+    }
+    // Room for 64 threads, and there are 100: the reads of these and all later ones are missed.
+    let (counted, missed) = behind_blocked_threads(100, 0);
+    assert_eq!(counted, 0);
+    // Another process may have read a pipe meanwhile.
+    assert!((136..200).contains(&missed), "{missed}");
+}
+
+fn own_definitions() -> Vec<String> {
+    let tracefs = crate::kernel::tracefs::Tracefs::open().unwrap();
+    let text = tracefs.read("kprobe_events").unwrap();
+    text.lines().filter(|line| line.contains(":dbcc_")).map(str::to_owned).collect()
+}
+
+const HOLD: &str = "DBCC_TEST_HOLD_A_KRETPROBE";
+
+#[test]
+fn what_a_killed_process_left_is_removed_at_the_next_start() {
+    if !ready() || !has_kprobes() {
+        return;
+    }
+    if std::env::var_os(HOLD).is_some() {
+        let loaded = loaded(PIPES, &[("kretprobe", "back", pipe_read())], &[]);
+        let _attached = attach(loaded, &Kernel::new(), &[]).unwrap();
+        println!("holding");
+        loop {
+            std::thread::park();
+        }
+    }
+    let test = std::thread::current().name().unwrap().to_owned();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([test.as_str(), "--exact", "--nocapture"])
+        .env(HOLD, "1")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("holding") {
+        line.clear();
+        assert!(std::io::BufRead::read_line(&mut output, &mut line).unwrap() > 0, "the child ended");
+    }
+    let of_child = format!(":dbcc_{}_", child.id());
+    let left = || own_definitions().iter().any(|line| line.contains(&of_child));
+    let tracefs = crate::kernel::tracefs::Tracefs::open().unwrap();
+    assert!(left(), "{:?}", own_definitions());
+    kind::remove_stale(&tracefs);
+    assert!(left(), "that of a living process stays");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(left(), "the kernel keeps it");
+    kind::remove_stale(&tracefs);
+    assert!(!left(), "{:?}", own_definitions());
+}
+
+#[test]
+fn nothing_is_left_after_an_ordinary_end() {
+    if !ready() || !has_kprobes() {
+        return;
+    }
+    let of_ours = format!(":dbcc_{}_", std::process::id());
+    let left = || own_definitions().iter().filter(|line| line.contains(&of_ours)).count();
+    let before = left();
+    let loaded = loaded(PIPES, &[("kretprobe", "back", pipe_read())], &[]);
+    let attached = attach(loaded, &Kernel::new(), &[]).unwrap();
+    assert!(left() > before);
+    drop(attached);
+    // Other tests of this process may have definitions of their own.
+    eventually("the definition to go", || left() <= before);
+}

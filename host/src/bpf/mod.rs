@@ -18,6 +18,8 @@ pub mod perf_event;
 pub mod program;
 pub mod ring;
 pub mod sys;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod trial;
 
 pub use errno::Error;
