@@ -107,7 +107,7 @@ impl<'a> Near<'a> {
 }
 
 /// Functions whose last component differs from `word` by a few letters or in case.
-pub(crate) fn misspelled<'a>(elf: &Elf, tables: &'a [(Table, SymbolTable)], word: &str) -> Near<'a> {
+pub(crate) fn misspelled<'a>(elf: &Elf, table: Table, symbols: &'a SymbolTable, word: &str) -> Near<'a> {
     let mut near = Near::default();
     let word = word.to_ascii_lowercase();
     if word.len() < MIN_WORD {
@@ -116,26 +116,24 @@ pub(crate) fn misspelled<'a>(elf: &Elf, tables: &'a [(Table, SymbolTable)], word
     let limit = (word.len() / 5).clamp(1, 3);
     let mut row = Vec::new();
     let mut looked_at = 0;
-    for (table, symbols) in tables {
-        for symbol in symbols.iter() {
-            if looked_at >= MAX_LOOKED_AT {
-                return near;
-            }
-            if !symbol.kind.is_function() || elf.code_offset(symbol.addr).is_none() {
-                continue;
-            }
-            let raw = RawName::new(symbol.name);
-            if !identifiers(raw).any(|i| close(&word, i, limit, &mut row).is_some()) {
-                continue;
-            }
-            looked_at += 1;
-            let name = if raw.is_mangled() { last_component(raw) } else { Some(raw.base.to_owned()) };
-            if let Some(distance) = name.and_then(|name| close(&word, &name, limit, &mut row)) {
-                let role = role(raw, symbol.kind, false);
-                let found = Found { raw, addr: symbol.addr, size: symbol.size, table: *table, role, depth: 1 };
-                if role != Role::Piece {
-                    near.found.push((Rank::Misspelled, distance, found));
-                }
+    for symbol in symbols.iter() {
+        if looked_at >= MAX_LOOKED_AT {
+            return near;
+        }
+        if !symbol.kind.is_function() || elf.code_offset(symbol.addr).is_none() {
+            continue;
+        }
+        let raw = RawName::new(symbol.name);
+        if !identifiers(raw).any(|i| close(&word, i, limit, &mut row).is_some()) {
+            continue;
+        }
+        looked_at += 1;
+        let name = if raw.is_mangled() { last_component(raw) } else { Some(raw.base.to_owned()) };
+        if let Some(distance) = name.and_then(|name| close(&word, &name, limit, &mut row)) {
+            let role = role(raw, symbol.kind, false);
+            let found = Found { raw, addr: symbol.addr, size: symbol.size, table, role, depth: 1 };
+            if role != Role::Piece {
+                near.found.push((Rank::Misspelled, distance, found));
             }
         }
     }
@@ -146,7 +144,8 @@ pub(crate) fn misspelled<'a>(elf: &Elf, tables: &'a [(Table, SymbolTable)], word
 /// those that share the rarest, and free functions before methods if that is what was asked for.
 pub(crate) fn sharing_words<'a>(
     elf: &Elf,
-    tables: &'a [(Table, SymbolTable)],
+    table: Table,
+    symbols: &'a SymbolTable,
     word: &str,
     asked_for_method: bool,
 ) -> Near<'a> {
@@ -154,32 +153,30 @@ pub(crate) fn sharing_words<'a>(
     let finders: Vec<Finder> = parts.iter().map(|part| Finder::new(part.as_bytes())).collect();
     let mut users = vec![0_usize; parts.len()];
     let mut close: Vec<(Vec<usize>, &str, Found<'a>)> = Vec::new();
-    for (table, symbols) in tables {
-        for symbol in symbols.iter().filter(|symbol| symbol.kind.is_function()) {
-            if finders.iter().all(|finder| finder.find(symbol.name.as_bytes()).is_none()) {
-                continue;
-            }
-            let raw = RawName::new(symbol.name);
-            let role = role(raw, symbol.kind, raw.base.starts_with("_ZT"));
-            if !matches!(role, Role::Whole | Role::Copy) || elf.code_offset(symbol.addr).is_none() {
-                continue;
-            }
-            let shared = |identifier: &str| -> Vec<usize> {
-                let words: Vec<&str> = identifier.split('_').collect();
-                (0..parts.len()).filter(|at| parts.get(*at).is_some_and(|part| words.contains(part))).collect()
-            };
-            let best = identifiers(raw)
-                .map(|identifier| (shared(identifier), identifier))
-                .max_by_key(|(shared, identifier)| (shared.len(), usize::MAX - identifier.len()));
-            if let Some((shared, identifier)) = best.filter(|(shared, _)| !shared.is_empty()) {
-                for at in &shared {
-                    if let Some(count) = users.get_mut(*at) {
-                        *count += 1;
-                    }
+    for symbol in symbols.iter().filter(|symbol| symbol.kind.is_function()) {
+        if finders.iter().all(|finder| finder.find(symbol.name.as_bytes()).is_none()) {
+            continue;
+        }
+        let raw = RawName::new(symbol.name);
+        let role = role(raw, symbol.kind, raw.base.starts_with("_ZT"));
+        if !matches!(role, Role::Whole | Role::Copy) || elf.code_offset(symbol.addr).is_none() {
+            continue;
+        }
+        let shared = |identifier: &str| -> Vec<usize> {
+            let words: Vec<&str> = identifier.split('_').collect();
+            (0..parts.len()).filter(|at| parts.get(*at).is_some_and(|part| words.contains(part))).collect()
+        };
+        let best = identifiers(raw)
+            .map(|identifier| (shared(identifier), identifier))
+            .max_by_key(|(shared, identifier)| (shared.len(), usize::MAX - identifier.len()));
+        if let Some((shared, identifier)) = best.filter(|(shared, _)| !shared.is_empty()) {
+            for at in &shared {
+                if let Some(count) = users.get_mut(*at) {
+                    *count += 1;
                 }
-                let found = Found { raw, addr: symbol.addr, size: symbol.size, table: *table, role, depth: 1 };
-                close.push((shared, identifier, found));
             }
+            let found = Found { raw, addr: symbol.addr, size: symbol.size, table, role, depth: 1 };
+            close.push((shared, identifier, found));
         }
     }
     let rarest = |shared: &[usize]| shared.iter().filter_map(|at| users.get(*at)).min().copied();
@@ -213,9 +210,9 @@ fn identifiers<'a>(raw: RawName<'a>) -> impl Iterator<Item = &'a str> {
             return Some(std::mem::take(&mut rest)).filter(|name| !name.is_empty());
         }
         loop {
-            let at = rest.find(|c: char| c.is_ascii_digit())?;
+            let at = rest.bytes().position(|b| b.is_ascii_digit())?;
             let digits = rest.get(at..)?;
-            let end = digits.find(|c: char| !c.is_ascii_digit())?;
+            let end = digits.bytes().position(|b| !b.is_ascii_digit())?;
             let (len, tail) = digits.split_at(end);
             let identifier = len.parse::<usize>().ok().and_then(|len| tail.get(..len));
             rest = match identifier {

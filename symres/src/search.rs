@@ -42,9 +42,10 @@ pub(crate) fn functions(elf: &Elf, tables: &[(Table, SymbolTable)], pattern: &Pa
         if pattern.is_symbol() {
             near.merge(same_name_as_symbol(elf, tables, pattern)?);
         }
-        if let Some(word) = pattern.last_word() {
-            near.merge(near::misspelled(elf, tables, word));
-            near.merge(near::sharing_words(elf, tables, word, pattern.is_nested()));
+        // The first table is the most complete; the others repeat it.
+        if let (Some(word), Some((table, symbols))) = (pattern.last_word(), tables.first()) {
+            near.merge(near::misspelled(elf, *table, symbols, word));
+            near.merge(near::sharing_words(elf, *table, symbols, word, pattern.is_nested()));
         }
     } else {
         // With a wildcard, and something found, the rest is simply not what was asked for.
