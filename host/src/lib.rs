@@ -14,6 +14,7 @@ pub mod config;
 pub mod decode;
 pub mod diag;
 pub mod directive;
+pub mod elf;
 pub mod event;
 pub mod facts;
 pub mod kernel;
