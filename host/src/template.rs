@@ -165,7 +165,6 @@ pub fn write(
     let records: String = kernel.tracepoints.iter().map(|(_, record)| format!("{record}\n")).collect();
     put("dbcc/tracepoints.h", &records)?;
     put("dbcc/probe.h", &probe_header(request, needs))?;
-    put("bpf/bpf_helper_defs.h", &helper_definitions(&needs.declared))?;
     let arguments = arguments(request, root.path());
     Ok(Templated { root, arguments })
 }
@@ -245,21 +244,16 @@ fn probe_header(request: &CompileRequest, needs: &Needs) -> String {
     for name in needs.declared.iter().filter(|name| needs.files.is_macro(name)) {
         text.push_str(&format!("#undef {name}\n"));
     }
+    // libbpf's declarations of helpers stand before, and what rewriting makes uses them.
+    let helpers = headers::embedded("bpf/bpf_helper_defs.h").unwrap_or_default();
+    let is_helper = |name: &&String| name.starts_with("bpf_") && helpers.contains(&format!("(* const {name})("));
+    for name in needs.declared.iter().filter(is_helper) {
+        text.push_str(&format!("#define {name} dbcc_own_{name}\n"));
+    }
     for (name, value) in &request.defines {
         text.push_str(&format!("#undef {name}\n#define {name} {value}\n"));
     }
     text
-}
-
-/// libbpf's declarations of helpers, without those that the probe declares itself.
-fn helper_definitions(declared: &BTreeSet<String>) -> String {
-    let text = headers::embedded("bpf/bpf_helper_defs.h").unwrap_or_default();
-    if !declared.iter().any(|name| name.starts_with("bpf_")) {
-        return text.to_owned();
-    }
-    let helper = |line: &str| Some(line.split_once("(* const ")?.1.split_once(')')?.0.to_owned());
-    let kept = text.lines().filter(|line| helper(line).is_none_or(|name| !declared.contains(&name)));
-    kept.fold(String::with_capacity(text.len()), |out, line| out + line + "\n")
 }
 
 /// The message for a `-D` that is no macro.
