@@ -23,6 +23,7 @@ pub mod lex;
 pub mod linemap;
 pub mod load;
 pub mod output;
+pub mod render;
 pub mod rewrite;
 pub mod source;
 pub mod symbols;

@@ -1,5 +1,6 @@
 //! What a run of a probe has to say, between decoding and rendering: one value a record.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use crate::decode::Value;
@@ -39,6 +40,8 @@ pub enum Body {
         rows: Vec<MapRow>,
         /// Which columns to print; none means every field of key and value.
         layout: Option<Layout>,
+        /// What its slots mean, of a histogram; none for other maps. A layout goes before it.
+        histogram: Option<Scale>,
         /// Seconds since the last time this map was shown or, at first, since the probe was attached.
         elapsed: f64,
         /// Whether this is the last time.
@@ -63,7 +66,7 @@ pub enum Body {
     Lost {
         /// What was lost: `events` of a perf buffer, `returns` of a kretprobe, `updates` of a full map, …
         what: String,
-        /// Where: the name of a map or of a function.
+        /// Where: the name of a map or of a function; empty where that says nothing.
         from: String,
         /// How many since the last such record; the total in the record at the end.
         count: u64,
@@ -106,4 +109,38 @@ pub struct MapRow {
     pub value: Value,
     /// The same value the last time that this map was read; none for a new entry.
     pub before: Option<Value>,
+}
+
+impl MapRow {
+    /// What a path such as `["key", "pid"]` or `["value"]` leads to.
+    pub fn at(&self, path: &[String]) -> Option<Cow<'_, Value>> {
+        let (side, rest) = path.split_first()?;
+        match side.as_str() {
+            "key" => self.key.at(rest),
+            "value" => self.value.at(rest),
+            _ => None,
+        }
+    }
+
+    /// How much the number at a path grew a second, over `elapsed` seconds. A number that shrank was set back or
+    /// belongs to a new entry: it grew from 0. None for what is no number, and where no time passed.
+    pub fn per_second(&self, path: &[String], elapsed: f64) -> Option<f64> {
+        let (side, rest) = path.split_first()?;
+        let now = self.at(path)?.integer()?;
+        let before = match &self.before {
+            Some(before) if side == "value" => before.at(rest).and_then(|before| before.integer()).unwrap_or(0),
+            _ => 0,
+        };
+        let growth = if now < before { now } else { now.saturating_sub(before) };
+        (elapsed > 0.0).then(|| growth as f64 / elapsed)
+    }
+}
+
+/// What the slots of a histogram count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// Slot n counts the values from 2^(n-1) up to 2^n - 1, as `bpf_log2l` numbers them; 0 is in slot 1.
+    Log2,
+    /// Slot n counts the value n.
+    Linear,
 }

@@ -1,0 +1,152 @@
+//! One JSON object a line.
+//!
+//! Every record has `kind` (`attached`, `event`, `map`, `print`, `lost`, `note`, `end`) and `time` (RFC 3339, nanoseconds,
+//! offset of the zone). Values:
+//!
+//! - integers are numbers, exact over all 64 bits; larger ones are strings of decimal digits;
+//! - an enum is the enumerator's name, or its number where it has no name;
+//! - text is a string, in which bytes that are no UTF-8 are written `\xNN`;
+//! - a pointer is a string, `0x…`; bytes of unknown meaning are a string of hexadecimal digits;
+//! - a float is a number, or one of the strings `NaN`, `inf`, `-inf`;
+//! - structs are objects and arrays are arrays; a union is an object with all its readings;
+//! - of a per-CPU map, a value is an object: `cpus` has the values by CPU, and `sum` their sum where they can be added.
+
+use std::io::{self, Write};
+
+use serde_json::{Map, Value as JsonValue, json};
+
+use super::escape::readable;
+use super::{Renderer, Settings, local};
+use crate::decode::Value;
+use crate::output::{Body, Cell, Layout, MapRow, Measure, Output, Scale};
+
+/// Writes each record as one line of JSON to the data writer; nothing to the other.
+pub(super) struct Json {
+    settings: Settings,
+}
+
+impl Json {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+}
+
+impl Renderer for Json {
+    fn record(&mut self, output: &Output, out: &mut dyn Write, _err: &mut dyn Write) -> io::Result<()> {
+        let time = local(output.time, &self.settings.zone).strftime("%Y-%m-%dT%H:%M:%S%.9f%:z").to_string();
+        let mut line = serde_json::to_string(&JsonValue::Object(object(&output.body, time)))?;
+        line.push('\n');
+        out.write_all(line.as_bytes())
+    }
+}
+
+fn object(body: &Body, time: String) -> Map<String, JsonValue> {
+    let (kind, fields) = match body {
+        Body::Attached { programs } => {
+            let programs: Vec<JsonValue> = programs
+                .iter()
+                .map(|program| {
+                    json!({
+                        "function": program.function,
+                        "kind": program.kind,
+                        "target": program.target,
+                        "why": program.why,
+                    })
+                })
+                .collect();
+            ("attached", json!({ "programs": programs }))
+        }
+        Body::Event { map, kind, fields } => {
+            ("event", json!({ "map": map, "event": kind, "fields": object_of(fields) }))
+        }
+        Body::Map { map, rows, layout, histogram, elapsed, last, incomplete } => {
+            let rows: Vec<JsonValue> = rows.iter().map(|entry| row(entry, layout.as_ref(), *elapsed)).collect();
+            let mut fields = json!({ "map": map, "last": last, "elapsed": float(*elapsed), "rows": rows });
+            if let Some(scale) = histogram {
+                fields["histogram"] = match scale {
+                    Scale::Log2 => "log2".into(),
+                    Scale::Linear => "linear".into(),
+                };
+            }
+            if let Some(why) = incomplete {
+                fields["incomplete"] = why.as_str().into();
+            }
+            ("map", fields)
+        }
+        Body::Print { message, pid, tid, comm, cpu } => {
+            ("print", json!({ "message": message, "pid": pid, "tid": tid, "comm": comm, "cpu": cpu }))
+        }
+        Body::Lost { what, from, count, help, total } => {
+            let mut fields = json!({ "what": what, "from": from, "count": count, "total": total });
+            if let Some(help) = help {
+                fields["help"] = help.as_str().into();
+            }
+            ("lost", fields)
+        }
+        Body::End { reason } => ("end", json!({ "reason": reason })),
+        Body::Note { message } => ("note", json!({ "message": message })),
+    };
+    let mut object = Map::new();
+    object.insert("kind".to_owned(), kind.into());
+    object.insert("time".to_owned(), time.into());
+    if let JsonValue::Object(fields) = fields {
+        object.extend(fields);
+    }
+    object
+}
+
+/// An entry of a map; with the growth a second of the columns that show one.
+fn row(row: &MapRow, layout: Option<&Layout>, elapsed: f64) -> JsonValue {
+    let mut object = Map::new();
+    object.insert("key".to_owned(), value(&row.key));
+    object.insert("value".to_owned(), value(&row.value));
+    let mut rates = Map::new();
+    for column in layout.map(|layout| layout.columns.as_slice()).unwrap_or_default() {
+        if let Cell::Field { path, measure: Measure::PerSecond, .. } = &column.cell {
+            let rate = row.per_second(path, elapsed).map_or(JsonValue::Null, float);
+            rates.insert(column.heading.clone(), rate);
+        }
+    }
+    if !rates.is_empty() {
+        object.insert("per_second".to_owned(), rates.into());
+    }
+    object.into()
+}
+
+fn object_of(fields: &[(String, Value)]) -> JsonValue {
+    fields.iter().map(|(name, field)| (name.clone(), value(field))).collect::<Map<_, _>>().into()
+}
+
+fn value(of: &Value) -> JsonValue {
+    match of {
+        Value::Unsigned(number) => u64::try_from(*number).map_or_else(|_| number.to_string().into(), Into::into),
+        Value::Signed(number) | Value::Enum { name: None, value: number } => signed(*number),
+        Value::Enum { name: Some(name), .. } => name.as_str().into(),
+        Value::Bool(truth) => (*truth).into(),
+        Value::Float(number) => float(*number),
+        Value::Text(bytes) => readable(bytes).into(),
+        Value::Pointer(address) => format!("{address:#x}").into(),
+        Value::Struct(fields) => object_of(fields),
+        Value::Array(elements) => elements.iter().map(value).collect(),
+        Value::Bytes(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
+        Value::PerCpu(cpus) => {
+            let all: JsonValue = cpus.iter().map(value).collect();
+            match of.sum() {
+                Some(sum) => json!({ "sum": value(&sum), "cpus": all }),
+                None => json!({ "cpus": all }),
+            }
+        }
+    }
+}
+
+fn signed(number: i128) -> JsonValue {
+    match (i64::try_from(number), u64::try_from(number)) {
+        (Ok(number), _) => number.into(),
+        (_, Ok(number)) => number.into(),
+        _ => number.to_string().into(),
+    }
+}
+
+fn float(number: f64) -> JsonValue {
+    if number.is_finite() { number.into() } else { number.to_string().into() }
+}

@@ -1,0 +1,52 @@
+//! What is said to the person at the terminal, apart from data.
+
+use crate::output::{AttachedProgram, Body};
+use crate::render::escape::harmless;
+
+/// How many programs are named when all are attached; with `-v`, all.
+const MAX_NAMED: usize = 8;
+
+/// The lines for a record; empty where there is nothing to say.
+pub(super) fn of(body: &Body, verbose: bool) -> String {
+    match body {
+        Body::Attached { programs } => attached(programs, verbose),
+        Body::Lost { count: 0, .. } => String::new(),
+        Body::Lost { what, from, count, help, total } => {
+            let all = if *total { " in total" } else { "" };
+            let of = if from.is_empty() { String::new() } else { format!(" of `{from}`") };
+            let help = help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+            line(&format!("lost {count} {what}{of}{all}{help}"))
+        }
+        Body::Map { map, incomplete: Some(why), .. } => line(&format!("map {map} is not shown whole: {why}")),
+        Body::End { reason } => line(&format!("ended: {reason}")),
+        Body::Note { message } => line(message),
+        Body::Map { .. } | Body::Event { .. } | Body::Print { .. } => String::new(),
+    }
+}
+
+fn attached(programs: &[AttachedProgram], verbose: bool) -> String {
+    let count = programs.len();
+    let probes = if count == 1 { "probe" } else { "probes" };
+    if verbose {
+        let mut text = line(&format!("attached {count} {probes}:"));
+        for AttachedProgram { function, kind, target, why } in programs {
+            let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+            text.push_str(&line(&format!("  {function} by {kind} to {target}{why}")));
+        }
+        return text;
+    }
+    let named = programs
+        .iter()
+        .take(MAX_NAMED)
+        .map(|program| format!("{} by {} to {}", program.function, program.kind, program.target));
+    let named: Vec<String> = named.collect();
+    let more = match count.saturating_sub(named.len()) {
+        0 => String::new(),
+        more => format!(", and {more} more (-v names them)"),
+    };
+    line(&format!("attached {count} {probes}: {}{more}", named.join(", ")))
+}
+
+fn line(text: &str) -> String {
+    format!("dbcc: {}\n", harmless(text))
+}
