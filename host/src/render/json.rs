@@ -18,7 +18,7 @@ use serde_json::{Map, Value as JsonValue, json};
 use super::escape::readable;
 use super::{Renderer, Settings, local};
 use crate::decode::Value;
-use crate::output::{Body, Cell, Layout, MapRow, Measure, Output, Scale};
+use crate::output::{AttachedProgram, Body, Cell, Layout, MapRow, Measure, Output, Scale};
 
 /// Writes each record as one line of JSON to the data writer; nothing to the other.
 pub(super) struct Json {
@@ -41,65 +41,80 @@ impl Renderer for Json {
 }
 
 fn object(body: &Body, time: String) -> Map<String, JsonValue> {
-    let (kind, fields) = match body {
+    let mut object = Object(Map::new());
+    let kind = match body {
+        Body::Attached { .. } => "attached",
+        Body::Event { .. } => "event",
+        Body::Map { .. } => "map",
+        Body::Print { .. } => "print",
+        Body::Lost { .. } => "lost",
+        Body::Note { .. } => "note",
+        Body::End { .. } => "end",
+    };
+    object.put("kind", kind);
+    object.put("time", time);
+    match body {
         Body::Attached { programs } => {
-            let programs: Vec<JsonValue> = programs
-                .iter()
-                .map(|program| {
-                    json!({
-                        "function": program.function,
-                        "kind": program.kind,
-                        "target": program.target,
-                        "why": program.why,
-                    })
-                })
-                .collect();
-            ("attached", json!({ "programs": programs }))
+            let program = |program: &AttachedProgram| {
+                let AttachedProgram { function, kind, target, why } = program;
+                json!({ "function": function, "kind": kind, "target": target, "why": why })
+            };
+            object.put("programs", programs.iter().map(program).collect::<JsonValue>());
         }
         Body::Event { map, kind, fields } => {
-            ("event", json!({ "map": map, "event": kind, "fields": object_of(fields) }))
+            object.put("map", map.as_str());
+            object.put("event", kind.as_str());
+            object.put("fields", object_of(fields));
         }
         Body::Map { map, rows, layout, histogram, elapsed, last, incomplete } => {
-            let rows: Vec<JsonValue> = rows.iter().map(|entry| row(entry, layout.as_ref(), *elapsed)).collect();
-            let mut fields = json!({ "map": map, "last": last, "elapsed": float(*elapsed), "rows": rows });
-            if let Some(scale) = histogram {
-                fields["histogram"] = match scale {
-                    Scale::Log2 => "log2".into(),
-                    Scale::Linear => "linear".into(),
-                };
-            }
-            if let Some(why) = incomplete {
-                fields["incomplete"] = why.as_str().into();
-            }
-            ("map", fields)
+            object.put("map", map.as_str());
+            object.put("last", *last);
+            object.put("elapsed", float(*elapsed));
+            let scale = |scale| if scale == Scale::Log2 { "log2" } else { "linear" };
+            object.put_some("histogram", histogram.map(scale));
+            object.put_some("incomplete", incomplete.as_deref());
+            object.put("rows", rows.iter().map(|entry| row(entry, layout.as_ref(), *elapsed)).collect::<JsonValue>());
         }
         Body::Print { message, pid, tid, comm, cpu } => {
-            ("print", json!({ "message": message, "pid": pid, "tid": tid, "comm": comm, "cpu": cpu }))
+            object.put("message", message.as_str());
+            object.put("pid", *pid);
+            object.put("tid", *tid);
+            object.put("comm", comm.as_str());
+            object.put("cpu", *cpu);
         }
         Body::Lost { what, from, count, help, total } => {
-            let mut fields = json!({ "what": what, "from": from, "count": count, "total": total });
-            if let Some(help) = help {
-                fields["help"] = help.as_str().into();
-            }
-            ("lost", fields)
+            object.put("what", what.as_str());
+            object.put("from", from.as_str());
+            object.put("count", *count);
+            object.put("total", *total);
+            object.put_some("help", help.as_deref());
         }
-        Body::End { reason } => ("end", json!({ "reason": reason })),
-        Body::Note { message } => ("note", json!({ "message": message })),
-    };
-    let mut object = Map::new();
-    object.insert("kind".to_owned(), kind.into());
-    object.insert("time".to_owned(), time.into());
-    if let JsonValue::Object(fields) = fields {
-        object.extend(fields);
+        Body::End { reason } => object.put("reason", reason.as_str()),
+        Body::Note { message } => object.put("message", message.as_str()),
     }
-    object
+    object.0
+}
+
+/// An object under construction.
+struct Object(Map<String, JsonValue>);
+
+impl Object {
+    fn put(&mut self, name: &str, value: impl Into<JsonValue>) {
+        self.0.insert(name.to_owned(), value.into());
+    }
+
+    fn put_some(&mut self, name: &str, value: Option<impl Into<JsonValue>>) {
+        if let Some(value) = value {
+            self.put(name, value);
+        }
+    }
 }
 
 /// An entry of a map; with the growth a second of the columns that show one.
 fn row(row: &MapRow, layout: Option<&Layout>, elapsed: f64) -> JsonValue {
-    let mut object = Map::new();
-    object.insert("key".to_owned(), value(&row.key));
-    object.insert("value".to_owned(), value(&row.value));
+    let mut object = Object(Map::new());
+    object.put("key", value(&row.key));
+    object.put("value", value(&row.value));
     let mut rates = Map::new();
     for column in layout.map(|layout| layout.columns.as_slice()).unwrap_or_default() {
         if let Cell::Field { path, measure: Measure::PerSecond, .. } = &column.cell {
@@ -108,9 +123,9 @@ fn row(row: &MapRow, layout: Option<&Layout>, elapsed: f64) -> JsonValue {
         }
     }
     if !rates.is_empty() {
-        object.insert("per_second".to_owned(), rates.into());
+        object.put("per_second", rates);
     }
-    object.into()
+    object.0.into()
 }
 
 fn object_of(fields: &[(String, Value)]) -> JsonValue {

@@ -371,7 +371,7 @@ fn json_is_exact_and_one_line() {
     insta::assert_snapshot!(json(netio(5, Some(3))), @r#"{"kind":"map","time":"2024-01-02T05:04:05.006007008+02:00","map":"counts","last":false,"elapsed":2.0,"rows":[{"key":{"pid":4711,"type":"recvMsg"},"value":100,"per_second":{"per_sec":50.0}},{"key":{"pid":4711,"type":"sendMsg"},"value":5,"per_second":{"per_sec":1.0}}]}"#);
     let cpus =
         vec![row(un(1), Value::PerCpu(vec![un(2), un(3)]), None), row(un(2), Value::PerCpu(vec![chars("a")]), None)];
-    insta::assert_snapshot!(json(as_histogram(map(cpus), Scale::Log2)), @r#"{"kind":"map","time":"2024-01-02T05:04:05.006007008+02:00","map":"counts","last":false,"elapsed":2.0,"rows":[{"key":1,"value":{"sum":5,"cpus":[2,3]}},{"key":2,"value":{"cpus":["a"]}}],"histogram":"log2"}"#);
+    insta::assert_snapshot!(json(as_histogram(map(cpus), Scale::Log2)), @r#"{"kind":"map","time":"2024-01-02T05:04:05.006007008+02:00","map":"counts","last":false,"elapsed":2.0,"histogram":"log2","rows":[{"key":1,"value":{"sum":5,"cpus":[2,3]}},{"key":2,"value":{"cpus":["a"]}}]}"#);
     insta::assert_snapshot!(all_kinds().into_iter().map(json).collect::<String>(), @r#"
     {"kind":"attached","time":"2024-01-02T05:04:05.006007008+02:00","programs":[{"function":"kretprobe__tcp_sendmsg","kind":"fexit","target":"tcp_sendmsg","why":"the kernel takes it"},{"function":"on_connection","kind":"uprobe","target":"/usr/sbin/\u001b[2Jmysqld:check_connection(THD*)","why":"the kernel takes it"}]}
     {"kind":"event","time":"2024-01-02T05:04:05.006007008+02:00","map":"events","event":"data_t","fields":{"pid":1}}

@@ -7,13 +7,19 @@ use crate::output::{MapRow, Scale};
 /// Width of the longest bar.
 const BAR: usize = 40;
 
+/// The slots of one histogram with their counts, and the key that it belongs to without the slot.
+struct Group {
+    key: Vec<(String, Value)>,
+    slots: Vec<(u64, u64)>,
+}
+
 /// The histograms of a map's rows, which are sorted by key: one for each key without its slot. Of more than `most`, the
 /// rest is counted.
 pub(super) fn of(rows: &[&MapRow], scale: Scale, most: usize) -> String {
-    let mut groups: Vec<(Vec<(String, Value)>, Vec<(u64, u64)>)> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
     let mut strange = 0u64;
     for row in rows {
-        let (group, slot) = split(&row.key);
+        let (key, slot) = split(&row.key);
         let number = |value: &Value| value.integer().and_then(|number| u64::try_from(number).ok());
         let (Some(slot), Some(count)) = (slot.and_then(number), number(&row.value)) else {
             strange += 1;
@@ -21,16 +27,16 @@ pub(super) fn of(rows: &[&MapRow], scale: Scale, most: usize) -> String {
         };
         // The slot is the last field, so that rows of one group follow one another.
         match groups.last_mut() {
-            Some((last, slots)) if *last == group => slots.push((slot, count)),
-            _ => groups.push((group, vec![(slot, count)])),
+            Some(last) if last.key == key => last.slots.push((slot, count)),
+            _ => groups.push(Group { key, slots: vec![(slot, count)] }),
         }
     }
     let mut text = String::new();
     let hidden = groups.len().saturating_sub(most);
-    for (group, slots) in groups.into_iter().take(most) {
-        if !group.is_empty() {
+    for Group { key, slots } in groups.into_iter().take(most) {
+        if !key.is_empty() {
             let fields: Vec<String> =
-                group.iter().map(|(name, value)| format!("{name} = {}", Cell::of(value).text)).collect();
+                key.iter().map(|(name, value)| format!("{name} = {}", Cell::of(value).text)).collect();
             text.push_str(&format!("{}\n", fields.join(", ")));
         }
         one(&slots, scale, most, &mut text);
