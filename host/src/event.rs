@@ -1,9 +1,8 @@
 //! Stage 11: what programs report, read on a thread of its own and handed on as owned records.
 //!
-//! **Order.** Records of one ring buffer come in the order in which programs reserved them; events of one CPU come in the order
-//! in which they were written. Events of different CPUs, and of different perf buffers, come in the order of time as far
-//! as they were there at the same look; an event can come behind a later one only if it was written on another CPU while
-//! the thread was looking. Between perf buffers and ring buffers there is no order.
+//! **Order.** Records of one ring buffer come in the order in which programs reserved them. Events of perf buffers come such that
+//! one that was written completely before another began comes first, whatever their CPUs and maps; so a thread's events
+//! and causes and effects are in order. Between perf buffers and ring buffers there is no order.
 //!
 //! **Nothing is dropped here.** The channel is bounded: where the consumer is slow, the thread waits, the kernel's buffers fill up, and
 //! what they cannot take is counted and reported as lost.
@@ -99,7 +98,14 @@ impl Events {
         let (stopped, stop) = io::pipe().map_err(thread)?;
         let (send, records) = bounded(WAITING);
         let (counters, new_counters) = unbounded();
-        let reader = Reader { buffers, losses, counters: new_counters, records: send, stopped: stopped.into() };
+        let reader = Reader {
+            buffers,
+            losses,
+            counters: new_counters,
+            records: send,
+            stopped: stopped.into(),
+            held: Vec::new(),
+        };
         let handle =
             std::thread::Builder::new().name("dbcc-events".to_owned()).spawn(|| reader.run()).map_err(thread)?;
         Ok(Self { records, counters, stop: Some(stop.into()), thread: Some(handle) })

@@ -176,6 +176,12 @@ impl Map {
         }
     }
 
+    /// All its entries, by walking keys even where the kernel can read by buckets.
+    #[cfg(test)]
+    pub(crate) fn entries_by_key(&self) -> Result<Entries, Error> {
+        walk::by_key(self)
+    }
+
     /// The value of one key; none if the map has no such key. A per-CPU value is one block for each possible CPU.
     ///
     /// # Errors

@@ -64,6 +64,9 @@ pub(super) struct Reader {
     pub(super) counters: Receiver<Vec<Counter>>,
     pub(super) records: Sender<Record>,
     pub(super) stopped: OwnedFd,
+    /// Events of perf buffers, by index, that were written while the buffers were being read: an earlier one may be in
+    /// a buffer that was read before.
+    pub(super) held: Vec<(usize, Sample)>,
 }
 
 /// Why the thread ends before it was stopped.
@@ -104,6 +107,7 @@ impl Reader {
             let ends: Vec<u64> = self.buffers.rings.iter().map(|(_, ring)| ring.positions().1).collect();
             let found = self.drain()?;
             if stopped {
+                self.deliver(u64::MAX)?;
                 return self.drain_rest(&ends);
             }
             if looked.elapsed() >= SLEEP {
@@ -140,42 +144,48 @@ impl Reader {
         self.look()
     }
 
-    /// Reads once what is in the buffers. Says whether a ring buffer may hold more.
+    /// Reads once what is in the buffers. Says whether there may be more without waiting.
     fn drain(&mut self) -> Result<bool, End> {
-        let mut samples: Vec<(usize, Sample)> = Vec::new();
+        let before = sys::monotonic();
         let mut lost = Vec::new();
         for (index, (name, buffer)) in self.buffers.perf.iter_mut().enumerate() {
             let drained = buffer.drain()?;
-            samples.extend(drained.samples.into_iter().map(|sample| (index, sample)));
+            self.held.extend(drained.samples.into_iter().map(|sample| (index, sample)));
             if drained.lost > 0 {
-                lost.push(Record::Lost {
-                    what: "events",
-                    from: Arc::clone(name),
-                    count: drained.lost,
-                    help: LOST_HELP,
-                });
+                let (from, count) = (Arc::clone(name), drained.lost);
+                lost.push(Record::Lost { what: "events", from, count, help: LOST_HELP });
             }
         }
-        // The sort is stable, so events of one CPU with one time keep their order.
-        samples.sort_by_key(|(_, sample)| sample.time);
-        let (now, clock) = (SystemTime::now(), sys::monotonic());
-        for (index, sample) in samples {
-            let Some((name, _)) = self.buffers.perf.get(index) else { continue };
-            let age = Duration::from_nanos(clock.saturating_sub(sample.time));
-            let time = now.checked_sub(age).unwrap_or(now);
-            let (map, cpu) = (Arc::clone(name), Some(sample.cpu));
-            self.records.send(Record::Event { map, cpu, bytes: sample.bytes, time })?;
-        }
+        self.deliver(before)?;
         for record in lost {
             self.records.send(record)?;
         }
-        let mut more = false;
+        let mut more = !self.held.is_empty();
         for (name, ring) in &mut self.buffers.rings {
             let batch = ring.drain(AT_ONCE)?;
             more |= u32::try_from(batch.len()).is_ok_and(|length| length >= AT_ONCE);
             send_ring(&self.records, name, batch)?;
         }
         Ok(more)
+    }
+
+    /// Sends the events of perf buffers that were written up to a time, in the order of time.
+    ///
+    /// With the time before the buffers were read, every event that was complete before one of these began is among
+    /// them or was sent before, so what one thing causes comes behind its cause, whatever CPUs they ran on.
+    fn deliver(&mut self, until: u64) -> Result<(), End> {
+        // The sort is stable, so events of one CPU with one time keep their order.
+        self.held.sort_by_key(|(_, sample)| sample.time);
+        let later = self.held.partition_point(|(_, sample)| sample.time <= until);
+        let (now, clock) = (SystemTime::now(), sys::monotonic());
+        for (index, sample) in self.held.drain(..later) {
+            let Some((name, _)) = self.buffers.perf.get(index) else { continue };
+            let age = Duration::from_nanos(clock.saturating_sub(sample.time));
+            let time = now.checked_sub(age).unwrap_or(now);
+            let (map, cpu) = (Arc::clone(name), Some(sample.cpu));
+            self.records.send(Record::Event { map, cpu, bytes: sample.bytes, time })?;
+        }
+        Ok(())
     }
 
     fn look(&mut self) -> Result<(), End> {
