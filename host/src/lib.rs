@@ -17,6 +17,7 @@ pub mod directive;
 pub mod elf;
 pub mod event;
 pub mod facts;
+pub mod frontend;
 pub mod kernel;
 pub mod kind;
 pub mod lex;

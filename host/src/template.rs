@@ -227,6 +227,7 @@ fn host_header(features: Features, needs: &Needs, kernel: &KernelText, host: &Ho
         ("DBCC_HAVE_FENTRY", features.fentry),
         ("DBCC_HAVE_UPROBE", features.uprobe),
         ("DBCC_HAVE_RINGBUF", features.ringbuf),
+        ("DBCC_HAVE_TRACEPOINT", features.tracepoint),
     ];
     lines.extend(offered.iter().filter(|(_, offered)| *offered).map(|(name, _)| format!("#define {name} 1")));
     for (tracepoint, _) in &kernel.tracepoints {

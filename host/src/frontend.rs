@@ -1,0 +1,297 @@
+//! The front half of the pipeline as one call, and as a process of its own.
+//!
+//! [`compile`] goes from a probe's text to an object in this process. [`Worker`] does the same in a child, which is dbcc
+//! itself running [`serve`]: libclang never enters a process that lives on, and what a hostile text may do to it — a
+//! crash, a hang, all memory — is a message of the parent.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bpf::btf::Btf;
+use crate::child::{ChildError, Finished, Limits, run};
+use crate::compile;
+use crate::diag::Diagnostic;
+use crate::elf;
+use crate::facts::{CompileRequest, Compiled};
+use crate::kernel::Kernel;
+use crate::kernel::btf::{function, members, slice};
+use crate::kernel::tracepoint::{Tracepoint, TracepointError};
+use crate::rewrite::{KernelFacts, rewrite};
+use crate::template::{Host, KernelText, Needs, TracepointName, write};
+
+/// What a worker may use. Debian's largest BCC tools compile within a second on a slow machine.
+const LIMITS: Limits = Limits { time: Duration::from_secs(30), stdout: 256 << 20, stderr: 64 << 10 };
+
+/// Address space of a worker, in bytes. libclang maps 0.3 GB; a text that needs more than this is no probe.
+const ADDRESS_SPACE: u64 = 4 << 30;
+
+/// Processor time of a worker, in seconds: a second bound, for when the parent is gone.
+const PROCESSOR_TIME: u64 = 60;
+
+/// The most bytes of a request: the largest source, and what JSON makes of it.
+const MAX_REQUEST: u64 = 64 << 20;
+
+/// The argument by which dbcc runs [`serve`].
+const COMMAND: &str = "__frontend";
+
+/// Compiles a probe in this process.
+///
+/// # Errors
+/// Everything that is wrong with the probe, on the user's lines; or one message for what is wrong with this machine.
+pub fn compile(request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
+    let fatal = |message: String| vec![Diagnostic::error(message, None)];
+    let needs = Needs::of(request)?;
+    let kernel = Kernel::new();
+    let btf = kernel.btf().map_err(|error| fatal(error.to_string()))?;
+    let types = slice(btf, &needs.names).map_err(|error| fatal(error.to_string()))?.text;
+    let Tracepoints { found: tracepoints, missing, mut warnings } = tracepoints(&needs, &kernel);
+    let host = Host::running().map_err(fatal)?;
+    let templated =
+        write(request, &needs, &KernelText { types, tracepoints }, &host).map_err(|error| fatal(error.to_string()))?;
+    let explain = |messages| without_tracepoints(messages, &missing);
+    let rewritten = rewrite(request, &templated, &BtfFacts(btf)).map_err(explain)?;
+    let object = compile::compile(request, &templated, &rewritten).map_err(explain)?;
+    let contents = elf::read(&object.elf).map_err(|error| fatal(error.to_string()))?;
+    contents.check(&rewritten.facts, &request.source)?;
+
+    warnings.extend(rewritten.warnings);
+    warnings.extend(object.warnings);
+    let mut once: Vec<Diagnostic> = Vec::new();
+    for warning in warnings {
+        // Both compilers warn of what rewriting left as it was.
+        if !once.iter().any(|known| known.span == warning.span && known.message == warning.message) {
+            once.push(warning);
+        }
+    }
+    Ok(Compiled {
+        elf: object.elf,
+        text: rewritten.text,
+        line_map: rewritten.line_map,
+        facts: rewritten.facts,
+        warnings: once,
+    })
+}
+
+/// What became of the tracepoints that a probe names.
+#[derive(Default)]
+struct Tracepoints {
+    /// Those that the kernel has, with their records.
+    found: Vec<(TracepointName, String)>,
+    /// The others, with the reason. That is no error yet: the probe may ask whether they are there.
+    missing: Vec<(TracepointName, String)>,
+    /// What could not be found out.
+    warnings: Vec<Diagnostic>,
+}
+
+fn tracepoints(needs: &Needs, kernel: &Kernel) -> Tracepoints {
+    let mut all = Tracepoints::default();
+    if needs.tracepoints.is_empty() {
+        return all;
+    }
+    let tracefs = match kernel.tracefs() {
+        Ok(tracefs) => tracefs,
+        Err(error) => {
+            let message = format!("cannot read which tracepoints the kernel has: {error}");
+            all.warnings.push(Diagnostic::warning(message, None));
+            return all;
+        }
+    };
+    for name in &needs.tracepoints {
+        match Tracepoint::read(tracefs, &name.category, &name.name) {
+            Ok(tracepoint) => all.found.push((name.clone(), tracepoint.c_struct())),
+            Err(error @ (TracepointError::Missing { .. } | TracepointError::Name { .. })) => {
+                all.missing.push((name.clone(), error.to_string()));
+            }
+            Err(error) => all.warnings.push(Diagnostic::warning(error.to_string(), None)),
+        }
+    }
+    all
+}
+
+/// The messages, with one for each tracepoint that is missing instead of those about its struct.
+fn without_tracepoints(messages: Vec<Diagnostic>, missing: &[(TracepointName, String)]) -> Vec<Diagnostic> {
+    let mut out: Vec<Diagnostic> = Vec::new();
+    for message in messages {
+        let about = missing.iter().find(|(name, _)| {
+            message.message.contains(&format!("tracepoint__{}__{}", name.category, name.name))
+                || message.message.contains(&format!("tracepoint `{}:{}`", name.category, name.name))
+        });
+        let Some((name, reason)) = about else {
+            out.push(message);
+            continue;
+        };
+        if !out.iter().any(|known| known.message == *reason) {
+            let ask =
+                format!("`#ifdef DBCC_HAVE_TRACEPOINT__{}__{}` lets a probe do without it", name.category, name.name);
+            out.push(Diagnostic::error(reason.as_str(), message.span).help(ask));
+        }
+    }
+    out
+}
+
+/// What rewriting asks of the kernel, answered by its BTF.
+struct BtfFacts<'k>(&'k Btf);
+
+impl KernelFacts for BtfFacts<'_> {
+    fn arity(&self, name: &str) -> Option<u32> {
+        let found = function(self.0, name).filter(|found| !found.variadic)?;
+        // A struct by value takes two places, and what does not fit the registers lies on the stack.
+        let registers = if cfg!(target_arch = "aarch64") { 8 } else { 6 };
+        let plain = found.parameters.len() <= registers && found.parameters.iter().all(|one| one.places == 1);
+        u32::try_from(found.parameters.len()).ok().filter(|_| plain)
+    }
+
+    fn members(&self, record: &str) -> Vec<String> {
+        members(self.0, untagged(record))
+    }
+
+    fn has_type(&self, name: &str) -> bool {
+        let tagged = untagged(name) != name;
+        let wanted = self.0.find_name(untagged(name));
+        wanted.is_some_and(|wanted| {
+            let named = self.0.types().filter(|found| found.name_offset() == wanted);
+            named.into_iter().any(|found| {
+                use crate::bpf::btf::Kind;
+                match found.kind() {
+                    Kind::Struct | Kind::Union | Kind::Enum | Kind::Enum64 => tagged,
+                    Kind::Typedef => !tagged,
+                    _ => false,
+                }
+            })
+        })
+    }
+}
+
+/// A type's name without `struct`, `union` or `enum`.
+fn untagged(name: &str) -> &str {
+    ["struct ", "union ", "enum "].iter().find_map(|tag| name.strip_prefix(tag)).unwrap_or(name).trim()
+}
+
+/// A child process that compiles.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    program: PathBuf,
+    limits: Limits,
+}
+
+/// What a worker answers, but for the object itself, which follows as it is.
+#[derive(Serialize, Deserialize)]
+enum Answer {
+    Compiled(Box<Compiled>),
+    Failed(Vec<Diagnostic>),
+}
+
+impl Worker {
+    /// This program, run once more. For dbcc itself; a program that uses the library calls [`compile`], or names a dbcc
+    /// by [`Worker::of`].
+    ///
+    /// # Errors
+    /// When `/proc` does not say which program this is.
+    pub fn of_this_program() -> io::Result<Self> {
+        // The link is followed by the child before it becomes another program, so an upgrade meanwhile does no harm.
+        let program = PathBuf::from("/proc/self/exe");
+        std::fs::read_link(&program).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot find the program of this process: {error}"))
+        })?;
+        Ok(Self::of(&program))
+    }
+
+    /// The dbcc at a path.
+    pub fn of(program: &Path) -> Self {
+        Self { program: program.into(), limits: LIMITS }
+    }
+
+    /// Compiles a probe in the child.
+    ///
+    /// # Errors
+    /// As [`compile`]; and one message for a child that crashed, ran too long or took too much memory.
+    pub fn run(&self, request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
+        let fatal = |message: String| vec![Diagnostic::error(message, None)];
+        let request =
+            serde_json::to_vec(request).map_err(|error| fatal(format!("cannot pass on the probe: {error}")))?;
+        let mut command = Command::new(&self.program);
+        command.arg(COMMAND);
+        let finished = run(&mut command, request, self.limits).map_err(|error| vec![killed(error)])?;
+        match answer(&finished.stdout) {
+            Some((Answer::Compiled(mut compiled), elf)) if finished.status.success() => {
+                compiled.elf = elf.to_vec();
+                Ok(*compiled)
+            }
+            Some((Answer::Failed(messages), _)) if finished.status.success() => Err(messages),
+            _ => Err(vec![crashed(&finished)]),
+        }
+    }
+}
+
+/// The two parts of an answer: its length in 8 bytes, JSON, the object.
+fn answer(bytes: &[u8]) -> Option<(Answer, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let (json, elf) = rest.split_at_checked(length)?;
+    Some((serde_json::from_slice(json).ok()?, elf))
+}
+
+fn killed(error: ChildError) -> Diagnostic {
+    match error {
+        ChildError::Time { time, .. } => {
+            let message = format!("compiling took more than {} seconds and was stopped", time.as_secs());
+            Diagnostic::error(message, None).help("look for macros or loops that expand to very much code")
+        }
+        other => Diagnostic::error(format!("compiling failed: {other}"), None),
+    }
+}
+
+/// The message for a child that ended without an answer.
+fn crashed(finished: &Finished) -> Diagnostic {
+    let said = String::from_utf8_lossy(&finished.stderr);
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let diagnostic = Diagnostic::error(format!("the compiler crashed on this probe ({})", finished.status), None);
+    let diagnostic = match lines.next() {
+        Some(line) => diagnostic.note(format!("it said: {line}")),
+        None => diagnostic,
+    };
+    diagnostic.help(
+        "take parts out of the probe to find the one that does it; a newer clang may help (DBCC_CLANG, DBCC_LIBCLANG)",
+    )
+}
+
+/// The child's side: reads a request, writes the answer.
+///
+/// # Errors
+/// When the request cannot be read or the answer cannot be written.
+pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
+    restrict();
+    let mut request = Vec::new();
+    input.take(MAX_REQUEST).read_to_end(&mut request)?;
+    let request: CompileRequest = serde_json::from_slice(&request)?;
+    let (answer, elf) = match compile(&request) {
+        Ok(mut compiled) => {
+            let elf = std::mem::take(&mut compiled.elf);
+            (Answer::Compiled(Box::new(compiled)), elf)
+        }
+        Err(messages) => (Answer::Failed(messages), Vec::new()),
+    };
+    let json = serde_json::to_vec(&answer)?;
+    output.write_all(&u64::try_from(json.len()).unwrap_or(u64::MAX).to_le_bytes())?;
+    output.write_all(&json)?;
+    output.write_all(&elf)?;
+    output.flush()
+}
+
+/// Bounds this process. A bound that the system does not take is no reason not to compile: the parent watches the time.
+fn restrict() {
+    use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+    set_parent_process_death_signal(Some(Signal::KILL)).ok();
+    for (resource, limit) in [(Resource::As, ADDRESS_SPACE), (Resource::Cpu, PROCESSOR_TIME), (Resource::Core, 0)] {
+        let maximum = getrlimit(resource).maximum;
+        let limit = Some(maximum.map_or(limit, |maximum| maximum.min(limit)));
+        setrlimit(resource, Rlimit { current: limit, maximum: limit }).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests;
