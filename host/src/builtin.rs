@@ -1,5 +1,7 @@
 //! The probes that are embedded in the binary, so that `dbcc netio` works from anywhere.
 
+use std::io::{self, Write};
+
 use include_dir::{Dir, include_dir};
 
 use crate::source::Source;
@@ -43,6 +45,29 @@ pub fn all() -> Vec<BuiltIn> {
 /// The built-in probe of that name.
 pub fn find(name: &str) -> Option<BuiltIn> {
     all().into_iter().find(|probe| probe.name == name)
+}
+
+/// Lists the built-in probes, or writes the text of one. Says whether there is one of that name.
+///
+/// # Errors
+/// When writing fails.
+pub fn show(name: Option<&str>, out: &mut dyn Write) -> io::Result<bool> {
+    let Some(name) = name else {
+        for probe in all() {
+            let summary = probe.summary();
+            let about = summary.strip_prefix(probe.name).unwrap_or(summary).trim_start_matches(':').trim();
+            writeln!(out, "{:<16} {about}", probe.name)?;
+        }
+        return Ok(true);
+    };
+    match find(name) {
+        Some(probe) => out.write_all(probe.text.as_bytes()).map(|()| true),
+        None => {
+            let known: Vec<&str> = all().iter().map(|probe| probe.name).collect();
+            writeln!(out, "no built-in probe `{name}`; there are: {}", known.join(", "))?;
+            Ok(false)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 pub mod attach;
 pub mod bpf;
 pub mod builtin;
+pub mod check;
 pub mod child;
 pub mod clang;
 pub mod cli;
@@ -25,7 +26,10 @@ pub mod linemap;
 pub mod load;
 pub mod output;
 pub mod render;
+pub mod pipeline;
+pub mod resolve;
 pub mod rewrite;
+pub mod session;
 pub mod source;
 pub mod symbols;
 pub mod template;

@@ -1,2 +1,97 @@
-//! The dbcc binary.
-fn main() {}
+//! The dbcc binary: arguments in, exit code out; everything else is the library.
+
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use crossbeam_channel::{Receiver, unbounded};
+use dbcc::cli::{Cli, Command};
+use dbcc::config::{CompileSettings, RunSettings};
+use dbcc::pipeline::{self, Failure, Streams};
+use dbcc::{builtin, check, diag, frontend, symbols};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// The probe could not run, or nothing was found.
+const FAILED: u8 = 1;
+/// The command line or this machine is the reason.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        None => run(&cli.run),
+        Some(Command::Symbols(args)) => {
+            let found = symbols::run(&args.binary, &args.pattern, args.json, &mut io::stdout().lock());
+            found.map_err(Failure::from).map(code)
+        }
+        Some(Command::Check(args)) => CompileSettings::for_check(&args).map_err(Failure::from).and_then(|settings| {
+            let colour = diag::wants_color(&io::stdout());
+            check::run(&args, &settings, colour, &mut io::stdout().lock()).map(code)
+        }),
+        Some(Command::Probes(args)) => {
+            builtin::show(args.name.as_deref(), &mut io::stdout().lock()).map_err(Failure::from).map(code)
+        }
+        Some(Command::Frontend) => frontend::serve(&mut io::stdin().lock(), &mut io::stdout().lock())
+            .map_err(Failure::from)
+            .map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|failure| report(&failure))
+}
+
+fn run(args: &dbcc::cli::RunArgs) -> Result<ExitCode, Failure> {
+    let settings = RunSettings::new(args)?;
+    let stop = stop_signals()?;
+    let stdout = io::stdout();
+    let reader = stdout.as_fd().try_clone_to_owned()?;
+    let mut streams = Streams {
+        out: &mut stdout.lock(),
+        err: &mut io::stderr().lock(),
+        out_fd: Some(reader.as_fd()),
+        colour: diag::wants_color(&io::stderr()),
+    };
+    pipeline::run(&settings, stop, &mut streams)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn code(success: bool) -> ExitCode {
+    if success { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+}
+
+/// The first signal asks for an orderly end; the next one of its kind ends the process as it would have without dbcc's
+/// handler, should the end hang.
+fn stop_signals() -> io::Result<Receiver<String>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let (send, receive) = unbounded();
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        let mut seen = Vec::new();
+        for signal in signals.forever() {
+            if seen.contains(&signal) {
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
+            seen.push(signal);
+            let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
+            let _ = send.send(name.to_owned());
+        }
+    })?;
+    Ok(receive)
+}
+
+fn report(failure: &Failure) -> ExitCode {
+    let mut err = io::stderr().lock();
+    // When standard error is gone, there is nobody left to tell.
+    let _ = match failure {
+        Failure::Quiet => Ok(()),
+        Failure::Probe { source, diagnostics } => {
+            let colour = diag::wants_color(&err);
+            err.write_all(diag::render_all(diagnostics, source, colour).as_bytes())
+        }
+        Failure::Run(error) | Failure::Unusable(error) => writeln!(err, "dbcc: {error:#}"),
+    };
+    match failure {
+        Failure::Quiet => ExitCode::SUCCESS,
+        Failure::Probe { .. } | Failure::Run(_) => ExitCode::from(FAILED),
+        Failure::Unusable(_) => ExitCode::from(UNUSABLE),
+    }
+}

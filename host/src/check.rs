@@ -1,0 +1,218 @@
+//! `dbcc check`: everything short of attaching, for each file and each program.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::cli::CheckArgs;
+use crate::config::{CompileSettings, read_probe};
+use crate::diag::{self, Diagnostic, Located};
+use crate::facts::{Compiled, Features, ProgramFact};
+use crate::kernel::{Kernel, capability};
+use crate::kind::{self, Target, TargetSpec};
+use crate::load::{self, Loaded};
+use crate::pipeline::{self, Failure};
+use crate::source::Source;
+
+/// What was found out about one file.
+#[derive(Debug, Default)]
+struct Report {
+    compiled: bool,
+    /// None where loading was not asked for, or there was nothing to load.
+    loaded: Option<bool>,
+    programs: Vec<Checked>,
+    diagnostics: Vec<Diagnostic>,
+    /// Failures that have no place in the text.
+    failures: Vec<String>,
+    /// The text that clang compiled.
+    text: Option<String>,
+}
+
+/// What was found out about one program.
+#[derive(Debug, Serialize)]
+struct Checked {
+    function: String,
+    /// The kind that it was loaded as, or that it is.
+    #[serde(rename = "as")]
+    kind: String,
+    loaded: Option<bool>,
+    /// Why this kind.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    why: String,
+}
+
+/// The JSON form of a report.
+#[derive(Serialize)]
+struct Json<'a> {
+    kind: &'static str,
+    file: &'a str,
+    compiled: bool,
+    loaded: Option<bool>,
+    programs: &'a [Checked],
+    messages: Vec<Located<'a>>,
+    failures: &'a [String],
+}
+
+/// Checks files and writes a report for each. Says whether all of them compiled and, where asked, loaded.
+///
+/// # Errors
+/// When there is no compiler, or output cannot be written.
+pub fn run(args: &CheckArgs, settings: &CompileSettings, colour: bool, out: &mut dyn Write) -> Result<bool, Failure> {
+    let kernel = Kernel::new();
+    // Who may not load programs cannot try what the kernel offers; the text is then checked for a kernel with everything.
+    let everything = Features { kprobe: true, fentry: true, uprobe: true, tracepoint: true, ringbuf: true };
+    let permitted = capability::missing().is_empty();
+    let features = settings.limit(if permitted { kernel.features() } else { everything });
+    let mut all_good = true;
+    for file in &args.files {
+        let source = match read_probe(file) {
+            Ok(source) => source,
+            Err(error) => {
+                let report = Report { failures: vec![error.to_string()], ..Report::default() };
+                all_good = false;
+                write(&report, &Source::from_text(file, ""), args, colour, out)?;
+                continue;
+            }
+        };
+        let report = check(&source, settings, args.load, &kernel, features)?;
+        all_good &= report.compiled && report.loaded != Some(false);
+        write(&report, &source, args, colour, out)?;
+    }
+    Ok(all_good)
+}
+
+fn check(
+    source: &Source,
+    settings: &CompileSettings,
+    load: bool,
+    kernel: &Kernel,
+    features: Features,
+) -> Result<Report, Failure> {
+    let compiled = match pipeline::prepare(source, settings, features) {
+        Ok(prepared) => prepared.compiled,
+        Err(Failure::Probe { diagnostics, .. }) => return Ok(Report { diagnostics, ..Report::default() }),
+        Err(failure) => return Err(failure),
+    };
+    let programs = compiled.facts.programs.iter().map(|fact| Checked {
+        function: fact.function.clone(),
+        kind: fact.kind.clone(),
+        loaded: None,
+        why: String::new(),
+    });
+    let mut report = Report {
+        compiled: true,
+        programs: programs.collect(),
+        diagnostics: compiled.warnings.clone(),
+        text: Some(compiled.text.clone()),
+        ..Report::default()
+    };
+    if load {
+        let loading =
+            load::Settings { attach_as: settings.attach_as, without_fentry: !features.fentry, ..Default::default() };
+        report.load(source, &compiled, &loading, kernel, settings.verbose);
+    }
+    Ok(report)
+}
+
+impl Report {
+    /// Loads all programs at once and, where that fails, one by one, so that one mistake does not hide another.
+    fn load(&mut self, source: &Source, compiled: &Compiled, loading: &load::Settings, kernel: &Kernel, verbose: bool) {
+        let targets: Vec<Vec<Target>> = compiled.facts.programs.iter().map(target).collect();
+        let wanted = |index: usize| (index, targets.get(index).map(Vec::as_slice).unwrap_or_default());
+        if let Ok(loaded) = load::load(compiled, (0..targets.len()).map(wanted), kernel, loading) {
+            for checked in &mut self.programs {
+                checked.is_loaded(&loaded);
+            }
+            // Without a program, nothing was verified: a claim that it loads would mean nothing.
+            self.loaded = (!targets.is_empty()).then_some(true);
+            return;
+        }
+        self.loaded = Some(true);
+        for index in 0..targets.len() {
+            let Some(checked) = self.programs.get_mut(index) else { continue };
+            match load::load(compiled, [wanted(index)], kernel, loading) {
+                Ok(loaded) => checked.is_loaded(&loaded),
+                Err(error) => {
+                    checked.loaded = Some(false);
+                    self.loaded = Some(false);
+                    match pipeline::explain_load(error, source, compiled, verbose) {
+                        Failure::Probe { diagnostics, .. } => self.diagnostics.extend(diagnostics),
+                        Failure::Run(error) | Failure::Unusable(error) => self.failures.push(format!("{error:#}")),
+                        Failure::Quiet => {}
+                    }
+                }
+            }
+        }
+        if targets.is_empty() {
+            // Without a program, the maps are all there is to load.
+            if let Err(error) = load::load(compiled, [], kernel, loading) {
+                self.loaded = Some(false);
+                self.failures.push(error.to_string());
+            }
+        }
+    }
+}
+
+impl Checked {
+    fn is_loaded(&mut self, loaded: &Loaded) {
+        self.loaded = Some(true);
+        if let Some(program) = loaded.programs().iter().find(|program| program.function == self.function) {
+            if let Some(kind) = program.kind {
+                kind.name().clone_into(&mut self.kind);
+            }
+            self.why.clone_from(&program.why);
+        }
+    }
+}
+
+/// The target that the program's name or section gives, as far as the verifier needs it: kernel functions are looked up
+/// in the kernel's types, everything else is found when it is attached.
+fn target(fact: &ProgramFact) -> Vec<Target> {
+    let spec = fact.target.as_deref().and_then(|target| kind::by_name(&fact.kind)?.parse_target(target).ok());
+    match spec {
+        Some(TargetSpec::KernelFunction { name, offset }) => vec![Target::KernelFunction { name, offset }],
+        _ => Vec::new(),
+    }
+}
+
+fn write(report: &Report, source: &Source, args: &CheckArgs, colour: bool, out: &mut dyn Write) -> io::Result<()> {
+    if args.json {
+        let json = Json {
+            kind: "check",
+            file: &source.name,
+            compiled: report.compiled,
+            loaded: report.loaded,
+            programs: &report.programs,
+            messages: report.diagnostics.iter().map(|diagnostic| Located::new(diagnostic, source)).collect(),
+            failures: &report.failures,
+        };
+        serde_json::to_writer(&mut *out, &json)?;
+        return writeln!(out);
+    }
+    if let Some(text) = report.text.as_deref().filter(|_| args.show_c) {
+        writeln!(out, "{text}")?;
+    }
+    out.write_all(diag::render_all(&report.diagnostics, source, colour).as_bytes())?;
+    for failure in &report.failures {
+        writeln!(out, "{}: {failure}", source.name)?;
+    }
+    let verdict = match (report.compiled, report.loaded) {
+        (false, _) => "does not compile",
+        (true, None) => "compiles",
+        (true, Some(true)) => "compiles and loads",
+        (true, Some(false)) => "compiles, does not load",
+    };
+    writeln!(out, "{}: {verdict}", source.name)?;
+    let width = report.programs.iter().map(|program| program.function.len()).max().unwrap_or(0);
+    for Checked { function, kind, loaded, why } in &report.programs {
+        let loaded = match loaded {
+            None => "",
+            Some(true) => "  loaded",
+            Some(false) => "  not loaded",
+        };
+        let kind = if kind.is_empty() { "not attached to anything" } else { kind };
+        let why = if args.verbose && !why.is_empty() { format!("  ({why})") } else { String::new() };
+        writeln!(out, "  {function:width$}  {kind}{loaded}{why}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,298 @@
+//! The only place that names every stage: from settings to a running probe.
+
+use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use crossbeam_channel::Receiver;
+
+use crate::attach;
+use crate::bpf::btf::TypeId;
+use crate::bpf::map::{Map, MapType};
+use crate::cache::Cache;
+use crate::config::{CompileSettings, ConfigError, RunSettings};
+use crate::decode::{self, MapTypes, Types};
+use crate::diag::{self, Diagnostic};
+use crate::directive::Directives;
+use crate::event::{self, Events};
+use crate::facts::{CompileRequest, Compiled, Features, MapRole};
+use crate::frontend::Worker;
+use crate::kernel::{Kernel, capability};
+use crate::kind::Target;
+use crate::lex::Lexed;
+use crate::load::{self, LoadError, Loaded};
+use crate::output::{AttachedProgram, Body, Output};
+use crate::render;
+use crate::resolve::{self, Plan};
+use crate::session::{Endings, EventType, Meaning, Session, Table};
+use crate::source::{Source, Span};
+use crate::toolchain;
+use crate::verifier;
+use crate::watch::Watch;
+
+/// Why something could not be done; which of these decides the exit code.
+#[derive(Debug)]
+pub enum Failure {
+    /// The reader of the output is gone: nothing is to be said.
+    Quiet,
+    /// The probe's text is at fault.
+    Probe {
+        /// The text.
+        source: Source,
+        /// All messages about it.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// The probe is understood and cannot run here.
+    Run(anyhow::Error),
+    /// The command line or this machine is at fault: no such process, no clang, no permission.
+    Unusable(anyhow::Error),
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Unusable(error.into())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Quiet,
+            _ => Self::Run(error.into()),
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        match error.downcast::<io::Error>() {
+            Ok(error) => error.into(),
+            Err(error) => Self::Run(error),
+        }
+    }
+}
+
+/// Where output goes.
+pub struct Streams<'a> {
+    /// Records.
+    pub out: &'a mut dyn Write,
+    /// Messages for people.
+    pub err: &'a mut dyn Write,
+    /// The descriptor behind `out`, to notice that its reader is gone.
+    pub out_fd: Option<BorrowedFd<'a>>,
+    /// Whether messages are coloured.
+    pub colour: bool,
+}
+
+/// A compiled probe and what its directives say.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Directives of the file and the command line.
+    pub directives: Directives,
+    /// What the front half made.
+    pub compiled: Compiled,
+    /// What happened on the way, for those who ask.
+    pub notes: Vec<String>,
+}
+
+/// Runs a probe until something ends it.
+///
+/// # Errors
+/// When the probe is wrong, when this machine cannot run it, or when output cannot be written.
+pub fn run(settings: &RunSettings, stop: Receiver<String>, streams: &mut Streams<'_>) -> Result<(), Failure> {
+    let renderer = render::by_name(settings.format).context("no renderer of that name").map_err(Failure::Unusable)?;
+    let mut renderer = renderer.start(settings.compile.verbose);
+    let (session, first) = start(settings, stop, streams)?;
+    for output in first.into_iter().chain(session) {
+        renderer.record(&output, streams.out, streams.err)?;
+    }
+    Ok(())
+}
+
+/// Compiles a probe, or takes it from the cache.
+///
+/// # Errors
+/// When the text is wrong, or there is no compiler.
+pub fn prepare(source: &Source, settings: &CompileSettings, features: Features) -> Result<Prepared, Failure> {
+    let probe = |diagnostics| Failure::Probe { source: source.clone(), diagnostics };
+    let lexed = Lexed::new(&source.text);
+    let lines = lexed.directives();
+    let lines: Vec<(Span, &str)> = lines.iter().map(|line| (line.span, line.text.as_str())).collect();
+    let mut directives = Directives::parse(&lines).map_err(probe)?;
+    directives.override_with(settings.attaches.clone());
+    let request = CompileRequest {
+        source: source.clone(),
+        functions: directives.function_kinds(),
+        defines: settings.defines.clone(),
+        features,
+        toolchain: toolchain::find().map_err(|error| Failure::Unusable(error.into()))?,
+    };
+    let mut notes = Vec::new();
+    let cache = match settings.use_cache.then(Cache::open) {
+        Some(Ok(cache)) => Some(cache),
+        Some(Err(error)) => {
+            notes.push(format!("nothing is kept for the next run: {error}"));
+            None
+        }
+        None => None,
+    };
+    if let Some(compiled) = cache.as_ref().and_then(|cache| cache.get(&request)) {
+        notes.push("compiled before: taken from the cache".to_owned());
+        return Ok(Prepared { directives, compiled, notes });
+    }
+    let worker = Worker::of_this_program().map_err(|error| Failure::Unusable(error.into()))?;
+    let compiled = worker.run(&request).map_err(probe)?;
+    if let Some(Err(error)) = cache.map(|cache| cache.put(&request, &compiled)) {
+        notes.push(format!("not kept for the next run: {error}"));
+    }
+    Ok(Prepared { directives, compiled, notes })
+}
+
+/// Says why a probe was not loaded: on the user's line where the verifier refused it.
+pub fn explain_load(error: LoadError, source: &Source, compiled: &Compiled, verbose: bool) -> Failure {
+    match &error {
+        LoadError::Rejected { function, program, log, .. } => {
+            let diagnostic = verifier::explain(function, program, log, compiled, source);
+            let diagnostic = if verbose {
+                diagnostic.note(format!("the verifier's log:\n{log}"))
+            } else {
+                diagnostic.help("-v shows the verifier's log")
+            };
+            Failure::Probe { source: source.clone(), diagnostics: vec![diagnostic] }
+        }
+        LoadError::Permission { .. } | LoadError::NoBtf(_) => Failure::Unusable(error.into()),
+        _ => Failure::Run(anyhow::Error::from(error).context(format!("cannot load {}", source.name))),
+    }
+}
+
+/// Compiles, loads and attaches a probe. Returns it with the records that come before its own.
+fn start(
+    settings: &RunSettings,
+    stop: Receiver<String>,
+    streams: &mut Streams<'_>,
+) -> Result<(Session, Vec<Output>), Failure> {
+    let source = &settings.source;
+    let probe = |diagnostics| Failure::Probe { source: source.clone(), diagnostics };
+    let missing = capability::missing();
+    if !missing.is_empty() {
+        let missing = missing.join(" and ");
+        return Err(Failure::Unusable(anyhow::anyhow!(
+            "no permission to trace: this process lacks {missing}; run it as root"
+        )));
+    }
+    let kernel = Kernel::new();
+    let features = settings.compile.limit(kernel.features());
+    let Prepared { directives, compiled, mut notes } = prepare(source, &settings.compile, features)?;
+    let facts = &compiled.facts;
+    streams.err.write_all(diag::render_all(&compiled.warnings, source, streams.colour).as_bytes())?;
+    let watch = Watch::start(&settings.pids, streams.out_fd)
+        .context("cannot watch the traced processes")
+        .map_err(Failure::Unusable)?;
+    let Plan { programs, notes: chosen } = resolve::resolve(facts, &directives, &settings.pids).map_err(probe)?;
+    notes.extend(chosen);
+
+    let wanted = programs.iter().map(|program| (program.fact, program.targets.as_slice()));
+    let loading = load::Settings {
+        pids: settings.pids.clone(),
+        attach_as: settings.compile.attach_as,
+        without_fentry: !features.fentry,
+    };
+    let loaded = load::load(&compiled, wanted, &kernel, &loading)
+        .map_err(|error| explain_load(error, source, &compiled, settings.compile.verbose))?;
+    let (tables, meaning) = meaning(&loaded, &compiled, &directives).map_err(Failure::Run)?;
+    let events =
+        Events::start(&loaded, facts, event::Settings::default()).map_err(|error| Failure::Run(error.into()))?;
+    let filters = loaded.filters();
+    let mut attached = attach::attach(loaded, &kernel, &settings.pids).map_err(|error| Failure::Run(error.into()))?;
+    events.watch(attached.take_counters());
+
+    let mut first: Vec<Body> = Vec::new();
+    if settings.compile.verbose {
+        first.extend(notes.into_iter().map(|message| Body::Note { message }));
+    }
+    let kernel_wide = programs
+        .iter()
+        .flat_map(|program| &program.targets)
+        .any(|target| !matches!(target, Target::UserFunction { .. }));
+    if !settings.pids.is_empty() && !filters && kernel_wide {
+        let message =
+            "the probe does not use FILTER_PID, so --pid does not limit what it sees in the kernel".to_owned();
+        first.push(Body::Note { message });
+    }
+    first.push(Body::Attached { programs: attached.programs().iter().map(shown).collect() });
+    let first = first.into_iter().map(|body| Output { time: SystemTime::now(), body }).collect();
+    let endings =
+        Endings { duration: settings.duration, count: settings.count, stop, watch, pids: settings.pids.clone() };
+    let interval = settings.interval.or(directives.interval).unwrap_or(DEFAULT_INTERVAL);
+    Ok((Session::new(attached, events, tables, meaning, endings, interval), first))
+}
+
+/// How often maps are printed if nobody says.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
+
+fn shown(program: &attach::AttachedProgram) -> AttachedProgram {
+    AttachedProgram {
+        function: program.function.clone(),
+        kind: program.kind.to_owned(),
+        target: program.target.clone(),
+        why: program.why.clone(),
+    }
+}
+
+/// Which maps are printed and what events mean, from what rewriting said and, for maps that it does not know (those of
+/// libbpf-style text), from their types.
+fn meaning(loaded: &Loaded, compiled: &Compiled, directives: &Directives) -> anyhow::Result<(Vec<Table>, Meaning)> {
+    let types = Types::from_elf(&compiled.elf)?;
+    let mut tables = Vec::new();
+    let mut meaning = Meaning { prints: compiled.facts.prints.clone(), ..Meaning::default() };
+    for map in loaded.maps() {
+        let name = map.name().to_string();
+        let fact = compiled.facts.maps.iter().find(|fact| fact.name == name);
+        let directive = directives.maps.iter().find(|directive| directive.map == name);
+        let role = match fact {
+            Some(fact) => fact.role.clone(),
+            None => role_of(map),
+        };
+        match role {
+            MapRole::PerfEvents(kinds) | MapRole::RingEvents(kinds) => {
+                let kinds = kinds.iter().filter_map(|kind| event_type(&types, kind)).collect();
+                meaning.events.insert(name, kinds);
+            }
+            MapRole::Table | MapRole::Histogram => {
+                // A directive without columns hides the map.
+                if directive.is_some_and(|directive| directive.layout.is_none()) {
+                    continue;
+                }
+                let columns = directive.and_then(|directive| directive.layout.clone());
+                let of = |id: Option<TypeId>, size: usize| match id {
+                    Some(id) => types.layout(id),
+                    None => decode::Layout::opaque(u64::try_from(size).unwrap_or(u64::MAX)),
+                };
+                let MapTypes { key, value } = types.map(&name).unwrap_or_default();
+                let (key, value) = (of(key, map.key_size()), of(value, map.value_size()));
+                tables.push(Table::new(name, map.clone(), key, value, columns));
+            }
+            MapRole::Stacks | MapRole::Other => {}
+        }
+    }
+    Ok((tables, meaning))
+}
+
+fn event_type(types: &Types, name: &str) -> Option<EventType> {
+    let layout = types.layout(types.find(name)?);
+    let bare = name.strip_prefix("struct ").unwrap_or(name);
+    Some(EventType { name: bare.to_owned(), layout })
+}
+
+/// What a map is for by its type in the kernel. Maps of global data, and dbcc's own, are nobody's to see.
+fn role_of(map: &Map) -> MapRole {
+    let own = map.name().starts_with("dbcc_") || map.name().contains('.');
+    match map.map_type() {
+        MapType::Hash | MapType::Array if !own => MapRole::Table,
+        MapType::PerfEventArray if !own => MapRole::PerfEvents(Vec::new()),
+        MapType::RingBuffer if !own => MapRole::RingEvents(Vec::new()),
+        MapType::StackTrace => MapRole::Stacks,
+        _ => MapRole::Other,
+    }
+}

@@ -1,0 +1,222 @@
+//! Stage 8: from attach points as written to targets that the kernel can be given. The only caller of symres.
+
+use std::collections::HashMap;
+use std::str::FromStr as _;
+
+use symres::{Answer, Binary, Pattern, Pid};
+
+use crate::diag::Diagnostic;
+use crate::directive::{Attach, AttachPoint, Directives};
+use crate::facts::{Facts, ProgramFact};
+use crate::kind::{self, Target, TargetSpec};
+use crate::source::Span;
+
+/// Where each program of a probe will be attached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The programs that will be attached, in the order of the source.
+    pub programs: Vec<Planned>,
+    /// What was chosen and why, for those who ask.
+    pub notes: Vec<String>,
+}
+
+/// A program and its targets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// Index of the program in [`Facts::programs`].
+    pub fact: usize,
+    /// Where it will be attached; at least one.
+    pub targets: Vec<Target>,
+}
+
+/// Finds the targets of all programs.
+///
+/// # Errors
+/// One message for each program or attach point that has no target, with what is there instead.
+pub fn resolve(facts: &Facts, directives: &Directives, pids: &[u32]) -> Result<Plan, Vec<Diagnostic>> {
+    let mut resolver = Resolver { pids, binaries: HashMap::new(), notes: Vec::new(), errors: Vec::new() };
+    for attach in &directives.attaches {
+        if !facts.programs.iter().any(|program| program.function == attach.function) {
+            resolver.errors.push(unknown_function(attach, facts));
+        }
+    }
+    let mut programs = Vec::new();
+    for (fact, program) in facts.programs.iter().enumerate() {
+        let targets = resolver.program(program, directives);
+        if !targets.is_empty() {
+            programs.push(Planned { fact, targets });
+        }
+    }
+    if programs.is_empty() && resolver.errors.is_empty() {
+        resolver.errors.push(Diagnostic::error("the probe has no function that is attached to anything", None).help(
+            "name a function after its target, as in `int kprobe__tcp_sendmsg(struct pt_regs *ctx)`, write a line \
+                 `//@ attach KIND:TARGET = FUNCTION`, or give --attach KIND:TARGET=FUNCTION",
+        ));
+    }
+    if resolver.errors.is_empty() { Ok(Plan { programs, notes: resolver.notes }) } else { Err(resolver.errors) }
+}
+
+fn unknown_function(attach: &Attach, facts: &Facts) -> Diagnostic {
+    let names: Vec<&str> = facts.programs.iter().map(|program| program.function.as_str()).collect();
+    let message = format!("the probe has no function `{}` to attach", attach.function);
+    let diagnostic = Diagnostic::error(message, attach.span);
+    if names.is_empty() { diagnostic } else { diagnostic.help(format!("its functions are {}", names.join(", "))) }
+}
+
+struct Resolver<'a> {
+    pids: &'a [u32],
+    /// Binaries by process and name, opened once; a failure is said for each point that meets it.
+    binaries: HashMap<(Option<u32>, Option<String>), Result<Binary, String>>,
+    notes: Vec<String>,
+    errors: Vec<Diagnostic>,
+}
+
+/// Why an attach point has no target: a message, and what to do.
+struct Miss {
+    message: String,
+    notes: Vec<String>,
+    help: Option<String>,
+}
+
+impl Miss {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), notes: Vec::new(), help: None }
+    }
+}
+
+impl Resolver<'_> {
+    fn program(&mut self, program: &ProgramFact, directives: &Directives) -> Vec<Target> {
+        let given: Vec<&Attach> =
+            directives.attaches.iter().filter(|attach| attach.function == program.function).collect();
+        if given.is_empty() {
+            // A function that is a helper of nobody is no error: the rewriter warned about it.
+            let Some(target) = &program.target else { return Vec::new() };
+            let point = AttachPoint { kind: program.kind.clone(), target: target.clone() };
+            return self.first(&program.function, &[point], program.span);
+        }
+        let mut targets = Vec::new();
+        for attach in given {
+            targets.extend(self.first(&program.function, &attach.alternatives, attach.span.unwrap_or(program.span)));
+        }
+        targets
+    }
+
+    /// The targets of the first alternative that has some.
+    fn first(&mut self, function: &str, alternatives: &[AttachPoint], span: Span) -> Vec<Target> {
+        let mut misses = Vec::new();
+        for point in alternatives {
+            match self.point(point) {
+                Ok(targets) => {
+                    if alternatives.len() > 1 {
+                        let before: Vec<&str> = misses.iter().map(|miss: &Miss| miss.message.as_str()).collect();
+                        let why = if before.is_empty() { String::new() } else { format!(": {}", before.join("; ")) };
+                        self.notes.push(format!("{function} goes to {}{why}", point.text()));
+                    }
+                    return targets;
+                }
+                Err(miss) => misses.push(miss),
+            }
+        }
+        let mut messages = misses.iter().map(|miss| miss.message.clone());
+        let diagnostic = match alternatives {
+            [_] => Diagnostic::error(messages.next().unwrap_or_default(), span),
+            _ => {
+                let message = format!("none of the {} attach points of `{function}` is there", alternatives.len());
+                messages.fold(Diagnostic::error(message, span), Diagnostic::note)
+            }
+        };
+        let diagnostic = misses.iter().flat_map(|miss| miss.notes.iter().cloned()).fold(diagnostic, Diagnostic::note);
+        let mut helps: Vec<String> = misses.into_iter().filter_map(|miss| miss.help).collect();
+        helps.dedup();
+        self.errors.push(helps.into_iter().fold(diagnostic, Diagnostic::help));
+        Vec::new()
+    }
+
+    fn point(&mut self, point: &AttachPoint) -> Result<Vec<Target>, Miss> {
+        let Some(kind) = kind::by_name(&point.kind) else {
+            return Err(Miss::new(format!("unknown kind of attach point `{}`", point.kind)));
+        };
+        match kind.parse_target(&point.target).map_err(|error| Miss::new(error.to_string()))? {
+            TargetSpec::KernelFunction { name, offset } => Ok(vec![Target::KernelFunction { name, offset }]),
+            TargetSpec::Tracepoint { category, name } => Ok(vec![Target::Tracepoint { category, name }]),
+            TargetSpec::RawTracepoint { name } => Ok(vec![Target::RawTracepoint { name }]),
+            TargetSpec::UserFunction { binary, function, offset } => {
+                if self.pids.is_empty() {
+                    if binary.is_none() {
+                        let mut miss = Miss::new(format!("`{}` names no binary, and there is no --pid", point.text()));
+                        miss.help = Some(format!("give --pid N, or write {}:BINARY:{function}", point.kind));
+                        return Err(miss);
+                    }
+                    return self.function(None, binary, &function, offset).map(|target| vec![target]);
+                }
+                let pids = self.pids;
+                pids.iter().map(|pid| self.function(Some(*pid), binary.clone(), &function, offset)).collect()
+            }
+        }
+    }
+
+    fn function(&mut self, pid: Option<u32>, binary: Option<String>, name: &str, offset: u64) -> Result<Target, Miss> {
+        let binary = self.binaries.entry((pid, binary.clone())).or_insert_with(|| open(pid, binary.as_deref()));
+        let binary = binary.as_ref().map_err(|error| Miss::new(error.clone()))?;
+        let shown = binary.shown().display().to_string();
+        let pattern = Pattern::from_str(name).map_err(|error| Miss::new(error.to_string()))?;
+        let answer =
+            binary.functions(&pattern).map_err(|error| Miss::new(format!("cannot read `{shown}`: {error}")))?;
+        let found = match answer.matches.as_slice() {
+            [] => return Err(not_found(name, &shown, &answer)),
+            [one] => one,
+            several => {
+                let mut miss = Miss::new(format!("`{name}` is the name of {} functions of `{shown}`", several.len()));
+                miss.notes = several.iter().take(MOST_NAMES).map(|function| function.name.clone()).collect();
+                if several.len() > MOST_NAMES {
+                    miss.notes.push(format!("and {} more", several.len() - MOST_NAMES));
+                }
+                miss.help = Some("write one of them with its classes and parameters".to_owned());
+                return Err(miss);
+            }
+        };
+        if offset >= found.size.0.max(1) {
+            let size = found.size.0;
+            return Err(Miss::new(format!("`{name}` of `{shown}` has {size} bytes; +{offset} is behind its end")));
+        }
+        if let Some(caution) = found.role.caution() {
+            self.notes.push(format!("{} of {shown}: {caution}", found.name));
+        }
+        let Some(place) = found.offset.0.checked_add(offset) else {
+            return Err(Miss::new(format!("`{name}`+{offset} is behind the end of the file")));
+        };
+        Ok(Target::UserFunction {
+            open: binary.path().to_owned(),
+            shown,
+            function: found.name.clone(),
+            offset: place,
+            pid,
+        })
+    }
+}
+
+/// How many functions of one name are listed.
+const MOST_NAMES: usize = 10;
+
+fn open(pid: Option<u32>, binary: Option<&str>) -> Result<Binary, String> {
+    let opened = match (pid, binary) {
+        (Some(pid), None) => Binary::of_pid(Pid(pid)),
+        (Some(pid), Some(name)) if !name.contains('/') => Binary::in_process(Pid(pid), name),
+        (_, Some(name)) => Binary::find(name),
+        (None, None) => return Err("no binary is named".to_owned()),
+    };
+    opened.map_err(|error| error.to_string())
+}
+
+fn not_found(name: &str, shown: &str, answer: &Answer) -> Miss {
+    let mut miss = Miss::new(format!("`{shown}` has no function `{name}`"));
+    if let Some(reason) = &answer.reason {
+        miss.notes.push(reason.to_string());
+        miss.help = Some(reason.advice().to_owned());
+    }
+    if !answer.near.is_empty() {
+        let near: Vec<&str> = answer.near.iter().take(3).map(|function| function.name.as_str()).collect();
+        miss.notes.push(format!("names like it: {}", near.join("; ")));
+    }
+    miss
+}

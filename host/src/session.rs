@@ -1,0 +1,305 @@
+//! A running probe as a stream of records, until something ends it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, after, never, select, tick};
+
+use crate::attach::Attached;
+use crate::bpf::map::Map;
+use crate::decode::{self, Print, Value, decode_print};
+use crate::directive::Layout as Columns;
+use crate::event::{Events, Record};
+use crate::facts::PrintFact;
+use crate::output::{Body, MapRow, Output};
+use crate::watch::{Happening, Watch};
+
+/// What ends a run, besides the end of all traced processes and of the output's reader.
+#[derive(Debug)]
+pub struct Endings {
+    /// How long it may take.
+    pub duration: Option<Duration>,
+    /// How many events, trace lines and interval reports may come.
+    pub count: Option<u64>,
+    /// Requests to end, each with its reason, such as a signal's name.
+    pub stop: Receiver<String>,
+    /// What is watched from outside.
+    pub watch: Watch,
+    /// The traced processes: the run ends with the last of them. Empty where all processes are traced.
+    pub pids: Vec<u32>,
+}
+
+/// A map that is printed at the interval and at the end.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// The map.
+    pub map: Map,
+    /// Layout of its keys.
+    pub key: decode::Layout,
+    /// Layout of its values; of a per-CPU map, of one of them.
+    pub value: decode::Layout,
+    /// Which columns are printed.
+    pub columns: Option<Columns>,
+    /// What was in it the last time: value by key.
+    before: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Table {
+    /// A map that was not printed yet.
+    pub fn new(name: String, map: Map, key: decode::Layout, value: decode::Layout, columns: Option<Columns>) -> Self {
+        Self { name, map, key, value, columns, before: HashMap::new() }
+    }
+}
+
+/// How events are understood.
+#[derive(Debug, Default)]
+pub struct Meaning {
+    /// For each map that carries events: the kinds of its events.
+    pub events: HashMap<String, Vec<EventType>>,
+    /// The formats of trace lines.
+    pub prints: Vec<PrintFact>,
+}
+
+/// A kind of event.
+#[derive(Debug)]
+pub struct EventType {
+    /// The name of its C type, without `struct`.
+    pub name: String,
+    /// Its layout.
+    pub layout: decode::Layout,
+}
+
+impl Meaning {
+    /// Decodes an event. Of several kinds that a map carries, the size tells which it is; a perf buffer pads to 8 bytes.
+    fn event(&self, map: &str, bytes: &[u8]) -> (Body, Option<String>) {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let kinds = self.events.get(map).map(Vec::as_slice).unwrap_or_default();
+        let fits = |kind: &&EventType| kind.layout.size <= length && length - kind.layout.size < 8;
+        let kind = kinds.iter().find(fits).or_else(|| kinds.first());
+        let (name, decoded) = match kind {
+            Some(kind) => (kind.name.clone(), kind.layout.decode(bytes)),
+            None => (String::new(), decode::Layout::opaque(length).decode(bytes)),
+        };
+        let fields = match decoded.value {
+            Value::Struct(fields) => fields,
+            value => vec![("value".to_owned(), value)],
+        };
+        (Body::Event { map: map.to_owned(), kind: name, fields }, decoded.mismatch)
+    }
+}
+
+/// An attached probe.
+#[derive(Debug)]
+pub struct Session {
+    attached: Attached,
+    /// None once it has ended.
+    events: Option<Events>,
+    records: Receiver<Record>,
+    tables: Vec<Table>,
+    meaning: Meaning,
+    endings: Endings,
+    ticks: Receiver<Instant>,
+    deadline: Receiver<Instant>,
+    shown_at: Instant,
+    ready: VecDeque<Output>,
+    lost: BTreeMap<(String, String), (u64, String)>,
+    counted: u64,
+}
+
+impl Session {
+    /// Starts to deliver what an attached probe reports. Maps are printed each `interval`.
+    pub fn new(
+        attached: Attached,
+        events: Events,
+        tables: Vec<Table>,
+        meaning: Meaning,
+        endings: Endings,
+        interval: Duration,
+    ) -> Self {
+        let ticks = if tables.is_empty() { never() } else { tick(interval) };
+        let deadline = endings.duration.map_or_else(never, after);
+        Self {
+            attached,
+            records: events.records().clone(),
+            events: Some(events),
+            tables,
+            meaning,
+            endings,
+            ticks,
+            deadline,
+            shown_at: Instant::now(),
+            ready: VecDeque::new(),
+            lost: BTreeMap::new(),
+            counted: 0,
+        }
+    }
+}
+
+impl Iterator for Session {
+    type Item = Output;
+
+    /// The next record; waits for it. After the record [`Body::End`] comes none.
+    fn next(&mut self) -> Option<Output> {
+        loop {
+            if let Some(output) = self.ready.pop_front() {
+                return Some(output);
+            }
+            if self.events.is_none() {
+                return None;
+            }
+            self.wait();
+        }
+    }
+}
+
+impl Session {
+    /// Waits for one thing to happen, and makes its records.
+    fn wait(&mut self) {
+        select! {
+            recv(self.records) -> record => match record {
+                Ok(record) => self.take(record),
+                Err(_) => self.end("the kernel's buffers cannot be read any more".to_owned()),
+            },
+            recv(self.ticks) -> _ => self.report(false),
+            recv(self.endings.watch.happenings()) -> happening => match happening {
+                Ok(Happening::Exited(pid)) => self.exited(pid),
+                Ok(Happening::ReaderGone) => self.end("nobody reads the output any more".to_owned()),
+                Err(_) => self.end("the traced processes cannot be watched any more".to_owned()),
+            },
+            recv(self.endings.stop) -> reason => self.end(reason.unwrap_or_else(|_| "asked to end".to_owned())),
+            recv(self.deadline) -> _ => {
+                let duration = self.endings.duration.unwrap_or_default();
+                self.end(format!("{duration:?} are over"));
+            }
+        }
+    }
+
+    fn exited(&mut self, pid: u32) {
+        self.endings.pids.retain(|traced| *traced != pid);
+        match self.endings.pids.len() {
+            0 => self.end(format!("process {pid} ended")),
+            left => self.note(format!("process {pid} ended; {left} more are traced")),
+        }
+    }
+
+    /// Makes records of what the kernel delivered.
+    fn take(&mut self, record: Record) {
+        match record {
+            Record::Event { map, bytes, time, .. } => {
+                let (body, mismatch) = self.meaning.event(&map, &bytes);
+                self.ready.push_back(Output { time, body });
+                if let Some(mismatch) = mismatch {
+                    self.note(format!("an event of `{map}` is not what its type says: {mismatch}"));
+                }
+                self.count();
+            }
+            Record::Print { bytes, time } => {
+                match decode_print(&bytes, &self.meaning.prints) {
+                    Ok(print) => {
+                        let time = time.checked_sub(age(print.ns)).unwrap_or(time);
+                        let Print { pid, tid, comm, cpu, message, .. } = print;
+                        self.ready.push_back(Output { time, body: Body::Print { message, pid, tid, comm, cpu } });
+                    }
+                    Err(error) => self.note(error.to_string()),
+                }
+                self.count();
+            }
+            Record::Lost { what, from, count, help } => {
+                let total = self.lost.entry((what.to_owned(), from.to_string())).or_insert((0, help.to_owned()));
+                total.0 = total.0.saturating_add(count);
+                let (what, from, help) = (what.to_owned(), from.to_string(), Some(help.to_owned()));
+                self.say(Body::Lost { what, from, count, help, total: false });
+            }
+            Record::Note { message } => self.note(message),
+        }
+    }
+
+    /// Counts one event, line or report against `--count`.
+    fn count(&mut self) {
+        self.counted += 1;
+        if let Some(count) = self.endings.count.filter(|count| self.counted >= *count) {
+            self.end(format!("{count} records were asked for"));
+        }
+    }
+
+    /// Prints all maps.
+    fn report(&mut self, last: bool) {
+        let elapsed = self.shown_at.elapsed().as_secs_f64();
+        self.shown_at = Instant::now();
+        for table in &mut self.tables {
+            let body = table.report(elapsed, last);
+            self.ready.push_back(Output { time: SystemTime::now(), body });
+        }
+        if !last {
+            self.count();
+        }
+    }
+
+    /// Detaches, then says everything that is left to say. What `--count` cuts off is not said.
+    fn end(&mut self, reason: String) {
+        let Some(events) = self.events.take() else { return };
+        let enough = self.endings.count.is_some_and(|count| self.counted >= count);
+        self.attached.detach();
+        for record in events.finish() {
+            if !enough || matches!(record, Record::Lost { .. } | Record::Note { .. }) {
+                self.take(record);
+            }
+        }
+        if !self.tables.is_empty() {
+            self.report(true);
+        }
+        for ((what, from), (count, help)) in std::mem::take(&mut self.lost) {
+            self.say(Body::Lost { what, from, count, help: Some(help), total: true });
+        }
+        self.say(Body::End { reason });
+    }
+
+    fn note(&mut self, message: String) {
+        self.say(Body::Note { message });
+    }
+
+    fn say(&mut self, body: Body) {
+        self.ready.push_back(Output { time: SystemTime::now(), body });
+    }
+}
+
+/// How long ago a moment of `bpf_ktime_get_ns` (CLOCK_MONOTONIC) was.
+fn age(ns: u64) -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(now).unwrap_or_default().saturating_sub(Duration::from_nanos(ns))
+}
+
+impl Table {
+    fn report(&mut self, elapsed: f64, last: bool) -> Body {
+        let (entries, mut incomplete) = match self.map.entries() {
+            Ok(entries) => (entries.rows, entries.incomplete),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        let mut rows = Vec::with_capacity(entries.len());
+        let mut now = HashMap::with_capacity(entries.len());
+        for (key, value) in entries {
+            let before = self.before.get(&key).map(|bytes| self.decode(bytes).value);
+            let decoded_key = self.key.decode(&key);
+            let decoded = self.decode(&value);
+            if incomplete.is_none() {
+                incomplete = decoded_key.mismatch.or(decoded.mismatch);
+            }
+            rows.push(MapRow { key: decoded_key.value, value: decoded.value, before });
+            now.insert(key, value);
+        }
+        self.before = now;
+        Body::Map { map: self.name.clone(), rows, layout: self.columns.clone(), elapsed, last, incomplete }
+    }
+
+    fn decode(&self, bytes: &[u8]) -> decode::Decoded {
+        if !self.map.is_per_cpu() {
+            return self.value.decode(bytes);
+        }
+        let each: Vec<decode::Decoded> =
+            bytes.chunks(self.map.value_stride().max(1)).map(|bytes| self.value.decode(bytes)).collect();
+        let mismatch = each.iter().find_map(|decoded| decoded.mismatch.clone());
+        decode::Decoded { value: Value::PerCpu(each.into_iter().map(|decoded| decoded.value).collect()), mismatch }
+    }
+}
