@@ -107,8 +107,12 @@ fn check(
         ..Report::default()
     };
     if load {
-        let loading =
-            load::Settings { attach_as: settings.attach_as, without_fentry: !features.fentry, ..Default::default() };
+        let loading = load::Settings {
+            attach_as: settings.attach_as,
+            without_fentry: settings.lacks("fentry"),
+            without_kprobe: settings.lacks("kprobe"),
+            ..Default::default()
+        };
         report.load(source, &compiled, &loading, kernel, settings.verbose);
     }
     Ok(report)

@@ -149,13 +149,17 @@ impl CompileSettings {
 
     /// What the kernel offers, less what `--without` takes away.
     pub fn limit(&self, mut features: Features) -> Features {
-        let without = |name: &str| self.without.iter().any(|given| given == name);
-        features.kprobe &= !without("kprobe");
-        features.fentry &= !without("fentry");
-        features.uprobe &= !without("uprobe");
-        features.ringbuf &= !without("ringbuf");
-        features.tracepoint &= !without("tracepoint");
+        features.kprobe &= !self.lacks("kprobe");
+        features.fentry &= !self.lacks("fentry");
+        features.uprobe &= !self.lacks("uprobe");
+        features.ringbuf &= !self.lacks("ringbuf");
+        features.tracepoint &= !self.lacks("tracepoint");
         features
+    }
+
+    /// Whether `--without` takes this feature away.
+    pub fn lacks(&self, feature: &str) -> bool {
+        self.without.iter().any(|given| given == feature)
     }
 }
 

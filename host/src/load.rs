@@ -29,6 +29,8 @@ pub struct Settings {
     pub attach_as: Option<AttachAs>,
     /// Whether fentry and fexit are tried at all.
     pub without_fentry: bool,
+    /// Whether kprobes and kretprobes are refused, as on a kernel that has none.
+    pub without_kprobe: bool,
 }
 
 /// A loaded probe: programs are verified and maps exist; nothing runs yet.

@@ -196,7 +196,8 @@ fn start(
     let loading = load::Settings {
         pids: settings.pids.clone(),
         attach_as: settings.compile.attach_as,
-        without_fentry: !features.fentry,
+        without_fentry: settings.compile.lacks("fentry"),
+        without_kprobe: settings.compile.lacks("kprobe"),
     };
     let loaded = load::load(&compiled, wanted, &kernel, &loading)
         .map_err(|error| explain_load(error, source, &compiled, settings.compile.verbose))?;

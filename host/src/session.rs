@@ -160,18 +160,18 @@ impl Session {
         select! {
             recv(self.records) -> record => match record {
                 Ok(record) => self.take(record),
-                Err(_) => self.end("the kernel's buffers cannot be read any more".to_owned()),
+                Err(_) => self.end("the kernel's buffers cannot be read any more".to_owned(), true),
             },
-            recv(self.ticks) -> _ => self.report(false),
+            recv(self.ticks) -> _ => self.tick(),
             recv(self.endings.watch.happenings()) -> happening => match happening {
                 Ok(Happening::Exited(pid)) => self.exited(pid),
-                Ok(Happening::ReaderGone) => self.end("nobody reads the output any more".to_owned()),
-                Err(_) => self.end("the traced processes cannot be watched any more".to_owned()),
+                Ok(Happening::ReaderGone) => self.end("nobody reads the output any more".to_owned(), true),
+                Err(_) => self.end("the traced processes cannot be watched any more".to_owned(), true),
             },
-            recv(self.endings.stop) -> reason => self.end(reason.unwrap_or_else(|_| "asked to end".to_owned())),
+            recv(self.endings.stop) -> reason => self.end(reason.unwrap_or_else(|_| "asked to end".to_owned()), true),
             recv(self.deadline) -> _ => {
                 let duration = self.endings.duration.unwrap_or_default();
-                self.end(format!("{duration:?} are over"));
+                self.end(format!("{duration:?} are over"), true);
             }
         }
     }
@@ -179,7 +179,7 @@ impl Session {
     fn exited(&mut self, pid: u32) {
         self.endings.pids.retain(|traced| *traced != pid);
         match self.endings.pids.len() {
-            0 => self.end(format!("process {pid} ended")),
+            0 => self.end(format!("process {pid} ended"), true),
             left => self.note(format!("process {pid} ended; {left} more are traced")),
         }
     }
@@ -216,15 +216,29 @@ impl Session {
         }
     }
 
-    /// Counts one event, line or report against `--count`.
+    /// Whether `--count` is reached.
+    fn is_enough(&self) -> bool {
+        self.endings.count.is_some_and(|count| self.counted >= count)
+    }
+
+    /// Counts one event or line against `--count`.
     fn count(&mut self) {
         self.counted += 1;
-        if let Some(count) = self.endings.count.filter(|count| self.counted >= *count) {
-            self.end(format!("{count} records were asked for"));
+        if self.is_enough() {
+            self.end(format!("{} records were asked for", self.counted), true);
         }
     }
 
-    /// Prints all maps.
+    /// Prints all maps at an interval, which counts as one record.
+    fn tick(&mut self) {
+        self.counted += 1;
+        let last = self.is_enough();
+        self.report(last);
+        if last {
+            self.end(format!("{} records were asked for", self.counted), false);
+        }
+    }
+
     fn report(&mut self, last: bool) {
         let elapsed = self.shown_at.elapsed().as_secs_f64();
         self.shown_at = Instant::now();
@@ -232,22 +246,19 @@ impl Session {
             let body = table.report(elapsed, last);
             self.ready.push_back(Output { time: SystemTime::now(), body });
         }
-        if !last {
-            self.count();
-        }
     }
 
-    /// Detaches, then says everything that is left to say. What `--count` cuts off is not said.
-    fn end(&mut self, reason: String) {
+    /// Detaches, then says everything that is left to say: what is still in the buffers (but for what `--count` cuts
+    /// off), the maps if `report`, and the losses.
+    fn end(&mut self, reason: String, report: bool) {
         let Some(events) = self.events.take() else { return };
-        let enough = self.endings.count.is_some_and(|count| self.counted >= count);
         self.attached.detach();
         for record in events.finish() {
-            if !enough || matches!(record, Record::Lost { .. } | Record::Note { .. }) {
+            if !self.is_enough() || matches!(record, Record::Lost { .. } | Record::Note { .. }) {
                 self.take(record);
             }
         }
-        if !self.tables.is_empty() {
+        if report {
             self.report(true);
         }
         for ((what, from), (count, help)) in std::mem::take(&mut self.lost) {

@@ -46,6 +46,10 @@ pub(super) fn choose<'f>(
         }
     }
     let form = other.first().ok_or_else(|| no("it has no form".into()))?;
+    if settings.without_kprobe && kernel_function {
+        let refused = if refused.is_empty() { refused } else { format!("{refused}; ") };
+        return Err(no(format!("{refused}--without kprobe was given")));
+    }
     let why = match &fact.registers_because {
         Some(because) if !alternatives && kernel_function => format!("{}: {because}", form.kind),
         _ => refused,
@@ -70,7 +74,7 @@ fn try_traced(
     settings: &Settings,
 ) -> Result<(), String> {
     if settings.without_fentry {
-        return Err("it was switched off".to_owned());
+        return Err("--without fentry was given".to_owned());
     }
     let name = match targets {
         [] => fact.target.as_deref().ok_or("no function is known for it")?,
