@@ -101,8 +101,9 @@ pub struct Prepared {
 /// # Errors
 /// When the probe is wrong, when this machine cannot run it, or when output cannot be written.
 pub fn run(settings: &RunSettings, stop: Receiver<String>, streams: &mut Streams<'_>) -> Result<(), Failure> {
-    let renderer = render::by_name(settings.format).context("no renderer of that name").map_err(Failure::Unusable)?;
-    let mut renderer = renderer.start(settings.compile.verbose);
+    let rendering = render::Settings { verbose: settings.compile.verbose, ..render::Settings::default() };
+    let renderer = render::with_settings(settings.format, rendering);
+    let mut renderer = renderer.context("no output format of that name").map_err(Failure::Unusable)?;
     let (session, first) = start(settings, stop, streams)?;
     for output in first.into_iter().chain(session) {
         renderer.record(&output, streams.out, streams.err)?;
