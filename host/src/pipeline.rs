@@ -22,7 +22,7 @@ use crate::kernel::{Kernel, capability};
 use crate::kind::Target;
 use crate::lex::Lexed;
 use crate::load::{self, LoadError, Loaded};
-use crate::output::{AttachedProgram, Body, Output};
+use crate::output::{AttachedProgram, Body, Output, Scale};
 use crate::render;
 use crate::resolve::{self, Plan};
 use crate::session::{Endings, EventType, Meaning, Session, Table};
@@ -261,7 +261,7 @@ fn meaning(loaded: &Loaded, compiled: &Compiled, directives: &Directives) -> any
                 let kinds = kinds.iter().filter_map(|kind| event_type(&types, kind)).collect();
                 meaning.events.insert(name, kinds);
             }
-            MapRole::Table | MapRole::Histogram => {
+            role @ (MapRole::Table | MapRole::Histogram) => {
                 // A directive without columns hides the map.
                 if directive.is_some_and(|directive| directive.layout.is_none()) {
                     continue;
@@ -273,7 +273,10 @@ fn meaning(loaded: &Loaded, compiled: &Compiled, directives: &Directives) -> any
                 };
                 let MapTypes { key, value } = types.map(&name).unwrap_or_default();
                 let (key, value) = (of(key, map.key_size()), of(value, map.value_size()));
-                tables.push(Table::new(name, map.clone(), key, value, columns));
+                let histogram = (role == MapRole::Histogram).then_some(Scale::Log2);
+                let mut table = Table::new(map.clone(), key, value);
+                (table.histogram, table.columns) = (histogram, columns);
+                tables.push(table);
             }
             MapRole::Stacks | MapRole::Other => {}
         }

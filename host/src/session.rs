@@ -11,7 +11,7 @@ use crate::decode::{self, Print, Value, decode_print};
 use crate::directive::Layout as Columns;
 use crate::event::{Events, Record};
 use crate::facts::PrintFact;
-use crate::output::{Body, MapRow, Output};
+use crate::output::{Body, MapRow, Output, Scale};
 use crate::watch::{Happening, Watch};
 
 /// What ends a run, besides the end of all traced processes and of the output's reader.
@@ -40,6 +40,8 @@ pub struct Table {
     pub key: decode::Layout,
     /// Layout of its values; of a per-CPU map, of one of them.
     pub value: decode::Layout,
+    /// What its slots count, of a histogram.
+    pub histogram: Option<Scale>,
     /// Which columns are printed.
     pub columns: Option<Columns>,
     /// What was in it the last time: value by key.
@@ -47,9 +49,10 @@ pub struct Table {
 }
 
 impl Table {
-    /// A map that was not printed yet.
-    pub fn new(name: String, map: Map, key: decode::Layout, value: decode::Layout, columns: Option<Columns>) -> Self {
-        Self { name, map, key, value, columns, before: HashMap::new() }
+    /// A map that was not printed yet: a plain one, all of whose fields are printed.
+    pub fn new(map: Map, key: decode::Layout, value: decode::Layout) -> Self {
+        let name = map.name().to_string();
+        Self { name, map, key, value, histogram: None, columns: None, before: HashMap::new() }
     }
 }
 
@@ -301,7 +304,15 @@ impl Table {
             now.insert(key, value);
         }
         self.before = now;
-        Body::Map { map: self.name.clone(), rows, layout: self.columns.clone(), elapsed, last, incomplete }
+        Body::Map {
+            map: self.name.clone(),
+            rows,
+            histogram: self.histogram,
+            layout: self.columns.clone(),
+            elapsed,
+            last,
+            incomplete,
+        }
     }
 
     fn decode(&self, bytes: &[u8]) -> decode::Decoded {
