@@ -10,7 +10,6 @@ use crossbeam_channel::Receiver;
 use crate::attach;
 use crate::bpf::btf::TypeId;
 use crate::bpf::map::{Map, MapType};
-use crate::cache::Cache;
 use crate::config::{CompileSettings, ConfigError, RunSettings};
 use crate::decode::{self, MapTypes, Types};
 use crate::diag::{self, Diagnostic};
@@ -28,7 +27,6 @@ use crate::resolve::{self, Plan};
 use crate::session::{Endings, EventType, Meaning, Session, Table};
 use crate::source::{Source, Span};
 use crate::toolchain;
-use crate::verifier;
 use crate::watch::Watch;
 
 /// Why something could not be done; which of these decides the exit code.
@@ -129,32 +127,17 @@ pub fn prepare(source: &Source, settings: &CompileSettings, features: Features) 
         features,
         toolchain: toolchain::find().map_err(|error| Failure::Unusable(error.into()))?,
     };
-    let mut notes = Vec::new();
-    let cache = match settings.use_cache.then(Cache::open) {
-        Some(Ok(cache)) => Some(cache),
-        Some(Err(error)) => {
-            notes.push(format!("nothing is kept for the next run: {error}"));
-            None
-        }
-        None => None,
-    };
-    if let Some(compiled) = cache.as_ref().and_then(|cache| cache.get(&request)) {
-        notes.push("compiled before: taken from the cache".to_owned());
-        return Ok(Prepared { directives, compiled, notes });
-    }
+    let notes = Vec::new();
     let worker = Worker::of_this_program().map_err(|error| Failure::Unusable(error.into()))?;
     let compiled = worker.run(&request).map_err(probe)?;
-    if let Some(Err(error)) = cache.map(|cache| cache.put(&request, &compiled)) {
-        notes.push(format!("not kept for the next run: {error}"));
-    }
     Ok(Prepared { directives, compiled, notes })
 }
 
 /// Says why a probe was not loaded: on the user's line where the verifier refused it.
-pub fn explain_load(error: LoadError, source: &Source, compiled: &Compiled, verbose: bool) -> Failure {
+pub fn explain_load(error: LoadError, source: &Source, verbose: bool) -> Failure {
     match &error {
-        LoadError::Rejected { function, program, log, .. } => {
-            let diagnostic = verifier::explain(function, program, log, compiled, source);
+        LoadError::Rejected { log, .. } => {
+            let diagnostic = Diagnostic::error(error.to_string(), None);
             let diagnostic = if verbose {
                 diagnostic.note(format!("the verifier's log:\n{log}"))
             } else {
@@ -201,7 +184,7 @@ fn start(
         without_kprobe: settings.compile.lacks("kprobe"),
     };
     let loaded = load::load(&compiled, wanted, &kernel, &loading)
-        .map_err(|error| explain_load(error, source, &compiled, settings.compile.verbose))?;
+        .map_err(|error| explain_load(error, source, settings.compile.verbose))?;
     let (tables, meaning) = meaning(&loaded, &compiled, &directives).map_err(Failure::Run)?;
     let events =
         Events::start(&loaded, facts, event::Settings::default()).map_err(|error| Failure::Run(error.into()))?;

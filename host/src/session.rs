@@ -149,9 +149,7 @@ impl Iterator for Session {
             if let Some(output) = self.ready.pop_front() {
                 return Some(output);
             }
-            if self.events.is_none() {
-                return None;
-            }
+            self.events.as_ref()?;
             self.wait();
         }
     }
