@@ -32,21 +32,33 @@ struct Declaration {
     union: bool,
 }
 
-impl Small {
-    pub(super) fn build(closure: &Closure<'_>, roots: &Roots) -> Self {
+/// The numbers of types in the small BTF. They are given before anything is written, because types refer to later ones.
+/// The order is that of the fields.
+#[derive(Default)]
+struct Numbers {
+    count: u32,
+    /// Enums whose enumerators are declared by an enum without a tag.
+    enums: Vec<(TypeId, TypeId)>,
+    /// Types that are copied.
+    written: Vec<TypeId>,
+    /// Structs and unions that are only declared.
+    declared: Vec<TypeId>,
+    /// Structs and unions with a tag that are members without a name (Microsoft's extension to C, in kernels since
+    /// Linux 6.19): standard C has that for those without a tag only, so each has a twin without one.
+    twins: Vec<TypeId>,
+    twin_of: HashMap<TypeId, TypeId>,
+    /// For each type of the kernel, what it is in the small BTF.
+    of: HashMap<TypeId, TypeId>,
+}
+
+impl Numbers {
+    fn give(closure: &Closure<'_>, roots: &Roots) -> Self {
         let btf = closure.btf;
-        let mut count = 0u32;
-        let mut next = || {
-            count += 1;
-            TypeId(count)
-        };
-        let mut enums: Vec<(TypeId, TypeId)> = Vec::new();
+        let mut numbers = Self::default();
         for id in &roots.enums {
-            enums.push((*id, next()));
+            let number = numbers.next();
+            numbers.enums.push((*id, number));
         }
-        // Numbers first, so that types may refer to later ones.
-        let mut numbers: HashMap<TypeId, TypeId> = HashMap::new();
-        let mut written: Vec<TypeId> = Vec::new();
         let mut whole: HashMap<Declaration, TypeId> = HashMap::new();
         for id in &closure.order {
             let found = btf.get(*id);
@@ -54,60 +66,103 @@ impl Small {
             if !whole_record && is_declarable(found.kind()) || found.kind() == Kind::TypeTag {
                 continue;
             }
-            let number = next();
-            numbers.insert(*id, number);
-            written.push(*id);
+            let number = numbers.next();
+            numbers.of.insert(*id, number);
+            numbers.written.push(*id);
             if whole_record && !is_anonymous(found) {
                 whole.entry(declaration(found)).or_insert(number);
             }
         }
-        let mut declared: Vec<TypeId> = Vec::new();
         for id in &closure.order {
             let found = btf.get(*id);
-            if numbers.contains_key(id) || !is_declarable(found.kind()) {
+            if numbers.of.contains_key(id) || !is_declarable(found.kind()) {
                 continue;
             }
             let number = *whole.entry(declaration(found)).or_insert_with(|| {
-                declared.push(*id);
-                next()
+                numbers.declared.push(*id);
+                numbers.next()
             });
-            numbers.insert(*id, number);
+            numbers.of.insert(*id, number);
         }
-        // A type tag (`__user`, `__rcu`) says nothing to the compiler here: what it tags stands in its place. A tag
-        // behind a tag comes later in the order, hence backwards.
-        for id in closure.order.iter().rev().filter(|id| btf.get(**id).kind() == Kind::TypeTag) {
-            if let Some(number) = numbers.get(&btf.get(*id).target()).copied() {
-                numbers.insert(*id, number);
+        numbers.give_twins(closure);
+        // A type tag (`__user`, `__rcu`) says nothing to the compiler here: what it tags stands in its place.
+        for id in &closure.order {
+            let mut target = *id;
+            for _ in 0..MAX_TAGS {
+                if btf.get(target).kind() != Kind::TypeTag {
+                    break;
+                }
+                target = btf.get(target).target();
+            }
+            if let (true, Some(number)) = (target != *id, numbers.of.get(&target).copied()) {
+                numbers.of.insert(*id, number);
             }
         }
+        numbers
+    }
 
-        let names = unique_names(closure, roots, &written);
+    fn give_twins(&mut self, closure: &Closure<'_>) {
+        let mut work: Vec<TypeId> = self.written.clone();
+        while let Some(id) = work.pop() {
+            let found = closure.btf.get(id);
+            if closure.is_registers(found) {
+                continue;
+            }
+            for member in found.members().filter(|member| member.name == NameOffset(0)) {
+                let inner = closure.btf.get(member.id);
+                if inner.kind().is_record() && !is_anonymous(inner) && !self.twin_of.contains_key(&member.id) {
+                    let number = self.next();
+                    self.twin_of.insert(member.id, number);
+                    self.twins.push(member.id);
+                    work.push(member.id);
+                }
+            }
+        }
+    }
+
+    fn next(&mut self) -> TypeId {
+        self.count += 1;
+        TypeId(self.count)
+    }
+}
+
+/// How many type tags are looked through in a row; one is usual.
+const MAX_TAGS: u32 = 16;
+
+impl Small {
+    pub(super) fn build(closure: &Closure<'_>, roots: &Roots) -> Self {
+        let btf = closure.btf;
+        let numbers = Numbers::give(closure, roots);
+        let names = unique_names(closure, roots, &numbers);
         let mut copy = Copy { closure, writer: Writer::new(), numbers: &numbers, names };
-        for (id, _) in &enums {
+        for (id, _) in &numbers.enums {
             copy.enumerators_only(btf.get(*id));
         }
-        for id in &written {
+        for id in &numbers.written {
             copy.whole(btf.get(*id));
         }
         let mut declarations = String::new();
-        for id in &declared {
-            let (name, union) = (btf.get(*id).name(), declaration(btf.get(*id)).union);
+        for id in &numbers.declared {
+            let found = btf.get(*id);
+            let (name, union) = (copy.name_of(found, 0), declaration(found).union);
             copy.writer.plain(&name, Kind::Forward, union, 0);
             let keyword = if union { "union" } else { "struct" };
             declarations.push_str(&format!("{keyword} {};\n", Writer::clean(&name)));
         }
-        let number_of = |id: &TypeId| numbers.get(id).copied();
-        let is_registers = |id: &&TypeId| closure.is_registers(btf.get(**id));
-        let registers: Vec<&TypeId> = written.iter().filter(is_registers).collect();
-        let records = written.iter().filter(|id| btf.get(**id).kind().is_record()).count() - registers.len();
-        let hidden = registers.into_iter().chain(&declared).filter_map(number_of).collect();
-        let shown = enums.iter().map(|(_, number)| *number).chain(roots.types.iter().filter_map(number_of));
-        let wanted = written.iter().filter(|id| {
-            let found = btf.get(**id);
-            !is_anonymous(found) && found.kind().is_record()
-        });
-        let shown = shown.chain(wanted.filter_map(number_of)).collect();
-        Self { bytes: copy.writer.finish(), count, records, declarations, hidden, shown }
+        for id in &numbers.twins {
+            copy.record(btf.get(*id), "");
+        }
+        let bytes = copy.writer.finish();
+
+        let number_of = |id: &TypeId| numbers.of.get(id).copied();
+        let records: Vec<&TypeId> = numbers.written.iter().filter(|id| btf.get(**id).kind().is_record()).collect();
+        let (registers, records): (Vec<&TypeId>, Vec<&TypeId>) =
+            records.into_iter().partition(|id| closure.is_registers(btf.get(**id)));
+        let named = records.iter().copied().filter(|id| !is_anonymous(btf.get(**id)));
+        let hidden = registers.into_iter().chain(&numbers.declared).filter_map(number_of).collect();
+        let roots = roots.types.iter().chain(named).filter_map(number_of);
+        let shown = numbers.enums.iter().map(|(_, number)| *number).chain(roots).collect();
+        Self { bytes, count: numbers.count, records: records.len(), declarations, hidden, shown }
     }
 }
 
@@ -122,14 +177,14 @@ fn declaration(found: Type<'_>) -> Declaration {
 }
 
 /// New names for types whose own name belongs to another type: the kernel has types of one name in different files, and
-/// the name is that of the root.
-fn unique_names(closure: &Closure<'_>, roots: &Roots, written: &[TypeId]) -> HashMap<TypeId, String> {
+/// the name is that of the root. What is only declared shares the name of a definition of its kind.
+fn unique_names(closure: &Closure<'_>, roots: &Roots, numbers: &Numbers) -> HashMap<TypeId, String> {
     let mut taken: HashMap<(NameOffset, bool), u32> = HashMap::new();
     let mut names = HashMap::new();
     let mut done: HashSet<TypeId> = HashSet::new();
-    for id in roots.types.iter().chain(written) {
+    for id in roots.types.iter().chain(&numbers.written).chain(&numbers.declared) {
         let found = closure.btf.get(*id);
-        let is_tag = found.kind().is_record() || matches!(found.kind(), Kind::Enum | Kind::Enum64);
+        let is_tag = is_declarable(found.kind()) || matches!(found.kind(), Kind::Enum | Kind::Enum64);
         if is_anonymous(found) || !(is_tag || found.kind() == Kind::Typedef) || !done.insert(*id) {
             continue;
         }
@@ -146,14 +201,14 @@ fn unique_names(closure: &Closure<'_>, roots: &Roots, written: &[TypeId]) -> Has
 struct Copy<'a> {
     closure: &'a Closure<'a>,
     writer: Writer,
-    numbers: &'a HashMap<TypeId, TypeId>,
+    numbers: &'a Numbers,
     /// Names of types whose own name is another's.
     names: HashMap<TypeId, String>,
 }
 
 impl Copy<'_> {
     fn number(&self, id: TypeId) -> TypeId {
-        self.numbers.get(&id).copied().unwrap_or(TypeId::VOID)
+        self.numbers.of.get(&id).copied().unwrap_or(TypeId::VOID)
     }
 
     fn text(&self, name: NameOffset) -> String {
@@ -177,7 +232,14 @@ impl Copy<'_> {
     fn whole(&mut self, found: Type<'_>) {
         let kind = found.kind();
         match kind {
-            Kind::Struct | Kind::Union => self.record(found),
+            // What the registers are does not matter, because they are not printed; their size does.
+            Kind::Struct if self.closure.is_registers(found) => {
+                self.writer.record("pt_regs", kind, false, found.size(), &[]);
+            }
+            Kind::Struct | Kind::Union => {
+                let name = self.name_of(found, Flags::DECLARED_TAG);
+                self.record(found, &name);
+            }
             Kind::Enum | Kind::Enum64 => {
                 let name = self.name_of(found, Flags::DECLARED_TAG);
                 let values = self.enumerators(found, |_| true);
@@ -219,21 +281,17 @@ impl Copy<'_> {
         }
     }
 
-    fn record(&mut self, found: Type<'_>) {
-        if self.closure.is_registers(found) {
-            // What it holds does not matter, because it is not printed; its size does.
-            self.writer.record("pt_regs", Kind::Struct, false, found.size(), &[]);
-            return;
-        }
-        let name = self.name_of(found, Flags::DECLARED_TAG);
+    fn record(&mut self, found: Type<'_>, name: &str) {
         let members: Vec<(String, TypeId, u32)> = found
             .members()
             .map(|member| {
                 let width = if found.flag() { member.bit_width << 24 } else { 0 };
-                (self.text(member.name), self.number(member.id), width | member.bit_offset)
+                let twin = self.numbers.twin_of.get(&member.id).filter(|_| member.name == NameOffset(0));
+                let number = twin.copied().unwrap_or_else(|| self.number(member.id));
+                (self.text(member.name), number, width | member.bit_offset)
             })
             .collect();
-        self.writer.record(&name, found.kind(), found.flag(), found.size(), &members);
+        self.writer.record(name, found.kind(), found.flag(), found.size(), &members);
     }
 
     /// An enum without a tag, for its enumerators.
