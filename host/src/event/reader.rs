@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, SendError, Sender};
 use super::losses::Losses;
 use super::{Record, Settings, is_closed, readable};
 use crate::attach::Counter;
+use crate::bpf::map::MapType;
 use crate::bpf::perf::{PerfBuffer, Sample};
 use crate::bpf::ring::RingBuffer;
 use crate::bpf::{self, sys};
@@ -38,12 +39,14 @@ impl Buffers {
         for map in loaded.maps() {
             let name = map.name();
             let role = facts.maps.iter().find(|fact| *fact.name == **name).map(|fact| &fact.role);
-            match role {
-                Some(MapRole::PerfEvents(_)) => {
+            match (role, map.map_type()) {
+                (Some(MapRole::PerfEvents(_)), _) | (None, MapType::PerfEventArray) => {
                     buffers.perf.push((Arc::clone(name), PerfBuffer::new(map, settings.perf_pages)?));
                 }
-                Some(MapRole::RingEvents(_)) => buffers.rings.push((Arc::clone(name), RingBuffer::new(map)?)),
-                _ if **name == *PRINT_MAP => buffers.rings.push((Arc::clone(name), RingBuffer::new(map)?)),
+                // A map that rewriting does not know is one of libbpf-style text, or carries trace lines.
+                (Some(MapRole::RingEvents(_)), _) | (None, MapType::RingBuffer) => {
+                    buffers.rings.push((Arc::clone(name), RingBuffer::new(map)?));
+                }
                 _ => {}
             }
         }

@@ -35,14 +35,14 @@ pub(super) fn choose<'f>(
         return Ok(Choice { form, why: format!("{}: --attach-as kprobe", form.kind) });
     }
     let mut refused = String::new();
-    for form in better {
-        match try_traced(form, fact, targets, kernel, settings) {
-            Ok(()) if settings.attach_as == Some(AttachAs::Fentry) => {
+    if let Some(first) = better.first() {
+        match try_traced(&better, first, fact, targets, kernel, settings) {
+            Ok(form) if settings.attach_as == Some(AttachAs::Fentry) => {
                 return Ok(Choice { form, why: format!("{}: --attach-as fentry", form.kind) });
             }
-            Ok(()) => return Ok(Choice { form, why: format!("{}: the kernel accepted a trial attach", form.kind) }),
+            Ok(form) => return Ok(Choice { form, why: format!("{}: the kernel accepted a trial attach", form.kind) }),
             Err(why) if settings.attach_as == Some(AttachAs::Fentry) || asked || !alternatives => return Err(no(why)),
-            Err(why) => refused = format!("{}: no {}, since {why}", fact.kind, form.kind),
+            Err(why) => refused = format!("{}: no {}, since {why}", fact.kind, first.kind),
         }
     }
     let form = other.first().ok_or_else(|| no("it has no form".into()))?;
@@ -65,14 +65,16 @@ fn is_traced(form: &Form) -> Option<bool> {
     }
 }
 
-/// Tries an fentry or fexit form; the reason if it is not taken.
-fn try_traced(
-    form: &Form,
+/// Tries fentry or fexit: the first of the forms, which differ in how many arguments they count on, that fits the
+/// function, or the reason why there is none.
+fn try_traced<'f>(
+    forms: &[&'f Form],
+    first: &Form,
     fact: &ProgramFact,
     targets: &[Target],
     kernel: &Kernel,
     settings: &Settings,
-) -> Result<(), String> {
+) -> Result<&'f Form, String> {
     if settings.without_fentry {
         return Err("--without fentry was given".to_owned());
     }
@@ -85,14 +87,17 @@ fn try_traced(
         [_] => return Err("the target is no kernel function".to_owned()),
         several => return Err(format!("one program serves one function, and there are {}", several.len())),
     };
-    let function =
-        functions::try_fentry(kernel, name, is_traced(form).unwrap_or(false)).map_err(|why| why.to_string())?;
-    // Arguments that a register pair holds take two places; a form that counts on another layout reads the wrong ones.
+    let returns = is_traced(first).unwrap_or(false);
+    let function = functions::try_fentry(kernel, name, returns).map_err(|why| why.to_string())?;
+    // A struct that is passed in two registers takes two places; a form that counts on another layout reads wrong
+    // arguments, and a wrong return value behind them.
     let places: u32 = function.parameters.iter().map(|parameter| parameter.places).sum();
-    match form.arguments {
-        Some(arguments) if arguments != places => {
-            Err(format!("the probe was compiled for {arguments} arguments of `{name}`, and this kernel has {places}"))
-        }
-        _ => Ok(()),
-    }
+    let fits = |form: &&&Form| form.arguments.is_none_or(|arguments| arguments == places);
+    forms.iter().find(fits).copied().ok_or_else(|| {
+        let counted: Vec<String> = forms.iter().filter_map(|form| Some(form.arguments?.to_string())).collect();
+        format!(
+            "the probe was compiled for {} arguments, and `{name}` of this kernel has {places}",
+            counted.join(" or ")
+        )
+    })
 }

@@ -121,3 +121,34 @@ fn the_form_that_the_kernel_takes_is_chosen() {
     let missing = Target::KernelFunction { name: "no_such_function".into(), offset: 0 };
     assert_eq!(choose(&Settings::default(), &missing).unwrap().0, "hit_kretprobe");
 }
+
+#[test]
+fn the_form_that_fits_the_functions_arguments_is_chosen() {
+    if !ready() {
+        return;
+    }
+    let kernel = Kernel::new();
+    if !kernel.features().fentry {
+        crate::bpf::testing::skip("this kernel has no fentry", false);
+        return;
+    }
+    let text = format!("{TWO_FORMS} SEC(\"fexit\") int hit_fexit3(__u64 *ctx) {{ count(3, ctx[3]); return 0; }}");
+    let forms = [("fexit", "hit_fexit"), ("fexit", "hit_fexit3"), ("kretprobe", "hit_kretprobe")];
+    let mut program = fact("hit", "kretprobe", None, &forms);
+    let elf = compile(&text);
+    let mut choose = |first: u32, second: u32| {
+        for (form, arguments) in program.forms.iter_mut().zip([first, second]) {
+            form.arguments = Some(arguments);
+        }
+        let compiled = compiled(elf.clone(), vec![program.clone()], &[]);
+        // tcp_sendmsg(struct sock *, struct msghdr *, size_t), in every kernel since Linux 4.1.
+        let target = Target::KernelFunction { name: "tcp_sendmsg".into(), offset: 0 };
+        let loaded = load(&compiled, [(0, [target].as_slice())], &Kernel::new(), &Settings::default()).unwrap();
+        (loaded.programs()[0].program.clone(), loaded.programs()[0].why.clone())
+    };
+    assert_eq!(choose(3, 4).0, "hit_fexit");
+    assert_eq!(choose(4, 3).0, "hit_fexit3");
+    let (program, why) = choose(4, 5);
+    assert_eq!(program, "hit_kretprobe");
+    assert!(why.contains("compiled for 4 or 5 arguments, and `tcp_sendmsg` of this kernel has 3"), "{why}");
+}
