@@ -32,10 +32,12 @@ const ORDER: &[&str] = &[
     "verifier",
     "attach",
     "event",
+    "watch",
     "decode",
     "output",
     "render",
     "symbols",
+    "session",
     "pipeline",
     "check",
     "lib",
@@ -72,7 +74,8 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 fn is_test_file(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == "tests.rs") || path.components().any(|part| part.as_os_str() == "tests")
+    path.file_name().is_some_and(|name| name == "tests.rs" || name == "testing.rs")
+        || path.components().any(|part| part.as_os_str() == "tests")
 }
 
 #[test]
