@@ -34,4 +34,5 @@ pub mod source;
 pub mod symbols;
 pub mod template;
 pub mod toolchain;
+pub mod verifier;
 pub mod watch;
