@@ -7,6 +7,7 @@
 //! **Nothing is dropped here.** The channel is bounded: where the consumer is slow, the thread waits, the kernel's buffers fill up, and
 //! what they cannot take is counted and reported as lost.
 
+use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ mod losses;
 mod reader;
 
 use losses::Losses;
-use reader::{Buffers, Reader};
+use reader::{Buffers, Outlet, Reader};
 
 /// Records that may wait for the consumer.
 const WAITING: usize = 4096;
@@ -73,8 +74,10 @@ pub enum Record {
 pub struct Events {
     records: Receiver<Record>,
     counters: Sender<Vec<Counter>>,
-    /// Closing it stops the thread.
+    /// Closing it stops the thread when it has read everything.
     stop: Option<OwnedFd>,
+    /// Closing it stops the thread at once.
+    abandon: Option<Sender<Infallible>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -98,17 +101,13 @@ impl Events {
         let (stopped, stop) = io::pipe().map_err(thread)?;
         let (send, records) = bounded(WAITING);
         let (counters, new_counters) = unbounded();
-        let reader = Reader {
-            buffers,
-            losses,
-            counters: new_counters,
-            records: send,
-            stopped: stopped.into(),
-            held: Vec::new(),
-        };
+        let (abandon, abandoned) = bounded(0);
+        let outlet = Outlet { records: send, abandoned };
+        let (counted, stopped) = (new_counters, stopped.into());
+        let reader = Reader { buffers, losses, counters: counted, outlet, stopped, held: Vec::new() };
         let handle =
             std::thread::Builder::new().name("dbcc-events".to_owned()).spawn(|| reader.run()).map_err(thread)?;
-        Ok(Self { records, counters, stop: Some(stop.into()), thread: Some(handle) })
+        Ok(Self { records, counters, stop: Some(stop.into()), abandon: Some(abandon), thread: Some(handle) })
     }
 
     /// Has these counters asked about every second, and once more at the end.
@@ -145,8 +144,8 @@ impl Drop for Events {
     fn drop(&mut self) {
         self.stop();
         if let Some(thread) = self.thread.take() {
-            // With no receiver the thread cannot wait for one.
-            self.records = crossbeam_channel::never();
+            // Others may hold the channel's end and not receive: the thread is not to wait for them.
+            self.abandon = None;
             let _ = thread.join();
         }
     }

@@ -1,10 +1,11 @@
 //! The thread that reads.
 
+use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, SendError, Sender};
+use crossbeam_channel::{Receiver, Sender, select};
 
 use super::losses::Losses;
 use super::{Record, Settings, is_closed, readable};
@@ -65,11 +66,29 @@ pub(super) struct Reader {
     pub(super) buffers: Buffers,
     pub(super) losses: Losses,
     pub(super) counters: Receiver<Vec<Counter>>,
-    pub(super) records: Sender<Record>,
+    pub(super) outlet: Outlet,
     pub(super) stopped: OwnedFd,
     /// Events of perf buffers, by index, that were written while the buffers were being read: an earlier one may be in
     /// a buffer that was read before.
     pub(super) held: Vec<(usize, Sample)>,
+}
+
+/// Where records go.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    pub(super) records: Sender<Record>,
+    /// Closed when nobody wants what is left, even if somebody could still receive it.
+    pub(super) abandoned: Receiver<Infallible>,
+}
+
+impl Outlet {
+    /// Hands on a record, and waits as long as there is no room.
+    fn send(&self, record: Record) -> Result<(), End> {
+        select! {
+            send(self.records, record) -> sent => sent.map_err(|_| End::Unheard),
+            recv(self.abandoned) -> _ => Err(End::Unheard),
+        }
+    }
 }
 
 /// Why the thread ends before it was stopped.
@@ -78,12 +97,6 @@ enum End {
     Unheard,
     /// Reading failed.
     Failed(String),
-}
-
-impl From<SendError<Record>> for End {
-    fn from(_: SendError<Record>) -> Self {
-        Self::Unheard
-    }
 }
 
 impl From<bpf::Error> for End {
@@ -98,7 +111,7 @@ impl Reader {
         if let Err(End::Failed(why)) = self.read() {
             let message = format!("events are not read any more: {why}");
             // If nobody receives, there is nobody to tell.
-            let _ = self.records.send(Record::Note { message });
+            let _ = self.outlet.send(Record::Note { message });
         }
     }
 
@@ -135,13 +148,13 @@ impl Reader {
                 if batch.is_empty() {
                     break;
                 }
-                send_ring(&self.records, name, batch)?;
+                send_ring(&self.outlet, name, batch)?;
             }
         }
         for (name, buffer) in &self.buffers.perf {
             let count = buffer.unreported_losses()?;
             if count > 0 {
-                self.records.send(Record::Lost { what: "events", from: Arc::clone(name), count, help: LOST_HELP })?;
+                self.outlet.send(Record::Lost { what: "events", from: Arc::clone(name), count, help: LOST_HELP })?;
             }
         }
         self.look()
@@ -161,13 +174,13 @@ impl Reader {
         }
         self.deliver(before)?;
         for record in lost {
-            self.records.send(record)?;
+            self.outlet.send(record)?;
         }
         let mut more = !self.held.is_empty();
         for (name, ring) in &mut self.buffers.rings {
             let batch = ring.drain(AT_ONCE)?;
             more |= u32::try_from(batch.len()).is_ok_and(|length| length >= AT_ONCE);
-            send_ring(&self.records, name, batch)?;
+            send_ring(&self.outlet, name, batch)?;
         }
         Ok(more)
     }
@@ -186,7 +199,7 @@ impl Reader {
             let age = Duration::from_nanos(clock.saturating_sub(sample.time));
             let time = now.checked_sub(age).unwrap_or(now);
             let (map, cpu) = (Arc::clone(name), Some(sample.cpu));
-            self.records.send(Record::Event { map, cpu, bytes: sample.bytes, time })?;
+            self.outlet.send(Record::Event { map, cpu, bytes: sample.bytes, time })?;
         }
         Ok(())
     }
@@ -196,16 +209,16 @@ impl Reader {
             self.losses.watch(counters);
         }
         for record in self.losses.look() {
-            self.records.send(record)?;
+            self.outlet.send(record)?;
         }
         Ok(())
     }
 }
 
-fn send_ring(records: &Sender<Record>, name: &Arc<str>, batch: Vec<Vec<u8>>) -> Result<(), End> {
+fn send_ring(outlet: &Outlet, name: &Arc<str>, batch: Vec<Vec<u8>>) -> Result<(), End> {
     let time = SystemTime::now();
     for bytes in batch {
-        records.send(if **name == *PRINT_MAP {
+        outlet.send(if **name == *PRINT_MAP {
             Record::Print { bytes, time }
         } else {
             Record::Event { map: Arc::clone(name), cpu: None, bytes, time }

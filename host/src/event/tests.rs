@@ -170,8 +170,12 @@ fn dropping_ends_the_thread_while_it_waits_for_a_receiver() {
         return;
     }
     let mut running = start(1 << 20, Settings::default());
+    // Somebody holds the channel's end and does not receive.
+    let records = running.events.records().clone();
     running.victim.call(4, 4000);
+    eventually("the channel to be full", || records.is_full());
     drop(running.events);
+    assert_eq!(records.iter().count(), WAITING);
 }
 
 #[test]
