@@ -7,6 +7,7 @@ pub mod attach;
 pub mod bpf;
 pub mod builtin;
 pub mod check;
+pub mod cache;
 pub mod child;
 pub mod clang;
 pub mod cli;

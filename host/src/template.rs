@@ -138,6 +138,16 @@ impl Needs {
     }
 }
 
+/// The headers beside a probe that it includes, directly or by one another.
+pub fn local_headers(lexed: &Lexed<'_>, dir: Option<&Path>) -> Vec<LocalHeader> {
+    if !lexed.includes().iter().any(|include| include.quoted) {
+        return Vec::new();
+    }
+    let mut files = headers::Files::default();
+    files.include(lexed, dir);
+    files.local().to_vec()
+}
+
 /// Lays out the include tree for a probe.
 ///
 /// # Errors
@@ -277,7 +287,7 @@ fn wrong_define((name, value): &(String, String)) -> Option<Diagnostic> {
 }
 
 /// The tracepoints that a text names: by BCC's macro, by the naming convention, or by asking whether they are there.
-fn tracepoints(lexed: &Lexed<'_>) -> BTreeSet<TracepointName> {
+pub fn tracepoints(lexed: &Lexed<'_>) -> BTreeSet<TracepointName> {
     let mut found = BTreeSet::new();
     let tokens: Vec<_> = lexed.tokens().iter().filter(|token| token.kind != TokenKind::Comment).collect();
     for window in tokens.windows(5) {
