@@ -104,7 +104,9 @@ fn attach_for(loaded: Loaded, kernel: &Kernel, threads: u64) -> Result<Attached,
             failures.push(Failure { function: function(), error });
             continue;
         };
-        let runs = handle.misses().map(|misses| Counter::new("runs", program, RUNS_HELP, Source::Program(misses)));
+        let traced = program.kind.is_some_and(|kind| matches!(kind.context(), kind::Context::Arguments { .. }));
+        let help = if traced { TRACED_RUNS_HELP } else { RUNS_HELP };
+        let runs = handle.misses().map(|misses| Counter::new("runs", program, help, Source::Program(misses)));
         match runs {
             Ok(counter) => counters.push(counter),
             Err(error) => failures.push(Failure { function: function(), error }),
@@ -169,7 +171,9 @@ impl Attached {
     }
 }
 
-const RUNS_HELP: &str = "the program was hit again on a CPU on which it or another program was running";
+const RUNS_HELP: &str = "a program is not run while another one, or itself, is under way on that CPU";
+const TRACED_RUNS_HELP: &str = "the program is not run on a CPU while a thread that was preempted inside of it waits there; \
+                                --attach-as kprobe has no such gap";
 const MISSES_HELP: &str = "more calls were under way than the kernel had slots for, or a kprobe was hit inside of another; \
                            fexit and fentry miss nothing where the kernel has them";
 

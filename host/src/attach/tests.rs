@@ -139,10 +139,17 @@ fn tracepoints_count_exactly_what_the_filter_lets_through() {
     for (pids, expected) in [(vec![own], 1000), (vec![own + 1], 0)] {
         let loaded = loaded(GETPPID, &programs, &pids);
         let map = loaded.map("counts").unwrap().clone();
-        let attached = attach(loaded, &Kernel::new(), &pids).unwrap();
+        let mut attached = attach(loaded, &Kernel::new(), &pids).unwrap();
+        let mut counters = attached.take_counters();
         calls();
-        assert_eq!((count(&map, 1), count(&map, 2)), (expected, expected), "filtered by {pids:?}");
-        drop(attached);
+        attached.detach();
+        assert_eq!(count(&map, 1), expected, "filtered by {pids:?}");
+        // A kernel that preempts threads inside of a raw tracepoint's program does not run it for others meanwhile (Linux
+        // 7.2 does), and says how often, for whomever.
+        let runs = counters.iter_mut().filter(|counter| counter.what() == "runs" && &**counter.from() == "raw");
+        let missed: u64 = runs.map(|counter| counter.more().unwrap()).sum();
+        let counted = count(&map, 2);
+        assert!(counted <= expected && counted + missed >= expected, "{counted} counted, {missed} missed, {pids:?}");
     }
 }
 

@@ -61,31 +61,93 @@ pub(super) fn array(map: &Map) -> Result<Entries, Error> {
     Ok(entries)
 }
 
+/// Reads a map by walking its keys.
+pub(super) fn by_key(map: &Map) -> Result<Entries, Error> {
+    let next_key = |last: Option<&[u8]>| {
+        let mut next = vec![0_u8; map.key_size()];
+        Ok(map.next_key(last, &mut next)?.then_some(next))
+    };
+    let mut entries = walk(map.max_entries(), next_key, |key| map.lookup(key))?;
+    if entries.incomplete.is_some() {
+        entries.incomplete = Some(format!("map `{}` changed faster than it could be read", map.name()));
+    }
+    Ok(entries)
+}
+
 /// Walks keys one after the other. The kernel starts at the first key again when the one to go on from is gone, so
 /// keys that were seen are skipped, and the walk ends after a number of steps that no unchanging map needs.
-pub(super) fn by_key(map: &Map) -> Result<Entries, Error> {
+fn walk<E>(
+    max_entries: u32,
+    mut next_key: impl FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>, E>,
+    mut lookup: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>,
+) -> Result<Entries, E> {
     let mut entries = Entries::default();
     let mut seen: HashSet<Vec<u8>> = HashSet::new();
     let mut last: Option<Vec<u8>> = None;
-    let mut again = 0_u64;
-    let limit = u64::from(map.max_entries()).saturating_mul(3).saturating_add(64);
-    loop {
-        let mut next = vec![0_u8; map.key_size()];
-        if !map.next_key(last.as_deref(), &mut next)? {
-            return Ok(entries);
-        }
+    let limit = u64::from(max_entries).saturating_mul(4).saturating_add(64);
+    for _ in 0..limit {
+        let Some(next) = next_key(last.as_deref())? else { return Ok(entries) };
         if seen.insert(next.clone()) {
             // A key that is gone by now was not there all the time.
-            if let Some(value) = map.lookup(&next)? {
+            if let Some(value) = lookup(&next)? {
                 entries.rows.push((next.clone(), value));
             }
-        } else {
-            again += 1;
-        }
-        if again > limit || u64::try_from(seen.len()).is_ok_and(|seen| seen > limit) {
-            entries.incomplete = Some(format!("map `{}` changed faster than it could be read", map.name()));
-            return Ok(entries);
         }
         last = Some(next);
+    }
+    entries.incomplete = Some("it changed too fast".to_owned());
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+    use std::convert::Infallible;
+
+    use super::*;
+
+    /// A map that keeps its order, and that starts again at the first key behind one that is gone.
+    fn next_key(map: &BTreeMap<u8, u8>, last: Option<&[u8]>) -> Option<Vec<u8>> {
+        let first = map.keys().next().map(|key| vec![*key]);
+        match last {
+            Some([last]) if map.contains_key(last) => map.range(last + 1..).next().map(|(key, _)| vec![*key]),
+            _ => first,
+        }
+    }
+
+    fn keys(entries: &Entries) -> Vec<u8> {
+        entries.rows.iter().map(|(key, _)| key[0]).collect()
+    }
+
+    #[test]
+    fn an_entry_that_goes_away_under_the_walk_repeats_nothing() {
+        let map = RefCell::new((0..10).map(|key| (key, key)).collect::<BTreeMap<u8, u8>>());
+        let next = |last: Option<&[u8]>| {
+            if last == Some(&[5]) {
+                map.borrow_mut().remove(&5);
+            }
+            Ok::<_, Infallible>(next_key(&map.borrow(), last))
+        };
+        let Ok(entries) = walk(10, next, |key| Ok(map.borrow().get(&key[0]).map(|value| vec![*value])));
+        assert_eq!(keys(&entries), (0..10).collect::<Vec<_>>());
+        assert_eq!(entries.incomplete, None);
+    }
+
+    #[test]
+    fn a_map_that_never_holds_still_ends_and_says_so() {
+        let map = RefCell::new((0..10).map(|key| (key, key)).collect::<BTreeMap<u8, u8>>());
+        let next = |last: Option<&[u8]>| {
+            // The key to go on from is always gone when it is asked for, and back a moment later.
+            if let Some([last]) = last {
+                map.borrow_mut().remove(last);
+            }
+            let next = next_key(&map.borrow(), last);
+            map.borrow_mut().extend((0..10).map(|key| (key, key)));
+            Ok::<_, Infallible>(next)
+        };
+        let Ok(entries) = walk(10, next, |key| Ok(Some(key.to_vec())));
+        assert!(entries.incomplete.is_some());
+        assert!(entries.rows.len() <= 10);
     }
 }
