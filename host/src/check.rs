@@ -139,7 +139,7 @@ impl Report {
                 Err(error) => {
                     checked.loaded = Some(false);
                     self.loaded = Some(false);
-                    match pipeline::explain_load(error, source, verbose) {
+                    match pipeline::explain_load(error, source, compiled, verbose) {
                         Failure::Probe { diagnostics, .. } => self.diagnostics.extend(diagnostics),
                         Failure::Run(error) | Failure::Unusable(error) => self.failures.push(format!("{error:#}")),
                         Failure::Quiet => {}

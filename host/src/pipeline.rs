@@ -27,6 +27,7 @@ use crate::resolve::{self, Plan};
 use crate::session::{Endings, EventType, Meaning, Session, Table};
 use crate::source::{Source, Span};
 use crate::toolchain;
+use crate::verifier;
 use crate::watch::Watch;
 
 /// Why something could not be done; which of these decides the exit code.
@@ -134,10 +135,10 @@ pub fn prepare(source: &Source, settings: &CompileSettings, features: Features) 
 }
 
 /// Says why a probe was not loaded: on the user's line where the verifier refused it.
-pub fn explain_load(error: LoadError, source: &Source, verbose: bool) -> Failure {
+pub fn explain_load(error: LoadError, source: &Source, compiled: &Compiled, verbose: bool) -> Failure {
     match &error {
-        LoadError::Rejected { log, .. } => {
-            let diagnostic = Diagnostic::error(error.to_string(), None);
+        LoadError::Rejected { function, program, log, .. } => {
+            let diagnostic = verifier::explain(function, program, log, compiled, source);
             let diagnostic = if verbose {
                 diagnostic.note(format!("the verifier's log:\n{log}"))
             } else {
@@ -184,7 +185,7 @@ fn start(
         without_kprobe: settings.compile.lacks("kprobe"),
     };
     let loaded = load::load(&compiled, wanted, &kernel, &loading)
-        .map_err(|error| explain_load(error, source, settings.compile.verbose))?;
+        .map_err(|error| explain_load(error, source, &compiled, settings.compile.verbose))?;
     let (tables, meaning) = meaning(&loaded, &compiled, &directives).map_err(Failure::Run)?;
     let events =
         Events::start(&loaded, facts, event::Settings::default()).map_err(|error| Failure::Run(error.into()))?;
