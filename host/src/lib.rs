@@ -6,8 +6,8 @@
 pub mod attach;
 pub mod bpf;
 pub mod builtin;
-pub mod check;
 pub mod cache;
+pub mod check;
 pub mod child;
 pub mod clang;
 pub mod cli;

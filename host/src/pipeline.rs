@@ -10,6 +10,7 @@ use crossbeam_channel::Receiver;
 use crate::attach;
 use crate::bpf::btf::TypeId;
 use crate::bpf::map::{Map, MapType};
+use crate::cache::Cache;
 use crate::config::{CompileSettings, ConfigError, RunSettings};
 use crate::decode::{self, MapTypes, Types};
 use crate::diag::{self, Diagnostic};
@@ -128,9 +129,24 @@ pub fn prepare(source: &Source, settings: &CompileSettings, features: Features) 
         features,
         toolchain: toolchain::find().map_err(|error| Failure::Unusable(error.into()))?,
     };
-    let notes = Vec::new();
+    let mut notes = Vec::new();
+    let cache = match settings.use_cache.then(Cache::open) {
+        Some(Ok(cache)) => Some(cache),
+        Some(Err(error)) => {
+            notes.push(format!("nothing is kept for the next run: {error}"));
+            None
+        }
+        None => None,
+    };
+    if let Some(compiled) = cache.as_ref().and_then(|cache| cache.get(&request)) {
+        notes.push("compiled before: taken from the cache".to_owned());
+        return Ok(Prepared { directives, compiled, notes });
+    }
     let worker = Worker::of_this_program().map_err(|error| Failure::Unusable(error.into()))?;
     let compiled = worker.run(&request).map_err(probe)?;
+    if let Some(Err(error)) = cache.map(|cache| cache.put(&request, &compiled)) {
+        notes.push(format!("not kept for the next run: {error}"));
+    }
     Ok(Prepared { directives, compiled, notes })
 }
 
