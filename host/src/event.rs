@@ -1,11 +1,11 @@
 //! Stage 11: what programs report, read on a thread of its own and handed on as owned records.
 //!
-//! **Order.** Records of one ring buffer come in the order in which programs reserved them. Events of perf buffers come such that
-//! one that was written completely before another began comes first, whatever their CPUs and maps; so a thread's events
-//! and causes and effects are in order. Between perf buffers and ring buffers there is no order.
+//! **Order.** Records of one ring buffer come in the order in which programs reserved them. Events of perf buffers
+//! come such that one that was written completely before another began comes first, whatever their CPUs and maps; so a
+//! thread's events and causes and effects are in order. Between perf buffers and ring buffers there is no order.
 //!
-//! **Nothing is dropped here.** The channel is bounded: where the consumer is slow, the thread waits, the kernel's buffers fill up, and
-//! what they cannot take is counted and reported as lost.
+//! **Nothing is dropped here.** The channel is bounded: where the consumer is slow, the thread waits, the kernel's
+//! buffers fill up, and what they cannot take is counted and reported as lost.
 
 use std::convert::Infallible;
 use std::io;
@@ -89,8 +89,8 @@ pub struct Settings {
 }
 
 impl Events {
-    /// Starts to read the buffers of a loaded probe. To be called before attaching: an event that is written before there is a
-    /// perf buffer goes nowhere.
+    /// Starts to read the buffers of a loaded probe. To be called before attaching: an event that is written before
+    /// there is a perf buffer goes nowhere.
     ///
     /// # Errors
     /// When the kernel does not give buffers, or the system no thread.
@@ -121,14 +121,14 @@ impl Events {
         &self.records
     }
 
-    /// Ends reading after one more look at everything; the records that are left, losses included, can still be received
-    /// until the channel ends.
+    /// Ends reading after one more look at everything; the records that are left, losses included, can still be
+    /// received until the channel ends.
     pub fn stop(&mut self) {
         self.stop = None;
     }
 
-    /// Ends reading and returns all that is left. To be called when the programs are detached: then it is all there will ever
-    /// be.
+    /// Ends reading and returns all that is left. To be called when the programs are detached: then it is all there
+    /// will ever be.
     pub fn finish(mut self) -> Vec<Record> {
         self.stop();
         let rest = self.records.iter().collect();

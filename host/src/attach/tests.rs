@@ -144,8 +144,8 @@ fn tracepoints_count_exactly_what_the_filter_lets_through() {
         calls();
         attached.detach();
         assert_eq!(count(&map, 1), expected, "filtered by {pids:?}");
-        // A kernel that preempts threads inside of a raw tracepoint's program does not run it for others meanwhile (Linux
-        // 7.2 does), and says how often, for whomever.
+        // A kernel that preempts threads inside of a raw tracepoint's program does not run it for others meanwhile
+        // (Linux 7.2 does), and says how often, for whomever.
         let runs = counters.iter_mut().filter(|counter| counter.what() == "runs" && &**counter.from() == "raw");
         let missed: u64 = runs.map(|counter| counter.more().unwrap()).sum();
         let counted = count(&map, 2);

@@ -293,8 +293,8 @@ impl Map {
         };
         let read = check(
             || self.what("read"),
-            // SAFETY: tokens, keys and values have the sizes that the kernel reads and writes (checked above), the count
-            // is how many rows fit, and the options outlive the call.
+            // SAFETY: tokens, keys and values have the sizes that the kernel reads and writes (checked above), the
+            // count is how many rows fit, and the options outlive the call.
             || unsafe {
                 sys::bpf_map_lookup_batch(
                     self.raw_fd(),

@@ -63,8 +63,8 @@ impl OpenObject {
         let length = u64::try_from(elf.len()).unwrap_or(0);
         let raw = check_ptr(
             || "read the BPF object".to_owned(),
-            // SAFETY: the bytes are as many as said; libbpf copies what it keeps and is done with libelf when it returns
-            // (bpf_object__elf_finish); the name and the options outlive the call.
+            // SAFETY: the bytes are as many as said; libbpf copies what it keeps and is done with libelf when it
+            // returns (bpf_object__elf_finish); the name and the options outlive the call.
             || unsafe { sys::bpf_object__open_mem(elf.as_ptr().cast(), length, &raw const options) },
         )?;
         Ok(Self { raw })

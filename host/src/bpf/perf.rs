@@ -50,7 +50,8 @@ impl PerfBuffer {
     /// chooses one that keeps all of them together at about 8 MiB.
     ///
     /// # Errors
-    /// The kernel's: `EPERM` or `EACCES` without CAP_PERFMON, or beyond `kernel.perf_event_mlock_kb` without CAP_IPC_LOCK.
+    /// The kernel's: `EPERM` or `EACCES` without CAP_PERFMON, or beyond `kernel.perf_event_mlock_kb` without
+    /// CAP_IPC_LOCK.
     pub fn new(map: &Map, pages: Option<usize>) -> Result<Self, Error> {
         let pages = match pages {
             Some(pages) => pages,
@@ -115,6 +116,16 @@ impl PerfBuffer {
         let drained = std::mem::take(unsafe { self.drained.as_mut() });
         self.lost += drained.lost;
         Ok(drained)
+    }
+
+    /// Whether the kernel counts every lost event, also behind the last one that was written: since Linux 6.0.
+    pub fn counts_all_losses(&self) -> bool {
+        self.reports_losses
+    }
+
+    /// How many events were lost so far, as far as [`Self::drain`] told.
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// How many events were lost that no round of [`Self::drain`] told of: those behind the last event, which the

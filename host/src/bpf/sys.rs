@@ -9,8 +9,8 @@ use std::ptr;
 use libbpf_sys::{PERF_FLAG_FD_CLOEXEC, perf_event_attr};
 
 unsafe extern "C" {
-    /// C99 `vsnprintf`; `arguments` is a `va_list` as libbpf hands it over, which on every architecture that Linux runs BPF on is
-    /// passed as a pointer.
+    /// C99 `vsnprintf`; `arguments` is a `va_list` as libbpf hands it over, which on every architecture that Linux
+    /// runs BPF on is passed as a pointer.
     pub(super) fn vsnprintf(buffer: *mut c_char, size: usize, format: *const c_char, arguments: *mut c_void) -> c_int;
 }
 
@@ -63,8 +63,8 @@ pub fn filesystem_magic(directory: BorrowedFd<'_>) -> io::Result<u64> {
     u64::try_from(answer.f_type).map_err(io::Error::other)
 }
 
-/// Opens a perf event that programs can be attached to: in one process, or without `pid` in all of them. (An event in all
-/// processes belongs to one CPU; the programs attached to a tracepoint or probe run on every CPU all the same.)
+/// Opens a perf event that programs can be attached to: in one process, or without `pid` in all of them. (An event in
+/// all processes belongs to one CPU; the programs attached to a tracepoint or probe run on every CPU all the same.)
 ///
 /// # Errors
 /// The kernel's.

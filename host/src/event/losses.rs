@@ -8,8 +8,8 @@ use crate::bpf::Map;
 use crate::facts::{Facts, MapRole};
 use crate::load::Loaded;
 
-/// Name of the array in which rewritten programs count what they could not write: entry 0 for trace lines, entry i + 1 for the
-/// map of index i in [`Facts::maps`] (templates/dbcc/methods.h).
+/// Name of the array in which rewritten programs count what they could not write: entry 0 for trace lines, entry i + 1
+/// for the map of index i in [`Facts::maps`] (templates/dbcc/methods.h).
 const LOSSES_MAP: &str = "dbcc_losses";
 
 /// All counters, and what they said last.

@@ -156,6 +156,11 @@ impl Reader {
             if count > 0 {
                 self.outlet.send(Record::Lost { what: "events", from: Arc::clone(name), count, help: LOST_HELP })?;
             }
+            if buffer.lost() > 0 && !buffer.counts_all_losses() {
+                let message =
+                    format!("events that `{name}` lost behind its last one are not counted: Linux 6.0 counts them");
+                self.outlet.send(Record::Note { message })?;
+            }
         }
         self.look()
     }

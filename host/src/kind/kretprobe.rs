@@ -1,10 +1,11 @@
 //! kretprobe: the return of a kernel function, by a return address that the kernel replaces at the entry.
 //!
 //! The kernel has a fixed number of slots for calls that have not returned (`maxactive`; by default ten or twice the
-//! CPUs), and a call that finds none free is missed. The default is useless for functions in which threads wait, so the
-//! slots are sized to the threads here. That is possible only by a definition in tracefs (Documentation/trace/kprobetrace.rst),
-//! which, unlike everything else that is attached, is not gone with a descriptor: it is removed when its owner is
-//! dropped, and one that a killed process left is removed at the next start.
+//! CPUs), and a call that finds none free is missed. The default is useless for functions in which threads wait, so
+//! the slots are sized to the threads here. That is possible only by a definition in tracefs
+//! (Documentation/trace/kprobetrace.rst), which, unlike everything else that is attached, is not gone with a
+//! descriptor: it is removed when its owner is dropped, and one that a killed process left is removed at the next
+//! start.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -172,8 +172,8 @@ impl Drop for Attachment {
 }
 
 impl Missed {
-    /// How many hits of a kprobe or returns of a function were missed since it was attached, as far as the kernel counts
-    /// them.
+    /// How many hits of a kprobe or returns of a function were missed since it was attached, as far as the kernel
+    /// counts them.
     ///
     /// # Errors
     /// When the kernel's count cannot be read.
