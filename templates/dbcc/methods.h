@@ -30,15 +30,16 @@ static __always_inline long dbcc_counted(long result, __u32 loss)
 	return result;
 }
 
-#define dbcc_lookup(m, loss, key) ((typeof((m).value))bpf_map_lookup_elem(&(m), key))
-#define dbcc_update(m, loss, key, leaf) ((int)dbcc_counted(bpf_map_update_elem(&(m), key, leaf, 0), loss))
-#define dbcc_insert(m, loss, key, leaf) ((int)dbcc_counted(bpf_map_update_elem(&(m), key, leaf, 1), loss))
-#define dbcc_delete(m, loss, key) ((int)bpf_map_delete_elem(&(m), key))
+/* No parameter is called key, value or type: those are members of maps. */
+#define dbcc_lookup(m, loss, k) ((typeof((m).value))bpf_map_lookup_elem(&(m), k))
+#define dbcc_update(m, loss, k, leaf) ((int)dbcc_counted(bpf_map_update_elem(&(m), k, leaf, 0), loss))
+#define dbcc_insert(m, loss, k, leaf) ((int)dbcc_counted(bpf_map_update_elem(&(m), k, leaf, 1), loss))
+#define dbcc_delete(m, loss, k) ((int)bpf_map_delete_elem(&(m), k))
 
 /* The entry of a key, made with the value `init` if it is missing. Null where the map is full, which is counted. */
-#define dbcc_lookup_or_try_init(m, loss, key, init)                                                                    \
+#define dbcc_lookup_or_try_init(m, loss, k, init)                                                                    \
 	({                                                                                                             \
-		const void *dbcc_key = (key);                                                                          \
+		const void *dbcc_key = (k);                                                                            \
 		const void *dbcc_init = (init);                                                                        \
 		typeof((m).value) dbcc_leaf = bpf_map_lookup_elem(&(m), dbcc_key);                                     \
                                                                                                                        \
@@ -49,11 +50,11 @@ static __always_inline long dbcc_counted(long result, __u32 loss)
 		dbcc_leaf;                                                                                             \
 	})
 /* As BCC has it: the function returns 0 where the map is full. */
-#define dbcc_lookup_or_init(m, loss, key, init) dbcc_lookup_or_return(m, loss, key, init, return 0)
-#define dbcc_lookup_or_init_void(m, loss, key, init) dbcc_lookup_or_return(m, loss, key, init, return)
-#define dbcc_lookup_or_return(m, loss, key, init, leave)                                                               \
+#define dbcc_lookup_or_init(m, loss, k, init) dbcc_lookup_or_return(m, loss, k, init, return 0)
+#define dbcc_lookup_or_init_void(m, loss, k, init) dbcc_lookup_or_return(m, loss, k, init, return)
+#define dbcc_lookup_or_return(m, loss, k, init, leave)                                                               \
 	({                                                                                                             \
-		typeof((m).value) dbcc_found = dbcc_lookup_or_try_init(m, loss, key, init);                            \
+		typeof((m).value) dbcc_found = dbcc_lookup_or_try_init(m, loss, k, init);                            \
                                                                                                                        \
 		if (!dbcc_found)                                                                                       \
 			leave;                                                                                         \
@@ -64,10 +65,10 @@ static __always_inline long dbcc_counted(long result, __u32 loss)
  * for values of 4 and 8 bytes. */
 #define dbcc_increment(m, loss, ...) DBCC_JOIN(dbcc_increment, DBCC_COUNT(__VA_ARGS__))(m, loss, __VA_ARGS__)
 #define dbcc_atomic_increment(m, loss, ...) dbcc_increment(m, loss, __VA_ARGS__)
-#define dbcc_increment_1(m, loss, key) dbcc_increment_2(m, loss, key, 1)
-#define dbcc_increment_2(m, loss, key, by)                                                                             \
+#define dbcc_increment_1(m, loss, k) dbcc_increment_2(m, loss, k, 1)
+#define dbcc_increment_2(m, loss, k, by)                                                                               \
 	({                                                                                                             \
-		typeof(*(m).key) dbcc_slot = (key);                                                                    \
+		typeof(*(m).key) dbcc_slot = (k);                                                                      \
 		typeof(*(m).value) dbcc_zero = 0;                                                                      \
 		typeof(*(m).value) dbcc_by = (by);                                                                     \
 		typeof((m).value) dbcc_count = dbcc_lookup_or_try_init(m, loss, &dbcc_slot, &dbcc_zero);               \
@@ -109,11 +110,11 @@ static __always_inline long dbcc_counted(long result, __u32 loss)
 #define dbcc_pop(m, loss, leaf) ((int)bpf_map_pop_elem(&(m), leaf))
 #define dbcc_peek(m, loss, leaf) ((int)bpf_map_peek_elem(&(m), leaf))
 
-#define dbcc_redirect_map(m, loss, key, flags) ((int)bpf_redirect_map(&(m), key, flags))
-#define dbcc_sock_map_update(m, loss, ctx, key, flags) ((int)bpf_sock_map_update(ctx, &(m), key, flags))
-#define dbcc_sock_hash_update(m, loss, ctx, key, flags) ((int)bpf_sock_hash_update(ctx, &(m), key, flags))
-#define dbcc_msg_redirect_hash(m, loss, ctx, key, flags) ((int)bpf_msg_redirect_hash(ctx, &(m), key, flags))
-#define dbcc_sk_redirect_hash(m, loss, ctx, key, flags) ((int)bpf_sk_redirect_hash(ctx, &(m), key, flags))
+#define dbcc_redirect_map(m, loss, k, flags) ((int)bpf_redirect_map(&(m), k, flags))
+#define dbcc_sock_map_update(m, loss, ctx, k, flags) ((int)bpf_sock_map_update(ctx, &(m), k, flags))
+#define dbcc_sock_hash_update(m, loss, ctx, k, flags) ((int)bpf_sock_hash_update(ctx, &(m), k, flags))
+#define dbcc_msg_redirect_hash(m, loss, ctx, k, flags) ((int)bpf_msg_redirect_hash(ctx, &(m), k, flags))
+#define dbcc_sk_redirect_hash(m, loss, ctx, k, flags) ((int)bpf_sk_redirect_hash(ctx, &(m), k, flags))
 
 #define dbcc_sk_storage_get(m, loss, object, init, flags)                                                              \
 	((typeof((m).value))bpf_sk_storage_get(&(m), object, init, flags))

@@ -9,7 +9,7 @@
 	({                                                                                                             \
 		__auto_type dbcc_from = &(x);                                                                          \
 		typeof(({ *dbcc_from; })) dbcc_value;                                                                  \
-		if (bpf_probe_read_kernel(&dbcc_value, sizeof(dbcc_value), dbcc_from))                                 \
+		if (bpf_probe_read_kernel(&dbcc_value, sizeof(dbcc_value), (const void *)dbcc_from))                   \
 			__builtin_memset(&dbcc_value, 0, sizeof(dbcc_value));                                          \
 		dbcc_value;                                                                                            \
 	})

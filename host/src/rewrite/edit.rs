@@ -20,6 +20,8 @@ struct Edit {
     side: Side,
     /// Orders edits at one place.
     node: Span,
+    /// Orders edits of one node.
+    layer: usize,
     text: String,
 }
 
@@ -34,9 +36,15 @@ pub struct Conflict {
 #[derive(Debug, Default)]
 pub struct Edits {
     edits: Vec<Edit>,
+    layer: usize,
 }
 
 impl Edits {
+    /// Starts the edits of another rule: around one node, they stand inside of those of the rules before it.
+    pub fn next_layer(&mut self) {
+        self.layer += 1;
+    }
+
     /// Puts `before` and `after` around a node.
     pub fn wrap(&mut self, node: Span, before: impl Into<String>, after: impl Into<String>) {
         self.open(node, before);
@@ -46,23 +54,23 @@ impl Edits {
     /// Puts text before a node.
     pub fn open(&mut self, node: Span, text: impl Into<String>) {
         let span = Span::new(node.start, node.start);
-        self.edits.push(Edit { span, side: Side::Open, node, text: text.into() });
+        self.edits.push(Edit { span, side: Side::Open, node, layer: self.layer, text: text.into() });
     }
 
     /// Puts text behind a node.
     pub fn close(&mut self, node: Span, text: impl Into<String>) {
         let span = Span::new(node.end, node.end);
-        self.edits.push(Edit { span, side: Side::Close, node, text: text.into() });
+        self.edits.push(Edit { span, side: Side::Close, node, layer: self.layer, text: text.into() });
     }
 
     /// Replaces a range inside (or at the start of) a node.
     pub fn replace(&mut self, span: Span, node: Span, text: impl Into<String>) {
-        self.edits.push(Edit { span, side: Side::Open, node, text: text.into() });
+        self.edits.push(Edit { span, side: Side::Open, node, layer: self.layer, text: text.into() });
     }
 
     /// The text with all edits, `behind` appended to it, and the map back.
     ///
-    /// An edit that was made twice (a macro's argument that is used twice) counts once.
+    /// An edit that a rule made twice (of a macro's argument that is used twice) counts once.
     ///
     /// # Errors
     /// When two different edits overlap, with the place of the first such pair.
@@ -72,8 +80,8 @@ impl Edits {
         self.edits.sort_by(|a, b| {
             let order = |edit: &Edit| (edit.span.start, edit.side);
             order(a).cmp(&order(b)).then_with(|| match a.side {
-                Side::Close => b.node.start.cmp(&a.node.start),
-                Side::Open => b.node.end.cmp(&a.node.end).then(a.span.end.cmp(&b.span.end)),
+                Side::Close => b.node.start.cmp(&a.node.start).then(b.layer.cmp(&a.layer)),
+                Side::Open => b.node.end.cmp(&a.node.end).then(a.layer.cmp(&b.layer)).then(a.span.end.cmp(&b.span.end)),
             })
         });
         self.edits.dedup();
@@ -143,6 +151,16 @@ mod tests {
         edits.replace(span(2, 4), span(2, 6), "X");
         edits.replace(span(3, 5), span(2, 6), "Y");
         assert_eq!(edits.apply("012345", ""), Err(Conflict { span: span(3, 5) }));
+    }
+
+    #[test]
+    fn two_rules_may_wrap_one_node() {
+        let mut edits = Edits::default();
+        edits.wrap(span(0, 1), "a(", ")");
+        edits.next_layer();
+        edits.wrap(span(0, 1), "b(", ")");
+        edits.wrap(span(0, 1), "b(", ")");
+        assert_eq!(edits.apply("x", "").expect("no conflict").0, "a(b(x))");
     }
 
     #[test]

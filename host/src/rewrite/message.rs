@@ -36,10 +36,12 @@ pub(super) fn diagnostics(
 /// What a warning is about that only the way of parsing brings about, or that is in a header that the user cannot
 /// change.
 fn is_noise(message: &Message) -> bool {
+    // A pointer to a struct that nobody defines is a pointer all the same; using it is an error of its own.
+    let is_forward = message.option == "-Wvisibility";
     let in_header = matches!(message.place, Place::Other { .. }) && message.level < Level::Error;
     // BCC's programs declare what they do not use, and cast as they like; clang's compile of the rewritten text warns of
     // the same again.
-    in_header || message.option == "-Wunused-value" || message.option == "-Wunused-function"
+    is_forward || in_header || message.option == "-Wunused-value" || message.option == "-Wunused-function"
 }
 
 struct Known<'k> {
@@ -52,7 +54,7 @@ impl Known<'_> {
     fn diagnostic(&self, message: &Message) -> Diagnostic {
         let severity = if message.level >= Level::Error { Severity::Error } else { Severity::Warning };
         let span = self.span(message);
-        let mut diagnostic = Diagnostic::new(severity, lower_case(&message.text), span);
+        let mut diagnostic = Diagnostic::new(severity, readable(&message.text), span);
         if let Place::Other { file, line } = &message.place {
             let name = file.rsplit_once('/').map_or(file.as_str(), |(_, name)| name);
             diagnostic = diagnostic.note(format!("in `{name}`, line {line}"));
@@ -64,6 +66,17 @@ impl Known<'_> {
             diagnostic = self.child(diagnostic, child);
         }
         self.explain(diagnostic, message)
+    }
+
+    /// At file scope a macro of BCC's that does not exist, or not with so many arguments, looks like a declaration.
+    fn no_macro(&self, diagnostic: &Diagnostic) -> Option<Diagnostic> {
+        let span = diagnostic.span?;
+        let name = slice(self.text, span);
+        let is_macro = name.starts_with("BPF_") && diagnostic.message.starts_with("type specifier missing");
+        is_macro.then(|| {
+            Diagnostic::error(format!("`{name}` takes other arguments, or is no macro that dbcc knows"), span)
+                .help("map macros take name, key type, value type and size, as far as they have them")
+        })
     }
 
     /// The range that clang underlines around the place, or else the token at it.
@@ -97,17 +110,20 @@ impl Known<'_> {
     fn child(&self, mut diagnostic: Diagnostic, child: &Message) -> Diagnostic {
         match child.place {
             // Where the macro was used or what it expands to is to be seen in the text.
-            _ if child.text.starts_with("expanded from macro") => {}
-            Place::Main(offset) => diagnostic.labels.push((self.token(offset), lower_case(&child.text))),
+            _ if child.text.starts_with("expanded from") => {}
+            Place::Main(offset) => diagnostic.labels.push((self.token(offset), readable(&child.text))),
             // Declarations in headers are the host's own.
             Place::Other { .. } if child.text.contains("declared here") || child.text.contains("passing argument") => {}
-            Place::Other { .. } | Place::Nowhere => diagnostic = diagnostic.note(lower_case(&child.text)),
+            Place::Other { .. } | Place::Nowhere => diagnostic = diagnostic.note(readable(&child.text)),
         }
         diagnostic
     }
 
     /// Rewords what concerns maps, and adds what is known of the kernel.
     fn explain(&self, diagnostic: Diagnostic, message: &Message) -> Diagnostic {
+        if let Some(better) = self.no_macro(&diagnostic) {
+            return better;
+        }
         let quoted: Vec<&str> = message.text.split('\'').skip(1).step_by(2).collect();
         if let (Some(member), Some(record)) = (quoted.first(), quoted.get(1))
             && message.text.starts_with("no member named")
@@ -182,14 +198,53 @@ fn message_suggests(diagnostic: &Diagnostic) -> bool {
     diagnostic.message.contains("did you mean")
 }
 
-/// The message with its first letter in lower case, as messages here are.
-fn lower_case(text: &str) -> String {
-    let mut letters = text.chars();
+/// A message of clang's in the style of those here: it starts in lower case, and names neither the private folder that
+/// the text is parsed in nor the `typeof` that map macros put around types.
+fn readable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once(" at /") {
+        // `(unnamed struct at /…/probe.c:5:29)`
+        out.push_str(before);
+        let (place, end) = behind.split_once(')').map_or((behind, ""), |(place, end)| (place, end));
+        let line = place.rsplit(':').nth(1).unwrap_or_default();
+        if !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit()) && behind.len() > end.len() {
+            out.push_str(&format!(" of line {line})"));
+        } else {
+            out.push_str(" at /");
+            out.push_str(behind.strip_suffix(end).unwrap_or(behind));
+        }
+        rest = end;
+    }
+    out.push_str(rest);
+    while let Some((before, behind)) = out.split_once("typeof(") {
+        let Some((ty, end)) = behind.split_once(')') else { break };
+        out = format!("{before}{ty}{end}");
+    }
+    let mut letters = out.chars();
     match letters.next() {
         // Not where it is a name or an abbreviation.
         Some(first) if letters.clone().next().is_some_and(|second| second.is_ascii_lowercase()) => {
             first.to_lowercase().chain(letters).collect()
         }
-        _ => text.to_owned(),
+        _ => out,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_what_the_user_knows() {
+        let check = |text: &str, expect: &str| assert_eq!(readable(text), expect);
+        check("Too few arguments", "too few arguments");
+        check("ISO C99 and later", "ISO C99 and later");
+        check(
+            "passing 'struct (unnamed struct at /tmp/x/probe.c:5:29) *' to 'typeof(u32) *'",
+            "passing 'struct (unnamed struct of line 5) *' to 'u32 *'",
+        );
+        check("look at /dev/null for it", "look at /dev/null for it");
+        check("typeof(", "typeof(");
     }
 }

@@ -142,8 +142,10 @@ pub fn rewrite(
     let mut output = Output::default();
     for rule in rule::RULES {
         rule.apply(&probe, &mut output);
+        output.edits.next_layer();
     }
     messages.append(&mut output.messages);
+    messages.sort_by_key(|message| message.span.map(|span| span.start));
     if messages.iter().any(|message| message.severity == Severity::Error) {
         return Err(messages);
     }

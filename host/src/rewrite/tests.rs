@@ -2,14 +2,22 @@
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use super::*;
+use crate::bpf::btf::Btf;
 use crate::facts::{Features, FunctionKind};
 use crate::source::Source;
 use crate::template::{Host, KernelText, Needs, write};
 
+/// The running kernel's types, read once.
+fn btf() -> &'static Btf {
+    static BTF: OnceLock<Btf> = OnceLock::new();
+    BTF.get_or_init(|| crate::kernel::btf::load().expect("the tests need a kernel with BTF"))
+}
+
 /// The running kernel's answers, but for the arity of a few functions that not every kernel has.
-struct TestKernel(crate::bpf::btf::Btf);
+struct TestKernel;
 
 impl KernelFacts for TestKernel {
     fn arity(&self, function: &str) -> Option<u32> {
@@ -21,7 +29,7 @@ impl KernelFacts for TestKernel {
     }
 
     fn members(&self, record: &str) -> Vec<String> {
-        crate::kernel::btf::members(&self.0, record)
+        crate::kernel::btf::members(btf(), record.trim_start_matches("struct "))
     }
 
     fn has_type(&self, name: &str) -> bool {
@@ -46,8 +54,7 @@ fn request(text: &str, attach: &[&str]) -> CompileRequest {
 
 fn templated(request: &CompileRequest) -> Templated {
     let needs = Needs::of(request).expect("the request is good");
-    let btf = crate::kernel::btf::load().expect("the tests need a kernel with BTF");
-    let types = crate::kernel::btf::slice(&btf, &needs.names).expect("the kernel's types can be sliced").text;
+    let types = crate::kernel::btf::slice(btf(), &needs.names).expect("the kernel's types can be sliced").text;
     let host = Host::running().expect("the host tells its version");
     write(request, &needs, &KernelText { types, tracepoints: Vec::new() }, &host)
         .expect("the include tree can be written")
@@ -57,8 +64,7 @@ fn templated(request: &CompileRequest) -> Templated {
 pub(super) fn rewritten(text: &str, attach: &[&str]) -> Result<Rewritten, Vec<Diagnostic>> {
     let request = request(text, attach);
     let templated = templated(&request);
-    let kernel = TestKernel(crate::kernel::btf::load().expect("the tests need a kernel with BTF"));
-    let rewritten = rewrite(&request, &templated, &kernel)?;
+    let rewritten = rewrite(&request, &templated, &TestKernel)?;
     let mut child = Command::new(&request.toolchain.clang)
         .args(&templated.arguments)
         .args(["-Wall", "-Wno-unused-function", "-Wno-unused-variable", "-c", "-o", "/dev/null", "-"])
@@ -107,7 +113,7 @@ pub(super) fn messages(text: &str, attach: &[&str]) -> String {
     out
 }
 
-/// What the acceptance programs become, for a look; they are not part of the project.
+/// What a file becomes, for a look.
 #[test]
 #[ignore = "for people: prints what the file that DBCC_REWRITE names becomes"]
 fn show() {
@@ -118,5 +124,577 @@ fn show() {
     println!("{}", messages(&text, &attach));
     if let Ok(rewritten) = rewritten(&text, &attach) {
         println!("{}\n{:#?}", rewritten.text, rewritten.facts);
+    }
+}
+
+/// The lines of the user's text that rewriting changed, and what is behind it.
+#[track_caller]
+fn changed(text: &str, attach: &[&str]) -> String {
+    let after = golden(text, attach);
+    let mut before = text.lines();
+    let changed = after.lines().filter(|line| before.next() != Some(*line));
+    changed.map(|line| format!("{line}\n")).collect()
+}
+
+/// The body of a program that binds a kernel struct, a user pointer and a number, with some locals.
+#[track_caller]
+fn reads(statements: &str) -> String {
+    let head = "struct own { u32 a; struct task_struct *kept; const char *name; };\n\
+                BPF_HASH(tasks, u32, struct task_struct *);\n\
+                BPF_HASH(owns, u32, struct own);\n\
+                int kprobe__f(struct pt_regs *ctx, struct task_struct *task, const char __user *path, int n)\n{\n\
+                u32 key = 0; struct own own = {}; int local[4] = {}; int *to_local = &local[n & 3];\n";
+    let text = format!("{head}{statements}\nreturn 0;\n}}\n");
+    let after = golden(&text, &[]);
+    let lines = statements.lines().count();
+    let from = head.lines().count();
+    after.lines().skip(from).take(lines).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn chains_are_read_link_by_link() {
+    insta::assert_snapshot!(reads(
+        "u64 a = task->pid;\n\
+         u64 b = task->real_parent->tgid;\n\
+         u64 c = task->nsproxy->pid_ns_for_children->ns.inum;\n\
+         void *d = task->mm->exe_file->f_path.dentry;\n\
+         u64 e = (*task).pid;\n\
+         u64 g = task->cred->uid.val + task->real_cred->gid.val;"
+    ), @"
+    u64 a = dbcc_read(task->pid);
+    u64 b = dbcc_read(dbcc_read(task->real_parent)->tgid);
+    u64 c = dbcc_read(dbcc_read(dbcc_read(task->nsproxy)->pid_ns_for_children)->ns.inum);
+    void *d = dbcc_read(dbcc_read(dbcc_read(task->mm)->exe_file)->f_path.dentry);
+    u64 e = dbcc_read((*task).pid);
+    u64 g = dbcc_read(dbcc_read(task->cred)->uid.val) + dbcc_read(dbcc_read(task->real_cred)->gid.val);
+    ");
+}
+
+#[test]
+fn addresses_and_arrays_are_not_read_but_what_leads_to_them_is() {
+    insta::assert_snapshot!(reads(
+        "void *a = &task->pid;\n\
+         void *b = &task->mm->owner;\n\
+         char *c = task->comm;\n\
+         char d = task->comm[n & 15];\n\
+         bpf_probe_read_kernel(&key, sizeof(key), &task->real_parent->tgid);\n\
+         u64 e = sizeof(task->mm->owner->pid) + (u64)&((struct task_struct *)0)->pid;\n\
+         typeof(task->pid) g = 1;"
+    ), @"
+    void *a = &task->pid;
+    void *b = &dbcc_read(task->mm)->owner;
+    char *c = task->comm;
+    char d = dbcc_read(task->comm[n & 15]);
+    bpf_probe_read_kernel(&key, sizeof(key), &dbcc_read(task->real_parent)->tgid);
+    u64 e = sizeof(task->mm->owner->pid) + (u64)&((struct task_struct *)0)->pid;
+    typeof(task->pid) g = 1;
+    ");
+}
+
+#[test]
+fn own_memory_is_left_alone() {
+    insta::assert_snapshot!(reads(
+        "own.a = local[1] + *to_local + to_local[0];\n\
+         struct own *found = owns.lookup(&key);\n\
+         if (found) { found->a++; own = *found; }\n\
+         u64 *p = (u64 *)&own; *p = 7;\n\
+         const char *text = \"text\"; own.a += text[1];"
+    ), @r#"
+    own.a = local[1] + *to_local + to_local[0];
+    struct own *found = dbcc_lookup(owns, 2, &key);
+    if (found) { found->a++; own = *found; }
+    u64 *p = (u64 *)&own; *p = 7;
+    const char *text = "text"; own.a += text[1];
+    "#);
+}
+
+#[test]
+fn kernel_pointers_that_were_kept_are_kernel_pointers() {
+    insta::assert_snapshot!(reads(
+        "struct task_struct **kept = tasks.lookup(&key);\n\
+         if (kept) own.a = (*kept)->pid;\n\
+         own.kept = task; own.a = own.kept->pid;\n\
+         struct own *found = owns.lookup(&key);\n\
+         if (found) own.a = found->kept->tgid;\n\
+         struct task_struct *me = (struct task_struct *)bpf_get_current_task();\n\
+         own.a = me->pid + ((struct task_struct *)bpf_get_current_task())->tgid;\n\
+         u64 address = (u64)task; own.a = ((struct task_struct *)address)->pid;\n\
+         struct task_struct *either = n ? task : me; own.a = either->pid;"
+    ), @"
+    struct task_struct **kept = dbcc_lookup(tasks, 1, &key);
+    if (kept) own.a = dbcc_read((*kept)->pid);
+    own.kept = task; own.a = dbcc_read(own.kept->pid);
+    struct own *found = dbcc_lookup(owns, 2, &key);
+    if (found) own.a = dbcc_read(found->kept->tgid);
+    struct task_struct *me = (struct task_struct *)bpf_get_current_task();
+    own.a = dbcc_read(me->pid) + dbcc_read(((struct task_struct *)bpf_get_current_task())->tgid);
+    u64 address = (u64)task; own.a = dbcc_read(((struct task_struct *)address)->pid);
+    struct task_struct *either = n ? task : me; own.a = dbcc_read(either->pid);
+    ");
+}
+
+#[test]
+fn bit_fields_pointers_to_scalars_and_user_memory_are_read_by_what_they_are() {
+    insta::assert_snapshot!(reads(
+        "own.a = task->sched_reset_on_fork;\n\
+         own.a += task->real_parent->sched_reset_on_fork;\n\
+         unsigned long *words = (unsigned long *)task; own.a = words[n] + *words + *(words + 2);\n\
+         char first = path[0]; char next = *(path + 1);\n\
+         struct dentry *dentry = task->fs->pwd.dentry; own.name = (const char *)dentry->d_name.name;"
+    ), @"
+    own.a = dbcc_read_bits(task, sched_reset_on_fork);
+    own.a += dbcc_read_bits(dbcc_read(task->real_parent), sched_reset_on_fork);
+    unsigned long *words = (unsigned long *)task; own.a = dbcc_read(words[n]) + dbcc_read(*words) + dbcc_read(*(words + 2));
+    char first = dbcc_read_user(path[0]); char next = dbcc_read_user(*(path + 1));
+    struct dentry *dentry = dbcc_read(dbcc_read(task->fs)->pwd.dentry); own.name = (const char *)dbcc_read(dentry->d_name.name);
+    ");
+}
+
+#[test]
+fn pointers_flow_through_functions() {
+    insta::assert_snapshot!(changed(
+        "static int pid_of(struct task_struct *t) { return t->pid; }\n\
+         static u64 add(u64 *sum, unsigned int *by) { *sum += *by; return *sum; }\n\
+         static struct task_struct *parent(struct task_struct *t) { return t->real_parent; }\n\
+         int kprobe__vfs_read(struct pt_regs *ctx, struct file *file, char *buf, unsigned int *count)\n\
+         {\n\
+         u64 sum = 0;\n\
+         struct task_struct *task = (void *)bpf_get_current_task();\n\
+         add(&sum, count);\n\
+         return pid_of(task) + parent(parent(task))->tgid;\n\
+         }\n",
+        &[]
+    ), @r#"
+    __always_inline static int pid_of(struct task_struct *t) { return dbcc_read(t->pid); }
+    __always_inline static u64 add(u64 *sum, unsigned int *by) { *sum += dbcc_read(*by); return *sum; }
+    __always_inline static struct task_struct *parent(struct task_struct *t) { return dbcc_read(t->real_parent); }
+    static __always_inline int kprobe__vfs_read__body(void *dbcc_ctx, struct pt_regs *ctx, struct file *file, char *buf, unsigned int *count)
+    return pid_of(task) + dbcc_read(parent(parent(task))->tgid);
+    SEC("fentry/vfs_read") int kprobe__vfs_read__fentry(unsigned long long *ctx)
+    {
+    	struct pt_regs regs = {};
+
+    	regs.__PT_PARM1_REG = ctx[0];
+    	regs.__PT_PARM2_REG = ctx[1];
+    	regs.__PT_PARM3_REG = ctx[2];
+    	regs.__PT_PARM4_REG = ctx[3];
+    	return kprobe__vfs_read__body(ctx, &regs, (struct file *)ctx[0], (char *)ctx[1], (unsigned int *)ctx[2]);
+    }
+    SEC("kprobe/vfs_read") int kprobe__vfs_read(struct pt_regs *ctx)
+    {
+    	return kprobe__vfs_read__body(ctx, (void *)ctx, (struct file *)PT_REGS_PARM1(ctx), (char *)PT_REGS_PARM2(ctx), (unsigned int *)PT_REGS_PARM3(ctx));
+    }
+    #ifdef BPF_LICENSE
+    char _license[] SEC("license") = DBCC_STRING(BPF_LICENSE);
+    #else
+    char _license[] SEC("license") = "GPL";
+    #endif
+    "#);
+}
+
+#[test]
+fn a_kprobe_has_two_forms_and_a_uprobe_one() {
+    insta::assert_snapshot!(changed(
+        "BPF_PERF_OUTPUT(events);\n\
+         BPF_STACK_TRACE(stacks, 16);\n\
+         int entry(struct pt_regs *ctx, struct file *file, bool sync)\n\
+         {\n\
+         u64 id = stacks.get_stackid(ctx, 0);\n\
+         events.perf_submit(ctx, &id, sizeof(id));\n\
+         return PT_REGS_PARM3(ctx) > 0 && sync && file;\n\
+         }\n\
+         int returned(struct pt_regs *ctx) { return PT_REGS_RC(ctx) > 0; }\n\
+         void queried(struct pt_regs *ctx, const char *query, int length) { char c = query[0]; }\n",
+        &["kprobe:vfs_read=entry", "kretprobe:vfs_read=returned", "uprobe:mysqld:query=queried"]
+    ), @r#"
+    static __always_inline int entry__body(void *dbcc_ctx, struct pt_regs *ctx, struct file *file, bool sync)
+    u64 id = dbcc_get_stackid(stacks, 2, dbcc_ctx, 0);
+    dbcc_perf_submit(events, 1, dbcc_ctx, &id, sizeof(id));
+    static __always_inline int returned__body(void *dbcc_ctx, struct pt_regs *ctx) { return PT_REGS_RC(ctx) > 0; }
+    static __always_inline void queried__body(struct pt_regs *ctx, const char *query, int length) { char c = dbcc_read_user(query[0]); }
+    u64 dbcc_event_0 SEC(".dbcc.types");
+    SEC("fentry/vfs_read") int entry__fentry(unsigned long long *ctx)
+    {
+    	struct pt_regs regs = {};
+
+    	regs.__PT_PARM1_REG = ctx[0];
+    	regs.__PT_PARM2_REG = ctx[1];
+    	regs.__PT_PARM3_REG = ctx[2];
+    	regs.__PT_PARM4_REG = ctx[3];
+    	return entry__body(ctx, &regs, (struct file *)ctx[0], (bool)(__u8)ctx[1]);
+    }
+    SEC("kprobe/vfs_read") int entry(struct pt_regs *ctx)
+    {
+    	return entry__body(ctx, (void *)ctx, (struct file *)PT_REGS_PARM1(ctx), (bool)(__u8)PT_REGS_PARM2(ctx));
+    }
+    SEC("fexit/vfs_read") int returned__fexit(unsigned long long *ctx)
+    {
+    	struct pt_regs regs = {};
+
+    	regs.__PT_PARM1_REG = ctx[0];
+    	regs.__PT_PARM2_REG = ctx[1];
+    	regs.__PT_PARM3_REG = ctx[2];
+    	regs.__PT_PARM4_REG = ctx[3];
+    	regs.__PT_RC_REG = ctx[4];
+    	return returned__body(ctx, &regs);
+    }
+    SEC("kretprobe/vfs_read") int returned(struct pt_regs *ctx)
+    {
+    	return returned__body(ctx, (void *)ctx);
+    }
+    SEC("uprobe") int queried(struct pt_regs *ctx)
+    {
+    	queried__body((void *)ctx, (const char *)PT_REGS_PARM1(ctx), (int)PT_REGS_PARM2(ctx));
+    	return 0;
+    }
+    #ifdef BPF_LICENSE
+    char _license[] SEC("license") = DBCC_STRING(BPF_LICENSE);
+    #else
+    char _license[] SEC("license") = "GPL";
+    #endif
+    "#);
+}
+
+#[test]
+fn targets_with_other_numbers_of_arguments_have_forms_of_their_own() {
+    let after = rewritten(
+        "int f(struct pt_regs *ctx) { return PT_REGS_RC(ctx) > 0; }",
+        &["kretprobe:vfs_read=f", "kretprobe:tcp_sendmsg=f", "kretprobe:no_such_function=f"],
+    );
+    let facts = after.expect("it is good").facts;
+    let forms: Vec<_> = facts.programs[0]
+        .forms
+        .iter()
+        .map(|form| (form.program.as_str(), form.kind.as_str(), form.arguments))
+        .collect();
+    assert_eq!(forms, [("f__fexit", "fexit", Some(3)), ("f__fexit4", "fexit", Some(4)), ("f", "kretprobe", None)]);
+}
+
+#[test]
+fn a_function_that_needs_registers_stays_a_kprobe_and_says_why() {
+    let check = |body: &str, because: &str| {
+        let text = format!(
+            "static int use(struct pt_regs *r) {{ return r->di; }}\n\
+                            int kprobe__vfs_read(struct pt_regs *ctx) {{ {body} }}"
+        );
+        let facts = rewritten(&text, &[]).expect("it is good").facts;
+        let program = &facts.programs[0];
+        assert_eq!(program.registers_because.as_deref().unwrap_or_default(), because, "{body}");
+        assert_eq!(program.forms.len(), if because.is_empty() { 2 } else { 1 }, "{body}");
+    };
+    check("return PT_REGS_PARM1(ctx) > 0;", "");
+    check("(void)ctx; return 0;", "");
+    check("return PT_REGS_IP(ctx) > 0;", "it uses the register `ip`");
+    check("return PT_REGS_RC(ctx);", "it uses the register `ax`");
+    check("return use(ctx);", "it passes its context to `use`");
+    check(
+        "struct pt_regs copy = *ctx; return copy.di;",
+        "it uses its context other than for arguments and the return value",
+    );
+    check("ctx->di = 1; return 0;", "it uses its context other than for arguments and the return value");
+}
+
+#[test]
+fn libbpf_style_is_passed_through_but_for_prints() {
+    insta::assert_snapshot!(changed(
+        "struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 8); __type(key, u32); __type(value, u64); } counts \
+         SEC(\".maps\");\n\
+         static int helper(struct task_struct *task) { return BPF_CORE_READ(task, pid); }\n\
+         SEC(\"kprobe/tcp_sendmsg\") int BPF_KPROBE(on_send, struct sock *sk)\n\
+         {\n\
+         u32 key = 1; u64 *value = bpf_map_lookup_elem(&counts, &key);\n\
+         bpf_printk(\"family %d\", BPF_CORE_READ(sk, __sk_common.skc_family));\n\
+         return value && helper((void *)bpf_get_current_task());\n\
+         }\n\
+         char LICENSE[] SEC(\"license\") = \"GPL\";\n",
+        &[]
+    ), @r#"
+    dbcc_print(0, 1, 0, (0), (__u64)(BPF_CORE_READ(sk, __sk_common.skc_family)));
+    struct dbcc_losses_map dbcc_losses SEC(".maps");
+    struct dbcc_prints_map dbcc_prints SEC(".maps");
+    "#);
+}
+
+#[test]
+fn prints_become_records() {
+    insta::assert_snapshot!(changed(
+        "int kprobe__f(struct pt_regs *ctx, struct task_struct *task, const char __user *path, int n)\n\
+         {\n\
+         char format[] = \"sized %d\\n\"; char own[16];\n\
+         bpf_trace_printk(\"plain\\n\");\n\
+         bpf_trace_printk(\"n %d of %lu: %c\", n, task->start_time, 'x');\n\
+         bpf_trace_printk(\"%s %s %s\", task->comm, path, \"literal\");\n\
+         bpf_trace_printk(format, sizeof(format), n);\n\
+         bpf_trace_printk(\"also sized %d\", sizeof(\"also sized %d\"), n);\n\
+         bpf_printk(\"libbpf's %s %pus\", own, path);\n\
+         return 0;\n\
+         }\n",
+        &[]
+    ), @r#"
+    static __always_inline int kprobe__f__body(struct pt_regs *ctx, struct task_struct *task, const char __user *path, int n)
+    dbcc_print(0, 0, 0, (0));
+    dbcc_print(1, 3, 0, (0), (__u64)(n), (__u64)(dbcc_read(task->start_time)), (__u64)('x'));
+    dbcc_print(2, 3, 3, (dbcc_text(0, 0, kernel), dbcc_text(1, 1, user), dbcc_text(2, 2, kernel)), (__u64)(task->comm), (__u64)(path), (__u64)("literal"));
+    dbcc_print(3, 1, 0, (0), (__u64)(n));
+    dbcc_print(4, 1, 0, (0), (__u64)(n));
+    dbcc_print(5, 2, 2, (dbcc_text(0, 0, kernel), dbcc_text(1, 1, user)), (__u64)(own), (__u64)(path));
+    struct dbcc_losses_map dbcc_losses SEC(".maps");
+    struct dbcc_prints_map dbcc_prints SEC(".maps");
+    SEC("kprobe/f") int kprobe__f(struct pt_regs *ctx)
+    {
+    	return kprobe__f__body((void *)ctx, (struct task_struct *)PT_REGS_PARM1(ctx), (const char *)PT_REGS_PARM2(ctx), (int)PT_REGS_PARM3(ctx));
+    }
+    #ifdef BPF_LICENSE
+    char _license[] SEC("license") = DBCC_STRING(BPF_LICENSE);
+    #else
+    char _license[] SEC("license") = "GPL";
+    #endif
+    "#);
+}
+
+#[test]
+fn facts_name_programs_maps_events_and_prints() {
+    let facts = rewritten(
+        "struct data_t { u32 pid; };\n\
+         BPF_PERF_OUTPUT(events); BPF_RINGBUF_OUTPUT(ring, 8); BPF_HASH(counts); BPF_HISTOGRAM(slots);\n\
+         BPF_STACK_TRACE(stacks, 64);\n\
+         int hello(struct pt_regs *ctx) {\n\
+         struct data_t data = {}; u64 other = 0; struct data_t *room;\n\
+         events.perf_submit(ctx, &data, sizeof(data)); events.perf_submit(ctx, &other, sizeof(other));\n\
+         room = ring.ringbuf_reserve(sizeof(*room)); if (!room) return 0; ring.ringbuf_submit(room, 0);\n\
+         if (FILTER_PID) return 0;\n\
+         bpf_trace_printk(\"tab\\there\");\n\
+         return 0; }\n\
+         int tracepoint__sched__sched_switch(void *args) { return 0; }\n",
+        &["uprobe:main=hello"],
+    );
+    let facts = facts.expect("it is good").facts;
+    let names: Vec<_> = facts.maps.iter().map(|map| (map.name.as_str(), map.role.clone())).collect();
+    let types = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        names,
+        [
+            ("events", MapRole::PerfEvents(types(&["struct data_t", "u64"]))),
+            ("ring", MapRole::RingEvents(types(&["struct data_t"]))),
+            ("counts", MapRole::Table),
+            ("slots", MapRole::Histogram),
+            ("stacks", MapRole::Stacks),
+        ]
+    );
+    assert_eq!(facts.prints[0].format, "tab\there");
+    assert!(facts.uses_filter_pid);
+    let programs: Vec<_> =
+        facts.programs.iter().map(|one| (one.function.as_str(), one.kind.as_str(), one.target.as_deref())).collect();
+    let switch = "tracepoint__sched__sched_switch";
+    assert_eq!(programs, [("hello", "uprobe", None), (switch, "tracepoint", Some("sched:sched_switch"))]);
+}
+
+#[test]
+fn maps_of_every_macro_compile() {
+    let text = "struct k { u32 a; }; struct v { u64 b; };\n\
+                BPF_HASH(h1); BPF_HASH(h2, u32); BPF_HASH(h3, struct k, struct v); BPF_HASH(h4, struct k, struct v, 7);\n\
+                BPF_PERCPU_HASH(ph1); BPF_PERCPU_HASH(ph4, u32, struct v, 7); BPF_LRU_HASH(lru, u32, u64);\n\
+                BPF_ARRAY(a1); BPF_ARRAY(a2, u32); BPF_ARRAY(a3, struct v, 3); BPF_PERCPU_ARRAY(pa, u64, 3);\n\
+                BPF_HISTOGRAM(i1); BPF_HISTOGRAM(i2, struct k); BPF_HISTOGRAM(i3, struct k, 100);\n\
+                BPF_LPM_TRIE(trie, struct v, u32); BPF_STACK_TRACE(stacks, 10); BPF_PERF_OUTPUT(out);\n\
+                BPF_RINGBUF_OUTPUT(ring, 8); BPF_PERF_ARRAY(counters, 4); BPF_CGROUP_ARRAY(groups, 4);\n\
+                BPF_PROG_ARRAY(progs, 4); BPF_QUEUE(queue, struct v, 8); BPF_STACK(stack, u32, 8);\n\
+                BPF_HASH(inner, u32, u64, 16); BPF_ARRAY_OF_MAPS(outer, inner, 4); BPF_HASH_OF_MAPS(outer2, u32, inner, 4);\n\
+                BPF_SK_STORAGE(per_socket, u64); BPF_TASK_STORAGE(per_task, u64); BPF_DEVMAP(devices, 4);\n\
+                BPF_CPUMAP(cpus, 4); BPF_XSKMAP(sockets, 4); BPF_SOCKMAP(sock_map, 4); BPF_SOCKHASH(sock_hash, u32, 4);\n\
+                BPF_TABLE(\"percpu_hash\", u32, u64, table, 9); BPF_F_TABLE(\"hash\", u32, u64, flagged, 9, 1);\n";
+    let facts = rewritten(text, &[]).expect("it is good").facts;
+    assert_eq!(facts.maps.len(), 35);
+}
+
+#[test]
+fn methods_become_helpers() {
+    insta::assert_snapshot!(changed(
+        "BPF_HASH(counts, u32, u64); BPF_HISTOGRAM(slots); BPF_QUEUE(queue, u64, 8); BPF_RINGBUF_OUTPUT(ring, 8);\n\
+         static void helper(u32 key) { u64 zero = 0; (*counts.lookup_or_init(&key, &zero))++; }\n\
+         int kprobe__vfs_read(struct pt_regs *ctx)\n\
+         {\n\
+         u32 key = 1; u64 one = 1, *found;\n\
+         found = counts.lookup(&key);\n\
+         counts.update(&key, &one); counts.insert(&key, &one); counts.delete(&key);\n\
+         counts.increment(key); counts.increment(key, 5); counts.atomic_increment(key, one);\n\
+         slots.increment(bpf_log2l(one)); queue.push(&one); queue.pop(&one); queue.peek(&one);\n\
+         ring.ringbuf_output(&one, sizeof(one), 0);\n\
+         found = counts . lookup /* why not */ ( &key\n\
+         );\n\
+         found = bpf_map_lookup_elem(&counts, &key);\n\
+         helper(key);\n\
+         return found != 0;\n\
+         }\n",
+        &[]
+    ), @r#"
+    __always_inline static void helper(u32 key) { u64 zero = 0; (*dbcc_lookup_or_init_void(counts, 1, &key, &zero))++; }
+    static __always_inline int kprobe__vfs_read__body(void *dbcc_ctx, struct pt_regs *ctx)
+    found = dbcc_lookup(counts, 1, &key);
+    dbcc_update(counts, 1, &key, &one); dbcc_insert(counts, 1, &key, &one); dbcc_delete(counts, 1, &key);
+    dbcc_increment(counts, 1, key); dbcc_increment(counts, 1, key, 5); dbcc_atomic_increment(counts, 1, key, one);
+    dbcc_increment(slots, 2, bpf_log2l(one)); dbcc_push(queue, 3, &one); dbcc_pop(queue, 3, &one); dbcc_peek(queue, 3, &one);
+    dbcc_ringbuf_output(ring, 4, &one, sizeof(one), 0);
+    found = dbcc_lookup(counts, 1, &key
+    struct dbcc_losses_map dbcc_losses SEC(".maps");
+    u64 dbcc_event_0 SEC(".dbcc.types");
+    SEC("fentry/vfs_read") int kprobe__vfs_read__fentry(unsigned long long *ctx)
+    {
+    	struct pt_regs regs = {};
+
+    	regs.__PT_PARM1_REG = ctx[0];
+    	regs.__PT_PARM2_REG = ctx[1];
+    	regs.__PT_PARM3_REG = ctx[2];
+    	regs.__PT_PARM4_REG = ctx[3];
+    	return kprobe__vfs_read__body(ctx, &regs);
+    }
+    SEC("kprobe/vfs_read") int kprobe__vfs_read(struct pt_regs *ctx)
+    {
+    	return kprobe__vfs_read__body(ctx, (void *)ctx);
+    }
+    #ifdef BPF_LICENSE
+    char _license[] SEC("license") = DBCC_STRING(BPF_LICENSE);
+    #else
+    char _license[] SEC("license") = "GPL";
+    #endif
+    "#);
+}
+
+#[test]
+fn what_is_wrong_with_maps_is_said_at_the_method() {
+    insta::assert_snapshot!(messages(
+        "BPF_HASH(counts, u32, u64);\nBPF_PERF_OUTPUT(events);\n\
+         int kprobe__f(struct pt_regs *ctx)\n{\n\
+         u32 key = 0; u64 value = 0; struct { int x; } odd;\n\
+         counts.lokup(&key);\n\
+         counts.lookup();\n\
+         counts.update(&key);\n\
+         counts.update(&odd, &value);\n\
+         events.frobnicate();\n\
+         count.lookup(&key);\n\
+         return 0;\n}\n",
+        &[]
+    ), @"
+    Error 6:8 `lokup`: map `counts` has no method `lokup`
+      note: methods of a map of this type (hash): lookup, lookup_or_init, lookup_or_try_init, update, insert, delete, increment, atomic_increment
+      help: did you mean `lookup`?
+    Error 7:15 `)`: too few arguments to function call, expected 1, have 0
+    Error 8:19 `)`: too few arguments to function call, expected 2, have 1
+    Warning 9:15 `&odd`: incompatible pointer types passing 'struct (unnamed struct of line 5) *' to parameter of type 'u32 *' (aka 'unsigned int *')
+    Error 10:8 `frobnicate`: map `events` has no method `frobnicate`
+      note: methods of a map of this type (perf_output): perf_submit, perf_submit_skb
+    Error 11:1 `count`: use of undeclared identifier 'count'
+      help: did you mean `counts`?
+    ");
+    insta::assert_snapshot!(messages(
+        "BPF_HASH(counts, u32, u64);\n\
+         int kprobe__f(struct pt_regs *ctx) { u64 value = 0; return counts.perf_submit(ctx, &value, 8); }\n",
+        &[]
+    ), @"
+    Error 2:67 `perf_submit`: map `counts` (hash) has no method `perf_submit`
+      note: methods of a map of this type: lookup, lookup_or_init, lookup_or_try_init, update, insert, delete, increment, atomic_increment
+    ");
+}
+
+#[test]
+fn what_is_wrong_with_types_is_said_with_what_the_kernel_has() {
+    insta::assert_snapshot!(messages(
+        "#include <net/sock.h>\n\
+         int kprobe__f(struct pt_regs *ctx, struct sock *sk, struct no_such *none)\n{\n\
+         u32 a = sk->__sk_common.skc_dadr;\n\
+         u32 b = none->field;\n\
+         return undeclared + a + b\n}\n",
+        &[]
+    ), @"
+    Error 4:25 `skc_dadr`: no member named 'skc_dadr' in 'struct sock_common'
+      note: as this kernel's BTF has `struct sock_common`
+      help: did you mean `skc_daddr`?
+    Error 5:13 `-`: incomplete definition of type 'struct no_such'
+      at 2:60 `no_such`: forward declaration of 'struct no_such'
+      note: this kernel's BTF has no `struct no_such`, and the probe does not define it
+    Error 6:8 `undeclared`: use of undeclared identifier 'undeclared'
+      note: `undeclared` is neither in the probe nor in dbcc's headers nor in the kernel's BTF
+    ");
+}
+
+#[test]
+fn what_rules_refuse_is_said_where_it_stands() {
+    insta::assert_snapshot!(messages(
+        "struct by_value { u64 a, b, c; };\n\
+         static int hidden(struct pt_regs *ctx) { return 0; }\n\
+         int many(struct pt_regs *ctx, int a, int b, int c, int d, int e, int f, int g) { return 0; }\n\
+         int whole(struct pt_regs *ctx, struct by_value v) { return 0; }\n\
+         int writes(struct pt_regs *ctx, struct task_struct *task) { task->pid = 1; task->mm->owner->pid++; return 0; }\n\
+         int wrong(struct pt_regs *ctx, int n) { bpf_trace_printk(\"%d %d\", n); bpf_trace_printk(\"%s\", n); return 0; }\n\
+         TRACEPOINT_PROBE(sched, sched_switch) { return 0; }\n",
+        &["kprobe:f=hidden", "kprobe:f=many", "kprobe:f=whole", "kprobe:f=writes", "kprobe:f=wrong"]
+    ), @r#"
+    Error 2:12 `hidden`: `hidden` is `static` and cannot be attached
+      help: remove `static`
+    Error 3:73 `int g`: only the first 6 arguments are in registers
+      help: read the others from the stack of the probed function
+    Error 4:32 `struct by_value v`: `v` is no integer and no pointer, so it is in no register
+    Error 5:61 `task->pid`: a program cannot write to this memory
+      note: the pointer is one of the kernel's or of the process's
+    Error 5:76 `task->mm->owner->pid`: a program cannot write to this memory
+      note: the pointer is one of the kernel's or of the process's
+    Error 6:41 `bpf_trace_printk("%d %d", n)`: the format wants 2 arguments and is given 1
+    Error 6:94 `n`: `%s` wants a string
+      note: this is of type `int`
+    "#);
+}
+
+#[test]
+fn what_may_not_be_meant_is_a_warning() {
+    insta::assert_snapshot!(messages(
+        "int lonely(struct pt_regs *ctx) { return 0; }\n\
+         int back(struct pt_regs *ctx, int n) { return n; }\n\
+         int kprobe__f(struct pt_regs *ctx, const char *format) { char own[] = \"x\"; own[0] = 'y';\n\
+         bpf_trace_printk(\"%pI4\", &own); return 0; }\n",
+        &["uretprobe:main=back"]
+    ), @r#"
+    Warning 1:5 `lonely`: function `lonely` is not attached to anything
+      help: attach it with `//@ attach KIND:TARGET = lonely` in the probe or `--attach KIND:TARGET=lonely`, or name it by BCC's convention (`kprobe__tcp_sendmsg`)
+    Warning 2:31 `int n`: on return from a function its arguments are gone: this one is not what was passed
+      help: keep it in a map on entry, or use PT_REGS_RC(ctx) for the return value
+    Warning 4:18 `"%pI4"`: only the kernel can format `%pI4`
+      note: this line goes to the kernel's trace pipe as it is
+    "#);
+}
+
+#[test]
+fn a_license_is_there_once() {
+    let given =
+        golden("char mine[] SEC(\"license\") = \"GPL v2\";\nSEC(\"kprobe\") int f(void *ctx) { return 0; }\n", &[]);
+    assert!(!given.contains("_license["), "{given}");
+    let none = golden("int kprobe__f(void *ctx) { return 0; }", &[]);
+    assert!(none.contains("char _license[] SEC(\"license\") = \"GPL\";"), "{none}");
+}
+
+#[test]
+fn hostile_texts_are_messages_and_never_panics() {
+    let deep = format!("int kprobe__f(struct pt_regs *ctx) {{ return {}1; }}", "1+".repeat(20_000));
+    let brackets = format!("int f(void) {{ return {}1{}; }}", "(".repeat(5_000), ")".repeat(5_000));
+    let texts = [
+        deep.as_str(),
+        brackets.as_str(),
+        "int f(",
+        "#define X X\nint x = X;",
+        "BPF_HASH(",
+        "BPF_HASH();",
+        "BPF_HASH(a, b, c, d, e, f);",
+        "int kprobe__(struct pt_regs *ctx) { return 0; }",
+        "int kprobe__f() { return 0; }",
+        "\\",
+        "int kprobe__f(struct pt_regs *ctx) { int x[] = { [0 ... 99] = 1 }; return x[ctx->di & 63]; }",
+        "typedef int kprobe__t(struct pt_regs *); kprobe__t kprobe__f; int kprobe__f(struct pt_regs *c) { return 0; }",
+        "BPF_TABLE(\"no such type\", int, int, t, 1);",
+        "int kprobe__f(a) int a; { return a; }",
+    ];
+    for text in texts {
+        let request = request(text, &[]);
+        let templated = templated(&request);
+        // Only that it ends, with or without messages.
+        drop(rewrite(&request, &templated, &UnknownKernel));
     }
 }

@@ -33,7 +33,7 @@ impl Rule for Dereference {
          \x20   u16 family = sk->__sk_common.skc_family;\n\
          \x20   void *file = task->mm->exe_file;\n\
          \n\
-         \x20   return family == 2 && file && task->comm[0] == 'm' && &task->pid;\n\
+         \x20   return family == 2 && file && task->comm[0] == 'm';\n\
          }\n"
     }
 
@@ -233,11 +233,20 @@ impl Walk<'_, '_, '_> {
         }
     }
 
+    /// Whether a node ends with the name of a macro behind `->` or `.`: members of the kernel's types are macros now and
+    /// then, as `sk_state` is `__sk_common.skc_state`.
+    fn ends_with_macro(&self, span: Span) -> bool {
+        self.probe.tree.expansions.iter().filter(|expansion| expansion.span.end == span.end).any(|expansion| {
+            let before = slice(self.probe.text, Span::new(span.start, expansion.span.start)).trim_end();
+            before.ends_with("->") || before.ends_with('.')
+        })
+    }
+
     /// Whether the operator of a node is in the user's text, and not in the body of a macro.
     fn is_written_out(&self, id: NodeId, span: Span) -> bool {
         let text = slice(self.probe.text, span);
         match self.probe.tree.kind(id) {
-            Some(NodeKind::Member(member)) => text.ends_with(member.name.as_str()),
+            Some(NodeKind::Member(member)) => text.ends_with(member.name.as_str()) || self.ends_with_macro(span),
             Some(NodeKind::Index) => text.ends_with(']'),
             Some(NodeKind::Deref) => text.starts_with('*'),
             _ => false,
