@@ -48,6 +48,8 @@ pub struct Failure {
     pub function: String,
     /// What was tried, on what, and why it failed.
     pub error: bpf::Error,
+    /// Why it was tried in this form; empty where there was no choice.
+    pub why: String,
 }
 
 /// All programs that were not attached; nothing is.
@@ -101,7 +103,7 @@ fn attach_for(loaded: Loaded, kernel: &Kernel, threads: u64) -> Result<Attached,
         let handle = loaded.object().program(&program.program);
         let Some(handle) = handle else {
             let error = bpf::Error::new(format!("find program `{}`", program.program), libc::ENOENT);
-            failures.push(Failure { function: function(), error });
+            failures.push(Failure { function: function(), error, why: program.why.clone() });
             continue;
         };
         let traced = program.kind.is_some_and(|kind| matches!(kind.context(), kind::Context::Arguments { .. }));
@@ -109,7 +111,7 @@ fn attach_for(loaded: Loaded, kernel: &Kernel, threads: u64) -> Result<Attached,
         let runs = handle.misses().map(|misses| Counter::new("runs", program, help, Source::Program(misses)));
         match runs {
             Ok(counter) => counters.push(counter),
-            Err(error) => failures.push(Failure { function: function(), error }),
+            Err(error) => failures.push(Failure { function: function(), error, why: program.why.clone() }),
         }
         let Some(kind) = program.kind.filter(|_| !program.targets.is_empty()) else {
             match handle.attach_by_section() {
@@ -122,7 +124,7 @@ fn attach_for(loaded: Loaded, kernel: &Kernel, threads: u64) -> Result<Attached,
                         why: program.why.clone(),
                     });
                 }
-                Err(error) => failures.push(Failure { function: function(), error }),
+                Err(error) => failures.push(Failure { function: function(), error, why: program.why.clone() }),
             }
             continue;
         };
@@ -141,7 +143,7 @@ fn attach_for(loaded: Loaded, kernel: &Kernel, threads: u64) -> Result<Attached,
                     });
                     links.push(Held::Target(attachment));
                 }
-                Err(error) => failures.push(Failure { function: function(), error }),
+                Err(error) => failures.push(Failure { function: function(), error, why: program.why.clone() }),
             }
         }
     }
@@ -243,7 +245,11 @@ fn threads(pids: &[u32]) -> u64 {
 }
 
 fn list(failures: &[Failure]) -> String {
-    let mut list = failures.iter().map(|failure| format!("`{}`: {}", failure.function, failure.error));
+    let one = |failure: &Failure| match failure.why.as_str() {
+        "" => format!("`{}`: {}", failure.function, failure.error),
+        why => format!("`{}`: {}; {why}", failure.function, failure.error),
+    };
+    let mut list = failures.iter().map(one);
     let first = list.next().unwrap_or_default();
     list.fold(first, |text, failure| format!("{text}\n{failure}"))
 }

@@ -385,3 +385,22 @@ fn nothing_is_left_after_an_ordinary_end() {
     // Other tests of this process may have definitions of their own.
     eventually("the definition to go", || left() <= before);
 }
+
+#[test]
+fn a_kernel_that_offers_neither_form_is_told_in_one_message() {
+    if !ready() {
+        return;
+    }
+    let kernel = Kernel::new();
+    if kernel.features().kprobe || kernel.features().fentry {
+        crate::bpf::testing::skip("this kernel has kprobes", false);
+        return;
+    }
+    let forms = [("fexit", "traced_back"), ("kretprobe", "back")];
+    let compiled = compiled(compile(PIPES), vec![fact("hit", "kretprobe", None, &forms)], &[]);
+    let target = [Target::KernelFunction { name: "tcp_sendmsg".into(), offset: 0 }];
+    let loaded = load(&compiled, [(0, target.as_slice())], &kernel, &Settings::default()).unwrap();
+    let text = attach(loaded, &kernel, &[]).unwrap_err().to_string();
+    assert!(text.contains("this kernel was built without kprobes"), "{text}");
+    assert!(text.contains("kretprobe: no fexit, since the kernel refuses every fentry and fexit program"), "{text}");
+}
