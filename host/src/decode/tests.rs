@@ -210,6 +210,14 @@ fn hostile_types_decode_to_bounded_values() {
     let values: usize = shown.iter().map(|(_, value)| if let Value::Array(all) = value { all.len() } else { 1 }).sum();
     assert!(values <= (1 << 16) + 1000, "{values}");
 
+    // One array of more elements than are told apart; the rest of its bytes is kept.
+    let mut writer = Writer::new();
+    writer.int("char1", 1, 8);
+    writer.array(Array { element: TypeId(1), index: TypeId(1), length: 1 << 20 });
+    let Value::Array(shown) = layout(writer, 2).decode(&vec![0; 1 << 20]).value else { panic!() };
+    assert_eq!(shown.len(), 1 << 16);
+    assert_eq!(shown.last(), Some(&Value::Bytes(vec![0; (1 << 20) - (1 << 16) + 1])));
+
     // Fields outside the record, and bit fields wider than any number.
     let mut writer = Writer::new();
     writer.int("int", 4, 32);

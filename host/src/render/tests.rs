@@ -194,6 +194,23 @@ fn a_layout_with_a_time_is_one_table_that_goes_on() {
 }
 
 #[test]
+fn growth_is_over_the_time_that_passed() {
+    let rate = |value: Value, before: Option<Value>, elapsed| {
+        row(un(1), value, before).per_second(&["value".to_owned()], elapsed)
+    };
+    assert_eq!(rate(un(30), Some(un(10)), 2.0), Some(10.0));
+    assert_eq!(rate(un(30), None, 2.0), Some(15.0));
+    assert_eq!(rate(un(30), Some(un(10)), 0.0), None);
+    assert_eq!(rate(un(6), Some(un(10)), 2.0), Some(3.0), "set back to 0 in between");
+    assert_eq!(rate(chars("x"), None, 2.0), None);
+    let cpus = |a, b| Value::PerCpu(vec![un(a), un(b)]);
+    assert_eq!(rate(cpus(20, 10), Some(cpus(5, 5)), 2.0), Some(10.0));
+    let structs = |a| Value::PerCpu(vec![record(&[("n", un(a))]), record(&[("n", un(a))])]);
+    let path = ["value".to_owned(), "n".to_owned()];
+    assert_eq!(row(un(1), structs(4), Some(structs(2))).per_second(&path, 2.0), Some(2.0));
+}
+
+#[test]
 fn units_are_written_as_people_read_them() {
     let value = |number| record(&[("bytes", un(number)), ("time", un(number))]);
     let rows = [0u128, 999, 1023, 1024, 1_500_000, 123_456_789_012].into_iter().enumerate();

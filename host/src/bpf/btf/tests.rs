@@ -74,6 +74,15 @@ fn damaged_bytes_are_an_error_or_harmless() {
 }
 
 #[test]
+fn a_type_ends_in_its_section() {
+    let mut bytes = sample();
+    // The length of the type section; four bytes fewer cut off the last type.
+    let length = u32::from_ne_bytes(bytes[12..16].try_into().unwrap());
+    bytes[12..16].copy_from_slice(&(length - 4).to_ne_bytes());
+    assert_eq!(Btf::parse(bytes).unwrap_err(), BtfError::Truncated { id: 12 });
+}
+
+#[test]
 fn an_unknown_kind_is_named() {
     let mut bytes = sample();
     bytes[24 + 7] = 31;
