@@ -208,11 +208,13 @@ fn duration(name: &str, given: Option<&str>) -> Result<Option<Duration>, ConfigE
 /// When the file cannot be read, or nothing has that name.
 pub fn read_probe(name: &str) -> Result<Source, ConfigError> {
     let path = Path::new(name);
-    if name.contains('/') || name.contains('.') || path.is_file() {
-        return Ok(Source::read(path)?);
-    }
-    if let Some(probe) = builtin::find(name) {
+    // A built-in name means the built-in probe in every folder: what root runs must not depend on files that lie about.
+    let built_in = if name.contains(['/', '.']) { None } else { builtin::find(name) };
+    if let Some(probe) = built_in {
         return Ok(probe.source());
+    }
+    if name.contains(['/', '.']) || path.is_file() {
+        return Ok(Source::read(path)?);
     }
     let known: Vec<&str> = builtin::all().iter().map(|probe| probe.name).collect();
     Err(ConfigError::NoProbe { name: name.to_owned(), known: known.join(", ") })

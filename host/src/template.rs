@@ -240,7 +240,8 @@ fn host_header(features: Features, needs: &Needs, kernel: &KernelText, host: &Ho
         ("DBCC_HAVE_TRACEPOINT", features.tracepoint),
     ];
     lines.extend(offered.iter().filter(|(_, offered)| *offered).map(|(name, _)| format!("#define {name} 1")));
-    for (tracepoint, _) in &kernel.tracepoints {
+    // None of them can be used where tracepoints are treated as missing.
+    for (tracepoint, _) in kernel.tracepoints.iter().filter(|_| features.tracepoint) {
         lines.push(format!("#define {HAVE_TRACEPOINT}{}__{} 1", tracepoint.category, tracepoint.name));
     }
     for (name, value) in host.configuration(&needs.configuration) {

@@ -5,9 +5,9 @@ struct event {
 
 BPF_PERF_OUTPUT(events);
 
-int kprobe__tcp_sendmsg(struct pt_regs *ctx) //~ error: stack; 512
+int kprobe__tcp_sendmsg(struct pt_regs *ctx)
 {
-    struct event event = {};
+    struct event event = {}; //~ error: stack; 640; 512; event
 
     bpf_get_current_comm(&event.text, sizeof(event.text));
     events.perf_submit(ctx, &event, sizeof(event));
