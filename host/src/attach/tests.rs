@@ -323,6 +323,34 @@ fn what_a_kretprobe_misses_is_reported() {
     assert!((136..200).contains(&missed), "{missed}");
 }
 
+#[test]
+fn without_tracefs_a_kretprobe_has_the_kernels_slots_and_says_so() {
+    if !ready() || !has_kprobes() {
+        return;
+    }
+    let targets = pipe_read();
+    let loaded = loaded(PIPES, &[("kretprobe", "back", targets.clone())], &[std::process::id()]);
+    let map = loaded.map("counts").unwrap().clone();
+    let refusal = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    let options = kind::Options { tracefs: Err(&refusal), threads: 4096 };
+    let kretprobe = kind::by_name("kretprobe").unwrap();
+    let program = loaded.object().program("back").unwrap();
+    let attachment = kretprobe.attach(program, targets.first().unwrap(), &options).unwrap();
+    assert!(attachment.note().unwrap().contains("default number of slots"), "{:?}", attachment.note());
+    read_pipes(100);
+    assert_eq!(count(&map, 2), 100);
+    // The kernel's default is 10 or twice the CPUs.
+    let waiting = Blocked::start(100);
+    read_pipes(100);
+    let missed = attachment.missed();
+    drop(attachment);
+    drop(waiting);
+    assert_eq!(count(&map, 2), 100, "there was no slot");
+    // Linux 6.7 tells how many; older kernels tell nothing.
+    let missed = missed.count().unwrap();
+    assert!(missed == 0 || missed >= 100, "{missed}");
+}
+
 fn own_definitions() -> Vec<String> {
     let tracefs = crate::kernel::tracefs::Tracefs::open().unwrap();
     let text = tracefs.read("kprobe_events").unwrap();
