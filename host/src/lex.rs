@@ -202,7 +202,11 @@ struct Lexer<'text> {
 
 impl Lexer<'_> {
     /// Where the next byte that counts is.
-    fn visible(&self, mut at: usize) -> usize {
+    fn visible(&self, at: usize) -> usize {
+        if self.bytes.get(at) != Some(&b'\\') {
+            return at;
+        }
+        let mut at = at;
         while let Some(length) = self.bytes.get(at..).and_then(continuation) {
             at += length;
         }

@@ -82,6 +82,8 @@ pub(super) struct Files {
     local: Vec<LocalHeader>,
     /// For each macro of the templates: its bodies.
     macros: HashMap<String, Vec<&'static str>>,
+    /// What the templates use outside macros, and declare.
+    names: Names,
 }
 
 impl Files {
@@ -143,10 +145,23 @@ impl Files {
 
     fn take_template(&mut self, name: &str, text: &'static str) {
         self.texts.insert(name.into(), text.into());
+        // Declarations of helpers, which do not look into the types that they name: a fifth of all text, and nothing in
+        // it that matters here.
+        if name == "bpf/bpf_helper_defs.h" {
+            return;
+        }
         let lexed = Lexed::new(text);
         for (name, body) in macros(&lexed, text) {
             self.macros.entry(name).or_default().push(body);
         }
+        let declared = lexed.declared();
+        self.names.declared_tags.extend(declared.tags);
+        // The basic types may be declared again, and are in BTF.
+        if name != "dbcc/types.h" {
+            self.names.declared.extend(declared.ordinary);
+        }
+        // What stands outside macros is always compiled, so its types are needed.
+        add_uses(&mut self.names, &Lexed::new(&outside_macros(&lexed, text)));
         let dir = Path::new(name).parent();
         for mut include in lexed.includes() {
             // libbpf's headers include one another in quotes.
@@ -191,16 +206,14 @@ impl Files {
                 }
             }
         }
-        for (name, text) in self.texts.iter().filter(|(name, _)| embedded(name).is_some()) {
-            let lexed = Lexed::new(text);
-            let declared = lexed.declared();
-            names.declared_tags.extend(declared.tags);
-            names.declared.extend(declared.ordinary.into_iter().filter(|_| name != "dbcc/types.h"));
-            // What stands outside macros is always compiled, so its types are needed; but for the declarations of
-            // helpers, which do not look into the types that they name.
-            if name != "bpf/bpf_helper_defs.h" {
-                add_uses(names, &Lexed::new(&outside_macros(&lexed, text)));
-            }
+        for (all, own) in [
+            (&mut names.identifiers, &self.names.identifiers),
+            (&mut names.tags, &self.names.tags),
+            (&mut names.members, &self.names.members),
+            (&mut names.declared_tags, &self.names.declared_tags),
+            (&mut names.declared, &self.names.declared),
+        ] {
+            all.extend(own.iter().cloned());
         }
     }
 }

@@ -168,9 +168,15 @@ fn tracepoints_are_those_that_the_text_names() {
             "struct tracepoint__net__netif_rx { int len; };".into(),
         )],
     };
+    let header = |tracepoint| {
+        let request = CompileRequest { features: Features { tracepoint, ..Features::default() }, ..request.clone() };
+        let written = write(&request, &needs, &kernel, &host()).unwrap();
+        std::fs::read_to_string(written.root.path().join("dbcc/host.h")).unwrap()
+    };
+    let offered = "#define DBCC_HAVE_TRACEPOINT__net__netif_rx 1\n";
+    assert_eq!((header(true).contains(offered), header(false).contains(offered)), (true, false));
     let written = write(&request, &needs, &kernel, &host()).unwrap();
     let read = |name: &str| std::fs::read_to_string(written.root.path().join(name)).unwrap();
-    assert!(read("dbcc/host.h").contains("#define DBCC_HAVE_TRACEPOINT__net__netif_rx 1\n"));
     assert!(!read("dbcc/host.h").contains("sched_switch"));
     assert_eq!(read("dbcc/tracepoints.h"), "struct tracepoint__net__netif_rx { int len; };\n");
 }
