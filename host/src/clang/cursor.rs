@@ -201,6 +201,12 @@ impl<'u> Cursor<'u> {
         self.unit.span(unsafe { (self.unit.library().api.clang_getCursorExtent)(self.raw) })
     }
 
+    /// Its text as it is written, in whatever file.
+    pub fn text(self) -> Option<String> {
+        // SAFETY: as in `spelling`.
+        self.unit.text(unsafe { (self.unit.library().api.clang_getCursorExtent)(self.raw) })
+    }
+
     /// The offset in the main file of its place: of a declaration, its name.
     pub fn offset(self) -> Option<u32> {
         // SAFETY: as in `spelling`.

@@ -72,6 +72,7 @@ api! {
     fn clang_getFile(CXTranslationUnit, *const c_char) -> CXFile;
     fn clang_File_isEqual(CXFile, CXFile) -> c_int;
     fn clang_getFileName(CXFile) -> CXString;
+    fn clang_getFileContents(CXTranslationUnit, CXFile, *mut usize) -> *const c_char;
     fn clang_getCString(CXString) -> *const c_char;
     fn clang_disposeString(CXString);
     fn clang_getNumDiagnostics(CXTranslationUnit) -> c_uint;

@@ -71,3 +71,13 @@ fn a_nul_byte_in_an_argument_is_an_error() {
     let arguments = ["-D\0x".to_owned()];
     assert!(matches!(Unit::parse(&library(), Path::new("p.c"), "", &arguments), Err(ParseError::Nul(_))));
 }
+
+#[test]
+fn the_definition_of_a_macro_has_its_text() {
+    let unit = parse("#define ADD(a, b) ((a) + \\\n (b))\nint f(int x) { return ADD(x, 1); }\n");
+    let mut all = unit.root().children().into_iter();
+    let used = all.find(|c| c.kind() == CursorKind::MacroExpansion && c.spelling() == "ADD").expect("it is used");
+    let definition = used.referenced().expect("it is defined");
+    assert_eq!(definition.kind(), CursorKind::MacroDefinition);
+    assert_eq!(definition.text().as_deref(), Some("ADD(a, b) ((a) + \\\n (b))"));
+}

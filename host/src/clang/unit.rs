@@ -133,14 +133,42 @@ impl Unit {
         Place::Other { file: name, line }
     }
 
-    /// The span of a range in the main file, if both of its ends are there.
+    /// The span of a range in the main file, if both of its ends are there. Where macros turn the order of the ends
+    /// around, it is what lies between them.
     pub(super) fn span(&self, range: CXSourceRange) -> Option<Span> {
         // SAFETY: the range is one of this unit.
         let (start, end) =
             unsafe { ((self.library.api.clang_getRangeStart)(range), (self.library.api.clang_getRangeEnd)(range)) };
         let start = self.main_offset(start)?;
         let end = self.main_offset(end)?;
-        (start <= end).then(|| Span::new(start, end))
+        Some(Span::new(start.min(end), start.max(end)))
+    }
+
+    /// The text of a range, if both of its ends are in one file.
+    pub(super) fn text(&self, range: CXSourceRange) -> Option<String> {
+        let api = &self.library.api;
+        // SAFETY: the range is one of this unit; the out-parameters are valid for writing, and null where allowed. The
+        // contents of a file live as long as the unit, with the size given, and are copied here.
+        unsafe {
+            let at = |location| {
+                let mut file: CXFile = ptr::null_mut();
+                let mut offset: c_uint = 0;
+                (api.clang_getFileLocation)(location, &raw mut file, ptr::null_mut(), ptr::null_mut(), &raw mut offset);
+                (file, usize::try_from(offset).unwrap_or(usize::MAX))
+            };
+            let (file, start) = at((api.clang_getRangeStart)(range));
+            let (other, end) = at((api.clang_getRangeEnd)(range));
+            if file.is_null() || file != other {
+                return None;
+            }
+            let mut size = 0usize;
+            let bytes = (api.clang_getFileContents)(self.unit, file, &raw mut size);
+            if bytes.is_null() {
+                return None;
+            }
+            let contents = std::slice::from_raw_parts(bytes.cast::<u8>(), size);
+            contents.get(start..end).map(|text| String::from_utf8_lossy(text).into_owned())
+        }
     }
 
     /// The offset of a location in the main file.

@@ -120,6 +120,52 @@ impl Edits {
     }
 }
 
+/// The map of two rewritings, one after the other: `first` made of the source the text that `second` started from. What
+/// touches in that text is one edit of the result.
+pub(super) fn compose(first: &LineMap, second: &LineMap) -> LineMap {
+    /// A range of the text in the middle, by how much it was longer than its source, and by how much it grew then.
+    struct Piece {
+        start: i64,
+        end: i64,
+        grown: i64,
+        grows: i64,
+    }
+    let mut pieces: Vec<Piece> = Vec::with_capacity(first.edits.len() + second.edits.len());
+    let mut grown = 0i64;
+    for (replaced, length) in &first.edits {
+        let (length, start) = (i64::from(*length), i64::from(replaced.start) + grown);
+        let longer = length - i64::from(replaced.len());
+        pieces.push(Piece { start, end: start + length, grown: longer, grows: 0 });
+        grown += longer;
+    }
+    for (replaced, length) in &second.edits {
+        let grows = i64::from(*length) - i64::from(replaced.len());
+        pieces.push(Piece { start: i64::from(replaced.start), end: i64::from(replaced.end), grown: 0, grows });
+    }
+    pieces.sort_by_key(|piece| (piece.start, piece.end));
+
+    let mut merged: Vec<Piece> = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        match merged.last_mut() {
+            Some(last) if piece.start <= last.end => {
+                last.end = last.end.max(piece.end);
+                last.grown += piece.grown;
+                last.grows += piece.grows;
+            }
+            _ => merged.push(piece),
+        }
+    }
+    let mut before = 0i64;
+    let offset = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+    let edits = merged.into_iter().map(|piece| {
+        let start = offset(piece.start - before);
+        before += piece.grown;
+        let span = Span::new(start, offset(piece.end - before));
+        (span, offset(piece.end - piece.start + piece.grows))
+    });
+    LineMap { edits: edits.collect() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +227,17 @@ mod tests {
         let (text, map) = edits.apply("m\n. \\\nlook(k)", "").expect("no conflict");
         assert_eq!(text, "dbcc_x(m, \n\\\n(k)");
         assert_eq!(map.edits, [(span(0, 10), 13)]);
+    }
+
+    #[test]
+    fn two_maps_are_one() {
+        // 0123456789 -> 01abcd56789 (2..5 by 4 bytes) -> inside it, before it, behind it.
+        let first = LineMap { edits: vec![(span(2, 5), 4)] };
+        let second = LineMap { edits: vec![(span(0, 1), 3), (span(3, 4), 10), (span(8, 8), 2)] };
+        let both = compose(&first, &second);
+        assert_eq!(both.edits, [(span(0, 1), 3), (span(2, 5), 13), (span(7, 7), 2)]);
+        assert_eq!(compose(&LineMap::default(), &second), second);
+        assert_eq!(compose(&first, &LineMap::default()), first);
     }
 
     #[test]

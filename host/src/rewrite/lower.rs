@@ -47,7 +47,9 @@ impl<'u> Lowerer<'u, '_> {
         }
         let Some(span) = cursor.span() else { return };
         match kind {
-            CursorKind::MacroExpansion => self.tree.expansions.push(Expansion { name: cursor.spelling(), span }),
+            CursorKind::MacroExpansion => {
+                self.tree.expansions.push(Expansion { name: cursor.spelling(), span, cursor })
+            }
             CursorKind::FunctionDecl => self.function(cursor, span),
             _ => {
                 let decl = self.declare(cursor, DeclKind::Global);

@@ -5,15 +5,18 @@
 //! point to; then each row of [`rule::RULES`] makes its edits. Edits are disjoint, and none adds or removes a line end
 //! inside the text; what is generated stands behind it.
 
+use std::borrow::Cow;
+
 use crate::clang::{Library, Unit};
 use crate::diag::{Diagnostic, Severity};
-use crate::facts::{CompileRequest, Facts, MapFact, MapRole, ProgramFact};
+use crate::facts::{CompileRequest, Facts, FunctionKind, MapFact, MapRole, ProgramFact};
 use crate::linemap::LineMap;
 use crate::source::Span;
 use crate::template::Templated;
 
 mod edit;
 mod lower;
+mod macros;
 mod message;
 pub mod origin;
 pub mod program;
@@ -24,6 +27,7 @@ pub mod tree;
 #[cfg(test)]
 mod tests;
 
+use edit::compose;
 pub use edit::{Conflict, Edits};
 
 /// A probe in plain BPF C.
@@ -102,11 +106,16 @@ pub struct Output {
     pub prints: Vec<crate::facts::PrintFact>,
     /// Errors, warnings and notes.
     pub messages: Vec<Diagnostic>,
+    /// Places of constructs that must be edited and that the bodies of macros give, and what they are.
+    pub in_macros: Vec<(Span, &'static str)>,
     /// Whether the text uses `dbcc_prints`.
     pub uses_prints: bool,
     /// Whether the text may use `dbcc_losses`.
     pub uses_losses: bool,
 }
+
+/// How often uses of macros are written out: macros in macros need one time each.
+const MAX_ROUNDS: usize = 16;
 
 /// Rewrites a probe.
 ///
@@ -119,23 +128,64 @@ pub fn rewrite(
     kernel: &dyn KernelFacts,
 ) -> Result<Rewritten, Vec<Diagnostic>> {
     let fatal = |text: String| vec![Diagnostic::error(text, None)];
-    let text = request.source.text.as_str();
-    if u32::try_from(text.len()).is_err() {
-        return Err(fatal(format!("`{}` is too long", request.source.name)));
+    let source = &request.source;
+    if u32::try_from(source.text.len()).is_err() {
+        return Err(fatal(format!("`{}` is too long", source.name)));
     }
     let library = Library::load(&request.toolchain.libclang).map_err(|error| fatal(error.to_string()))?;
     let path = templated.main_file();
     let mut arguments = templated.arguments.clone();
     arguments.extend(["-DDBCC_PARSE", "-ferror-limit=0"].map(String::from));
-    let unit = Unit::parse(&library, &path, text, &arguments).map_err(|error| fatal(error.to_string()))?;
 
-    let tree = lower::lower(&unit, text);
+    let mut text = Cow::Borrowed(source.text.as_str());
+    let mut map = LineMap::default();
+    for round in 0..MAX_ROUNDS {
+        let unit = Unit::parse(&library, &path, &text, &arguments).map_err(|error| fatal(error.to_string()))?;
+        let trace = |span: Span| if round == 0 { Some(span) } else { map.to_source(span, source) };
+        let traced = |messages| traced(messages, &trace);
+        match once(&unit, &text, &request.functions, kernel).map_err(traced)? {
+            Step::Rewritten(mut rewritten) => {
+                rewritten.line_map = compose(&map, &rewritten.line_map);
+                rewritten.warnings = traced(rewritten.warnings);
+                let facts = &mut rewritten.facts;
+                let programs = facts.programs.iter_mut().map(|program| &mut program.span);
+                let maps = facts.maps.iter_mut().map(|map| &mut map.span);
+                for span in programs.chain(maps).chain(facts.prints.iter_mut().map(|print| &mut print.span)) {
+                    *span = trace(*span).unwrap_or(*span);
+                }
+                return Ok(*rewritten);
+            }
+            Step::WrittenOut(next, step) => {
+                map = compose(&map, &step);
+                text = Cow::Owned(next);
+            }
+        }
+    }
+    Err(fatal("the macros of this probe do not come to an end".to_owned()))
+}
+
+/// What looking at a text once comes to.
+enum Step {
+    /// It is done.
+    Rewritten(Box<Rewritten>),
+    /// Uses of macros had to be written out: the text to look at next, and how it came about.
+    WrittenOut(String, LineMap),
+}
+
+fn once(
+    unit: &Unit,
+    text: &str,
+    functions: &[FunctionKind],
+    kernel: &dyn KernelFacts,
+) -> Result<Step, Vec<Diagnostic>> {
+    let tree = lower::lower(unit, text);
     let mut messages = message::diagnostics(&unit.messages(), text, &tree, kernel);
-    if messages.iter().any(|message| message.severity == Severity::Error) {
+    let has_errors = |messages: &[Diagnostic]| messages.iter().any(|message| message.severity == Severity::Error);
+    if has_errors(&messages) {
         return Err(messages);
     }
 
-    let roles = program::Roles::find(&tree, &request.functions);
+    let roles = program::Roles::find(&tree, functions);
     let origins = origin::Origins::find(&tree, &roles);
     let maps = rule::maps::find(&tree);
     let probe = Probe { text, tree: &tree, roles: &roles, origins: &origins, maps: &maps, kernel };
@@ -146,30 +196,59 @@ pub fn rewrite(
     }
     messages.append(&mut output.messages);
     messages.sort_by_key(|message| message.span.map(|span| span.start));
-    if messages.iter().any(|message| message.severity == Severity::Error) {
+    if has_errors(&messages) {
         return Err(messages);
     }
+    if !output.in_macros.is_empty() {
+        return write_out(text, &tree, &output.in_macros);
+    }
+
     let facts = Facts {
         maps: maps.iter().enumerate().map(|(index, map)| map_fact(index, map, &output.events)).collect(),
         programs: output.programs,
         prints: output.prints,
         uses_filter_pid: tree.expansions.iter().any(|expansion| expansion.name == "FILTER_PID"),
     };
-    if output.uses_prints {
-        output.behind.insert_str(0, "struct dbcc_prints_map dbcc_prints SEC(\".maps\");\n");
+    let mut behind = String::new();
+    if !text.ends_with('\n') {
+        behind.push('\n');
     }
     if output.uses_losses {
-        output.behind.insert_str(0, "struct dbcc_losses_map dbcc_losses SEC(\".maps\");\n");
+        behind.push_str("struct dbcc_losses_map dbcc_losses SEC(\".maps\");\n");
     }
-    let behind =
-        if text.ends_with('\n') || output.behind.is_empty() { output.behind } else { format!("\n{}", output.behind) };
-    let (text, line_map) = output.edits.apply(text, &behind).map_err(|conflict| {
+    if output.uses_prints {
+        behind.push_str("struct dbcc_prints_map dbcc_prints SEC(\".maps\");\n");
+    }
+    behind.push_str(&output.behind);
+    match output.edits.apply(text, &behind) {
+        Ok((text, line_map)) => Ok(Step::Rewritten(Box::new(Rewritten { text, line_map, facts, warnings: messages }))),
+        // One argument of a macro means different things at the places where the macro uses it.
+        Err(conflict) => write_out(text, &tree, &[(conflict.span, "what is rewritten in two ways")]),
+    }
+}
+
+/// Writes out the uses of macros that places are in.
+fn write_out(text: &str, tree: &tree::Tree<'_>, places: &[(Span, &'static str)]) -> Result<Step, Vec<Diagnostic>> {
+    let spans: Vec<Span> = places.iter().map(|(span, _)| *span).collect();
+    let refused = |number: usize| {
+        let (span, what) = places.get(number).copied().unwrap_or((Span::new(0, 0), "a construct"));
         vec![
-            Diagnostic::error("two rewritings meet here", conflict.span)
-                .help("write this in two statements, without a macro around it"),
+            Diagnostic::error(format!("{what} stands in a macro, and cannot be rewritten there"), span)
+                .help("write it without the macro, or make the macro a `static` function"),
         ]
-    })?;
-    Ok(Rewritten { text, line_map, facts, warnings: messages })
+    };
+    let edits = macros::expand(text, tree, &spans).map_err(|(number, macros::Failed)| refused(number))?;
+    let (next, step) = edits.apply(text, "").map_err(|_| refused(0))?;
+    Ok(Step::WrittenOut(next, step))
+}
+
+/// Messages about a text in which macros are written out, as messages about the user's.
+fn traced(mut messages: Vec<Diagnostic>, trace: &dyn Fn(Span) -> Option<Span>) -> Vec<Diagnostic> {
+    for message in &mut messages {
+        message.span = message.span.and_then(trace);
+        message.labels.retain_mut(|(span, _)| trace(*span).map(|place| *span = place).is_some());
+    }
+    messages
 }
 
 /// What is promised of a map.

@@ -663,6 +663,54 @@ fn what_may_not_be_meant_is_a_warning() {
 }
 
 #[test]
+fn macros_whose_bodies_need_it_are_written_out_where_they_are_used() {
+    let text = "BPF_HASH(counts, u32, u64);\n\
+                #define PID(t) ((t)->pid)\n\
+                #define PARENT(t) ((t)->real_parent)\n\
+                #define BOTH(t) (PID(t) + PID(PARENT(t)))\n\
+                #define COUNT(k, ...) counts.increment(k, ##__VA_ARGS__)\n\
+                #define SAY(what, ...) bpf_trace_printk(what \"\\n\", ##__VA_ARGS__)\n\
+                #define TWICE(x) (x) + (x)\n\
+                #define PROBE(name) int kprobe__##name(struct pt_regs *ctx, struct task_struct *task)\n\
+                PROBE(f)\n\
+                {\n\
+                u32 key = PID(task) + TWICE(task->tgid); COUNT(key); COUNT(key, 2); if (BOTH(task)) key = 1;\n\
+                SAY(\"plain\"); SAY(\"%d %d\", key,\n PID(task));\n\
+                return 0;\n\
+                }\n";
+    insta::assert_snapshot!(changed(text, &[]), @r#"
+    static __always_inline int kprobe__f__body(struct pt_regs *ctx, struct task_struct *task)
+    u32 key = (dbcc_read((task)->pid)) + TWICE(dbcc_read(task->tgid)); dbcc_increment(counts, 1, key); dbcc_increment(counts, 1, key,2); if (((dbcc_read((task)->pid)) + (dbcc_read(((dbcc_read((task)->real_parent)))->pid)))) key = 1;
+    dbcc_print(0, 0, 0, (0)); dbcc_print(1, 2, 0, (0), (__u64)(key), (__u64)((dbcc_read((task)->pid))))
+    ;
+    struct dbcc_losses_map dbcc_losses SEC(".maps");
+    struct dbcc_prints_map dbcc_prints SEC(".maps");
+    SEC("kprobe/f") int kprobe__f(struct pt_regs *ctx)
+    {
+    	return kprobe__f__body((void *)ctx, (struct task_struct *)PT_REGS_PARM1(ctx));
+    }
+    #ifdef BPF_LICENSE
+    char _license[] SEC("license") = DBCC_STRING(BPF_LICENSE);
+    #else
+    char _license[] SEC("license") = "GPL";
+    #endif
+    "#);
+    let facts = rewritten(text, &[]).expect("it is good").facts;
+    let source = Source::from_text("probe.c", text);
+    assert_eq!(source.slice(facts.prints[1].span), "SAY(\"%d %d\", key,\n PID(task))");
+    assert_eq!(source.slice(facts.programs[0].span), "PROBE(f)");
+    // What is wrong is still said on the user's line.
+    let wrong =
+        text.replace("return 0", "task->pid = 1; return 0").replace("COUNT(key);", "COUNT(key); PID(task) = 2;");
+    insta::assert_snapshot!(messages(&wrong, &[]), @"
+    Error 11:54 `PID(task)`: a program cannot write to this memory
+      note: the pointer is one of the kernel's or of the process's
+    Error 14:1 `task->pid`: a program cannot write to this memory
+      note: the pointer is one of the kernel's or of the process's
+    ");
+}
+
+#[test]
 fn a_license_is_there_once() {
     let given =
         golden("char mine[] SEC(\"license\") = \"GPL v2\";\nSEC(\"kprobe\") int f(void *ctx) { return 0; }\n", &[]);

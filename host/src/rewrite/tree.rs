@@ -186,12 +186,14 @@ pub struct Function<'u> {
 }
 
 /// A macro that is used in the user's text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expansion {
+#[derive(Debug, Clone)]
+pub struct Expansion<'u> {
     /// Its name.
     pub name: String,
     /// Where it is used, arguments included.
     pub span: Span,
+    /// The use; it refers to the definition.
+    pub cursor: Cursor<'u>,
 }
 
 /// All functions and global variables of the user's text.
@@ -206,7 +208,7 @@ pub struct Tree<'u> {
     /// Names of functions that are only declared.
     pub declared: HashMap<String, Span>,
     /// Uses of macros in the text.
-    pub expansions: Vec<Expansion>,
+    pub expansions: Vec<Expansion<'u>>,
 }
 
 impl<'u> Tree<'u> {

@@ -9,7 +9,7 @@ use super::super::origin::Access;
 use super::super::program::Role;
 use super::super::tree::{NodeId, NodeKind};
 use super::super::{Output, Probe, slice};
-use super::{Rule, in_macro};
+use super::{Refusal, Rule};
 
 /// The row.
 pub(super) struct Dereference;
@@ -207,9 +207,13 @@ impl Walk<'_, '_, '_> {
     fn read(&mut self, id: NodeId, pointer: NodeId, user: bool) {
         let tree = self.probe.tree;
         let Some(node) = tree.node(id) else { return };
-        let Some(span) = node.span else { return };
+        let Some(span) = node.span else {
+            let message = Diagnostic::error("a pointer is read through in an included file", None);
+            self.output.messages.push(message.help("move the code that reads it into the probe itself"));
+            return;
+        };
         if !self.is_written_out(id, span) {
-            self.output.messages.push(in_macro(span, "a read through a pointer"));
+            self.output.refuse(Refusal::InMacro(span, "a read through a pointer"));
             return;
         }
         let is_bits = matches!(&node.kind, NodeKind::Member(member) if member.bit_field);

@@ -7,8 +7,8 @@ use crate::source::Span;
 
 use super::super::tree::{NodeId, NodeKind};
 use super::super::{Output, Probe, slice};
-use super::Rule;
 use super::maps::Map;
+use super::{Refusal, Rule};
 
 /// The kinds of maps with keys that a program adds at will.
 const TABLES: &[&str] =
@@ -131,31 +131,32 @@ impl Rule for Methods {
 
     fn apply(&self, probe: &Probe<'_, '_>, output: &mut Output) {
         for call in calls(probe) {
-            if let Err(message) = edit(probe, output, call) {
-                output.messages.push(message);
+            if let Err(refusal) = edit(probe, output, call) {
+                output.refuse(refusal);
             }
         }
     }
 }
 
-fn edit(probe: &Probe<'_, '_>, output: &mut Output, call: MethodCall<'_>) -> Result<(), Diagnostic> {
+fn edit(probe: &Probe<'_, '_>, output: &mut Output, call: MethodCall<'_>) -> Result<(), Refusal> {
     let tree = probe.tree;
     let MethodCall { map, index, name, .. } = call;
     let span =
         tree.span(call.call).ok_or_else(|| Diagnostic::error(format!("`{name}` is called in a macro"), map.span))?;
     // `m.lookup (`: the map, a point, the method, a bracket, in the user's own text.
     let head =
-        head(slice(probe.text, span), name).ok_or_else(|| super::in_macro(span, "the call of a map's method"))?;
+        head(slice(probe.text, span), name).ok_or_else(|| Refusal::InMacro(span, "the call of a map's method"))?;
     let method_span = Span::new(span.start + head.method.start, span.start + head.method.end);
     let Some(method) = METHODS.iter().find(|method| method.name == name) else {
-        return Err(Diagnostic::error(format!("`{name}` is no method of a map"), method_span));
+        return Err(Diagnostic::error(format!("`{name}` is no method of a map"), method_span).into());
     };
     if !has(method, &map.kind) {
         return Err(Diagnostic::error(
             format!("map `{}` ({}) has no method `{name}`", map.name, map.kind),
             method_span,
         )
-        .note(format!("methods of a map of this type: {}", of(&map.kind).join(", "))));
+        .note(format!("methods of a map of this type: {}", of(&map.kind).join(", ")))
+        .into());
     }
     let returns_nothing = tree
         .function_of(call.call)

@@ -44,8 +44,27 @@ pub static RULES: &[&dyn Rule] = &[
     &license::License,
 ];
 
-/// The message for a construct that must be edited and stands in a macro's body.
-pub(super) fn in_macro(span: Span, what: &str) -> Diagnostic {
-    Diagnostic::error(format!("{what} stands in the body of a macro"), span)
-        .help("write it without the macro, or make the macro a `static` function")
+/// Why a rule cannot do its work at a place.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The probe is wrong.
+    Message(Box<Diagnostic>),
+    /// What must be edited is not in the text: the body of a macro gives it. The macro's use will be written out.
+    InMacro(Span, &'static str),
+}
+
+impl From<Diagnostic> for Refusal {
+    fn from(message: Diagnostic) -> Self {
+        Self::Message(Box::new(message))
+    }
+}
+
+impl Output {
+    /// Notes why a rule cannot do its work.
+    fn refuse(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::Message(message) => self.messages.push(*message),
+            Refusal::InMacro(span, what) => self.in_macros.push((span, what)),
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::source::Span;
 use super::super::origin::Access;
 use super::super::tree::{NodeId, NodeKind};
 use super::super::{Output, Probe, slice};
-use super::Rule;
+use super::{Refusal, Rule};
 
 /// The name that `bpf_trace_printk` has under `DBCC_PARSE`.
 const TRACE_PRINTK: &str = "dbcc_parse_trace_printk";
@@ -49,8 +49,8 @@ impl Rule for Prints {
                 Some("bpf_printk") => "bpf_printk",
                 _ => continue,
             };
-            if let Err(message) = print(probe, output, id, name) {
-                output.messages.push(message);
+            if let Err(refusal) = print(probe, output, id, name) {
+                output.refuse(refusal);
             }
         }
     }
@@ -69,15 +69,15 @@ enum Wanted {
     UserText,
 }
 
-fn print(probe: &Probe<'_, '_>, output: &mut Output, id: NodeId, name: &str) -> Result<(), Diagnostic> {
+fn print(probe: &Probe<'_, '_>, output: &mut Output, id: NodeId, name: &str) -> Result<(), Refusal> {
     let tree = probe.tree;
     let span = tree.span(id).ok_or_else(|| Diagnostic::error(format!("`{name}` is called in a header"), None))?;
     if !slice(probe.text, span).starts_with(name) {
-        return Err(super::in_macro(span, &format!("a call of `{name}`")));
+        return Err(Refusal::InMacro(span, "a print"));
     }
     let arguments = tree.arguments(id);
     let Some(first) = arguments.first().copied() else {
-        return Err(Diagnostic::error(format!("`{name}` wants a format"), span));
+        return Err(Diagnostic::error(format!("`{name}` wants a format"), span).into());
     };
     let Some(bytes) = literal(probe, first) else { return leave(probe, output, id, span, name) };
     let format = String::from_utf8_lossy(&bytes).into_owned();
@@ -96,32 +96,36 @@ fn print(probe: &Probe<'_, '_>, output: &mut Output, id: NodeId, name: &str) -> 
     let values = arguments.get(1 + usize::from(sized)..).unwrap_or_default();
     if values.len() != wanted.len() {
         let (wants, gets) = (wanted.len(), given);
-        return Err(Diagnostic::error(format!("the format wants {wants} arguments and is given {gets}"), span));
+        return Err(Diagnostic::error(format!("the format wants {wants} arguments and is given {gets}"), span).into());
     }
     if values.len() > MAX_ARGUMENTS {
         return Err(Diagnostic::error(format!("a print takes at most {MAX_ARGUMENTS} arguments"), span)
-            .help("write two prints"));
+            .help("write two prints")
+            .into());
     }
 
     let mut texts = Vec::new();
     for (number, (value, wanted)) in values.iter().zip(&wanted).enumerate() {
         let Some(node) = tree.node(*value) else { continue };
-        let Some(at) = node.span else { return Err(super::in_macro(span, "an argument of a print")) };
+        let Some(at) = node.span else { return Err(Refusal::InMacro(span, "an argument of a print")) };
         let kind = node.ty.kind();
         if matches!(kind, TypeKind::Record | TypeKind::Other) {
             return Err(Diagnostic::error(format!("a print cannot show a value of type `{}`", node.ty.spelling()), at)
-                .help("print its fields"));
+                .help("print its fields")
+                .into());
         }
         if *wanted != Wanted::Number {
             if !matches!(kind, TypeKind::Pointer | TypeKind::Array) {
                 return Err(Diagnostic::error("`%s` wants a string", at)
-                    .note(format!("this is of type `{}`", node.ty.spelling())));
+                    .note(format!("this is of type `{}`", node.ty.spelling()))
+                    .into());
             }
             let memory = match (wanted, probe.origins.access(tree, *value)) {
                 (Wanted::UserText, _) | (Wanted::Text, Access::User) => "user",
                 (Wanted::Text, Access::Conflict) => {
                     return Err(Diagnostic::error("this string may be in memory of two kinds", at)
-                        .help("write %pus for a string of the process, %pks for any other"));
+                        .help("write %pus for a string of the process, %pks for any other")
+                        .into());
                 }
                 // The helper reads the program's own memory too: it is the kernel's.
                 _ => "kernel",
@@ -166,7 +170,7 @@ fn literal(probe: &Probe<'_, '_>, id: NodeId) -> Option<Vec<u8>> {
 }
 
 /// Leaves a print whose format is no literal to the kernel.
-fn leave(probe: &Probe<'_, '_>, output: &mut Output, id: NodeId, span: Span, name: &str) -> Result<(), Diagnostic> {
+fn leave(probe: &Probe<'_, '_>, output: &mut Output, id: NodeId, span: Span, name: &str) -> Result<(), Refusal> {
     let format = probe.tree.arguments(id).first().and_then(|first| probe.tree.span(*first));
     output.messages.push(
         Diagnostic::warning(
@@ -186,7 +190,7 @@ fn keep(
     span: Span,
     name: &str,
     size: Option<usize>,
-) -> Result<(), Diagnostic> {
+) -> Result<(), Refusal> {
     let tree = probe.tree;
     if name == "bpf_printk" {
         return Ok(());
@@ -207,7 +211,8 @@ fn keep(
             Ok(())
         }
         _ => Err(Diagnostic::error(format!("the size of the format of `{name}` is not known"), span)
-            .help("write the format into the call")),
+            .help("write the format into the call")
+            .into()),
     }
 }
 

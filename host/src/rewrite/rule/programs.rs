@@ -12,7 +12,7 @@ use crate::source::Span;
 use super::super::program::{self, ContextUse, Role, Use};
 use super::super::tree::{Function, FunctionId, NodeKind};
 use super::super::{Output, Probe, slice};
-use super::{Rule, in_macro};
+use super::{Refusal, Rule};
 
 /// How many arguments are handed over in registers that `PT_REGS_PARMn` names.
 const MAX_BOUND: usize = 6;
@@ -157,21 +157,21 @@ impl Writer<'_, '_, '_> {
     fn make_body(&mut self, needs: &Needs) -> bool {
         let span = self.function.span;
         let Some(name) = self.function.name_span else {
-            self.output.messages.push(in_macro(span, "the name of a program's function"));
+            self.output.refuse(Refusal::InMacro(span, "the name of a program's function"));
             return false;
         };
         let mut places = vec![(span, Some(name))];
         places.extend(self.function.prototypes.iter().copied());
         for (span, name) in places {
             let Some(name) = name else {
-                self.output.messages.push(in_macro(span, "the name of a program's function"));
+                self.output.refuse(Refusal::InMacro(span, "the name of a program's function"));
                 return false;
             };
             self.output.edits.open(span, "static __always_inline ");
             self.output.edits.replace(name, span, body_name(&self.function.name));
             if needs.real_context {
                 let Some((at, is_empty)) = parameter_list(self.probe.text, Span::new(name.end, span.end)) else {
-                    self.output.messages.push(in_macro(span, "the list of a program's parameters"));
+                    self.output.refuse(Refusal::InMacro(span, "the list of a program's parameters"));
                     return false;
                 };
                 match is_empty {
@@ -389,7 +389,9 @@ fn calls(probe: &Probe<'_, '_>, output: &mut Output) {
         match name.filter(|span| slice(probe.text, *span) == function.name) {
             Some(span) => output.edits.replace(span, span, body_name(&function.name)),
             None => {
-                output.messages.extend(node.span.map(|span| in_macro(span, "a call of a program's function")));
+                if let Some(span) = node.span {
+                    output.refuse(Refusal::InMacro(span, "a call of a program's function"));
+                }
                 continue;
             }
         }
