@@ -65,16 +65,57 @@ enum Report {
     TooMuch,
 }
 
-/// Runs a program in a process group of its own, gives it `input` and collects its output. When a limit is exceeded,
-/// the whole group is killed.
+/// A program that was started and waits for its input. Dropping it kills it, with all of its group.
+#[derive(Debug)]
+#[must_use = "dropping it kills the program"]
+pub struct Running {
+    child: Option<Child>,
+    program: String,
+}
+
+/// Starts a program in a process group of its own. It can begin with what needs no input meanwhile.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start(command: &mut Command) -> Result<Running, ChildError> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    match command.spawn() {
+        Ok(child) => Ok(Running { child: Some(child), program }),
+        Err(error) => Err(ChildError::Start { program, error }),
+    }
+}
+
+/// Runs a program, gives it `input` and collects its output. When a limit is exceeded, its whole group is killed.
 ///
 /// # Errors
 /// When it cannot be started or exceeds a limit.
 pub fn run(command: &mut Command, input: Vec<u8>, limits: Limits) -> Result<Finished, ChildError> {
-    let program = command.get_program().to_string_lossy().into_owned();
+    start(command)?.finish(input, limits)
+}
+
+impl Running {
+    /// Gives the program its input and collects its output. Its time counts from now.
+    ///
+    /// # Errors
+    /// When it exceeds a limit.
+    pub fn finish(mut self, input: Vec<u8>, limits: Limits) -> Result<Finished, ChildError> {
+        let program = std::mem::take(&mut self.program);
+        match self.child.take() {
+            Some(child) => finish(child, program, input, limits),
+            None => Err(ChildError::Start { program, error: std::io::ErrorKind::NotFound.into() }),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.as_mut().map(kill);
+    }
+}
+
+fn finish(mut child: Child, program: String, input: Vec<u8>, limits: Limits) -> Result<Finished, ChildError> {
     let deadline = Instant::now() + limits.time;
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child = command.spawn().map_err(|error| ChildError::Start { program: program.clone(), error })?;
     let (sender, reports) = channel();
     // The threads end when the program's ends of the pipes are closed, at the latest when its group is killed.
     if let Some(mut stdin) = child.stdin.take() {
@@ -199,6 +240,19 @@ mod tests {
             let error = shell(script, soon).unwrap_err();
             assert!(matches!(error, ChildError::Time { .. } | ChildError::Output { .. }), "{script}: {error}");
         }
+    }
+
+    #[test]
+    fn a_program_that_gets_no_input_is_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let alive = dir.path().join("alive");
+        // The program holds the write end of a FIFO open as long as it lives.
+        rustix::fs::mkfifoat(rustix::fs::CWD, &alive, rustix::fs::Mode::RWXU).unwrap();
+        let script = format!("exec 3>{}; cat >/dev/null", alive.display());
+        let running = start(Command::new("sh").arg("-c").arg(script)).unwrap();
+        let mut reader = std::fs::File::open(&alive).unwrap();
+        drop(running);
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0);
     }
 
     #[test]

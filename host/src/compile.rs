@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::child::{ChildError, Limits, run};
+use crate::child::{ChildError, Limits, Running, start};
 use crate::diag::{Diagnostic, Severity};
 use crate::facts::{CompileRequest, Toolchain};
 use crate::rewrite::Rewritten;
@@ -32,33 +32,61 @@ pub struct Object {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// A compiler that was started and waits for the text. A third of clang's time goes by before it looks at its input, so
+/// it is started while the text is still being rewritten.
+#[derive(Debug)]
+pub struct Compiler(Result<Running, ChildError>);
+
+/// Starts the compiler for a probe, whose include tree need not be written yet. That it cannot be started is said by
+/// [`Compiler::compile`].
+pub fn begin(request: &CompileRequest, templated: &Templated) -> Compiler {
+    Compiler(start(&mut clang(&request.toolchain, templated)))
+}
+
 /// Compiles a rewritten probe.
 ///
 /// # Errors
-/// Every error of clang's, on the user's line where it has one; or one message when clang could not be run, ran too
-/// long, or crashed.
+/// As [`Compiler::compile`].
 pub fn compile(
     request: &CompileRequest,
     templated: &Templated,
     rewritten: &Rewritten,
 ) -> Result<Object, Vec<Diagnostic>> {
-    let place = templated.main_file();
-    std::fs::write(&place, &rewritten.text)
-        .map_err(|error| vec![Diagnostic::error(format!("cannot write `{}`: {error}", place.display()), None)])?;
-    let mut command = clang(&request.toolchain, templated);
-    let finished = run(&mut command, Vec::new(), LIMITS).map_err(|error| vec![not_run(&error)])?;
-    let said = String::from_utf8_lossy(&finished.stderr);
-    let mut messages = diagnostics(&said, &request.source, rewritten);
-    if finished.status.success() && !finished.stdout.is_empty() {
-        return Ok(Object { elf: finished.stdout, warnings: messages });
-    }
-    if !messages.iter().any(|message| message.severity == Severity::Error) {
-        messages.push(unexplained(&request.toolchain.clang, finished.status, &said));
-    }
-    Err(messages)
+    begin(request, templated).compile(request, templated, rewritten)
 }
 
-/// The compiler's command: object on standard output, messages in a form that can be parsed.
+impl Compiler {
+    /// Compiles a rewritten probe.
+    ///
+    /// # Errors
+    /// Every error of clang's, on the user's line where it has one; or one message when clang could not be run, ran too
+    /// long, or crashed.
+    pub fn compile(
+        self,
+        request: &CompileRequest,
+        templated: &Templated,
+        rewritten: &Rewritten,
+    ) -> Result<Object, Vec<Diagnostic>> {
+        let running = self.0.map_err(|error| vec![not_run(&error)])?;
+        // Clang puts the lines of the text into the object, and reads them from here.
+        let place = templated.main_file();
+        std::fs::write(&place, &rewritten.text)
+            .map_err(|error| vec![Diagnostic::error(format!("cannot write `{}`: {error}", place.display()), None)])?;
+        let input = format!("# 1 \"./{MAIN_FILE}\"\n{}", rewritten.text);
+        let finished = running.finish(input.into_bytes(), LIMITS).map_err(|error| vec![not_run(&error)])?;
+        let said = String::from_utf8_lossy(&finished.stderr);
+        let mut messages = diagnostics(&said, &request.source, rewritten);
+        if finished.status.success() && !finished.stdout.is_empty() {
+            return Ok(Object { elf: finished.stdout, warnings: messages });
+        }
+        if !messages.iter().any(|message| message.severity == Severity::Error) {
+            messages.push(unexplained(&request.toolchain.clang, finished.status, &said));
+        }
+        Err(messages)
+    }
+}
+
+/// The compiler's command: text on standard input, object on standard output, messages in a form that can be parsed.
 fn clang(toolchain: &Toolchain, templated: &Templated) -> Command {
     let root = templated.root.path();
     let mut command = Command::new(&toolchain.clang);
@@ -76,7 +104,7 @@ fn clang(toolchain: &Toolchain, templated: &Templated) -> Command {
         .args(["-fno-color-diagnostics", "-fno-caret-diagnostics", "-fdiagnostics-print-source-range-info", MAX_ERRORS])
         // The size of each function's stack, and what lies on it: for the message where it is too large.
         .args(["-Wframe-larger-than=512", "-Rpass-analysis=stack-frame-layout"])
-        .args(["-c", "-o", "-", MAIN_FILE]);
+        .args(["-c", "-o", "-", "-"]);
     command
 }
 

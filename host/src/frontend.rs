@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bpf::btf::Btf;
 use crate::child::{ChildError, Finished, Limits, run};
+use crate::clang::Library;
 use crate::compile;
 use crate::diag::Diagnostic;
 use crate::elf;
@@ -21,7 +22,7 @@ use crate::kernel::Kernel;
 use crate::kernel::btf::{function, members, slice};
 use crate::kernel::tracepoint::{Tracepoint, TracepointError};
 use crate::rewrite::{KernelFacts, rewrite};
-use crate::template::{Host, KernelText, Needs, TracepointName, write};
+use crate::template::{Host, KernelText, Needs, TracepointName, prepare};
 
 /// What a worker may use. Debian's largest BCC tools compile within a second on a slow machine.
 const LIMITS: Limits = Limits { time: Duration::from_secs(30), stdout: 256 << 20, stderr: 64 << 10 };
@@ -44,17 +45,27 @@ const COMMAND: &str = "__frontend";
 /// Everything that is wrong with the probe, on the user's lines; or one message for what is wrong with this machine.
 pub fn compile(request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
     let fatal = |message: String| vec![Diagnostic::error(message, None)];
+    // What takes long and needs nothing of the probe goes on beside the rest: loading libclang, starting clang.
+    let library = request.toolchain.libclang.clone();
+    let loading = std::thread::spawn(move || Library::load(&library));
+    let templated = prepare(request).map_err(|error| fatal(error.to_string()))?;
+    let compiler = compile::begin(request, &templated);
+
     let needs = Needs::of(request)?;
     let kernel = Kernel::new();
     let btf = kernel.btf().map_err(|error| fatal(error.to_string()))?;
     let types = slice(btf, &needs.names).map_err(|error| fatal(error.to_string()))?.text;
     let Tracepoints { found: tracepoints, missing, mut warnings } = tracepoints(&needs, &kernel);
     let host = Host::running().map_err(fatal)?;
-    let templated =
-        write(request, &needs, &KernelText { types, tracepoints }, &host).map_err(|error| fatal(error.to_string()))?;
+    templated
+        .fill(request, &needs, &KernelText { types, tracepoints }, &host)
+        .map_err(|error| fatal(error.to_string()))?;
     let explain = |messages| without_tracepoints(messages, &missing);
+    // Rewriting loads libclang again, which then is there; if it cannot be loaded, rewriting says why.
+    let loaded = loading.join();
     let rewritten = rewrite(request, &templated, &BtfFacts(btf)).map_err(explain)?;
-    let object = compile::compile(request, &templated, &rewritten).map_err(explain)?;
+    let object = compiler.compile(request, &templated, &rewritten).map_err(explain)?;
+    drop(loaded);
     let contents = elf::read(&object.elf).map_err(|error| fatal(error.to_string()))?;
     contents.check(&rewritten.facts, &request.source)?;
 

@@ -76,9 +76,33 @@ pub struct Templated {
 }
 
 impl Templated {
-    /// The path that the probe's text is to be parsed and compiled as. Nothing is written there.
+    /// The path that the probe's text is to be parsed and compiled as; not written yet.
     pub fn main_file(&self) -> PathBuf {
         self.root.path().join(MAIN_FILE)
+    }
+
+    /// Lays out the include tree.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn fill(
+        &self,
+        request: &CompileRequest,
+        needs: &Needs,
+        kernel: &KernelText,
+        host: &Host,
+    ) -> Result<(), TemplateError> {
+        let context = context()?;
+        let put = |name: &str, text: &str| write_file(self.root.path(), name, text);
+        for (name, text) in needs.files.texts() {
+            put(name, text)?;
+        }
+        put(context, headers::embedded(context).unwrap_or_default())?;
+        put("dbcc/host.h", &host_header(request.features, needs, kernel, host, context))?;
+        put("dbcc/kernel_types.h", &kernel.types)?;
+        let records: String = kernel.tracepoints.iter().map(|(_, record)| format!("{record}\n")).collect();
+        put("dbcc/tracepoints.h", &records)?;
+        put("dbcc/probe.h", &probe_header(request, needs))
     }
 }
 
@@ -148,35 +172,40 @@ pub fn local_headers(lexed: &Lexed<'_>, dir: Option<&Path>) -> Vec<LocalHeader> 
     files.local().to_vec()
 }
 
-/// Lays out the include tree for a probe.
+/// Makes the folder for the include tree of a probe, empty yet, and the arguments for clang.
 ///
 /// # Errors
-/// When a file cannot be written, or the architecture has no registers in `templates/`.
+/// When there is no place for it, or the architecture has no registers in `templates/`.
+pub fn prepare(request: &CompileRequest) -> Result<Templated, TemplateError> {
+    context()?;
+    let root = tempfile::Builder::new().prefix("dbcc-").tempdir().map_err(|error| {
+        let path = std::env::temp_dir();
+        TemplateError::Io { path, error }
+    })?;
+    let arguments = arguments(request, root.path());
+    Ok(Templated { root, arguments })
+}
+
+/// Makes the folder for a probe and lays out its include tree.
+///
+/// # Errors
+/// As [`prepare`] and [`Templated::fill`].
 pub fn write(
     request: &CompileRequest,
     needs: &Needs,
     kernel: &KernelText,
     host: &Host,
 ) -> Result<Templated, TemplateError> {
+    let templated = prepare(request)?;
+    templated.fill(request, needs, kernel, host)?;
+    Ok(templated)
+}
+
+/// The header with this architecture's registers.
+fn context() -> Result<&'static str, TemplateError> {
     let architecture = std::env::consts::ARCH;
-    let context = ARCHITECTURES.iter().find(|(name, _)| *name == architecture);
-    let (_, context) = context.ok_or(TemplateError::Architecture(architecture))?;
-    let root = tempfile::Builder::new().prefix("dbcc-").tempdir().map_err(|error| {
-        let path = std::env::temp_dir();
-        TemplateError::Io { path, error }
-    })?;
-    let put = |name: &str, text: &str| write_file(root.path(), name, text);
-    for (name, text) in needs.files.texts() {
-        put(name, text)?;
-    }
-    put(context, headers::embedded(context).unwrap_or_default())?;
-    put("dbcc/host.h", &host_header(request.features, needs, kernel, host, context))?;
-    put("dbcc/kernel_types.h", &kernel.types)?;
-    let records: String = kernel.tracepoints.iter().map(|(_, record)| format!("{record}\n")).collect();
-    put("dbcc/tracepoints.h", &records)?;
-    put("dbcc/probe.h", &probe_header(request, needs))?;
-    let arguments = arguments(request, root.path());
-    Ok(Templated { root, arguments })
+    let found = ARCHITECTURES.iter().find(|(name, _)| *name == architecture);
+    found.map(|(_, header)| *header).ok_or(TemplateError::Architecture(architecture))
 }
 
 /// The arguments that libclang and the compiler share.

@@ -8,6 +8,9 @@ use crate::template::MAIN_FILE;
 /// How the BPF backend says that a frame does not fit; [`super::stack`] says it better.
 pub(super) const STACK: &str = "Looks like the BPF stack limit is exceeded";
 
+/// The note that gives the place of a message that the backend has and clang cannot find.
+const UNPLACED: &str = "could not determine the original source location for ";
+
 /// What a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
@@ -32,8 +35,25 @@ pub(super) struct Message<'a> {
 /// Cuts what clang said into messages.
 pub(super) fn parse(said: &str) -> Vec<Message<'_>> {
     let mut messages: Vec<Message<'_>> = Vec::new();
+    // Whether the last message still waits for its place; a second note is that of the next message.
+    let mut unplaced = false;
     for line in said.lines() {
         if let Some(message) = message(line) {
+            // The backend's place is one of debug information, which clang finds again only in a main file that lies on
+            // disk; else the message is at the function, and the place in a note.
+            if let Some(place) = message.text.strip_prefix(UNPLACED) {
+                let waits = std::mem::take(&mut unplaced);
+                let last = messages.last_mut().filter(|last| waits && last.level == Level::Error);
+                if let (Some(last), (Some(file), at)) = (last, file_and_place(place))
+                    && at.line > 0
+                {
+                    // The note's text is a copy of the line's.
+                    last.file = line.find(place).and_then(|start| line.get(start..start + file.len()));
+                    last.at = at;
+                }
+                continue;
+            }
+            unplaced = true;
             messages.push(message);
         } else if let Some(last) = messages.last_mut().filter(|last| last.level == Level::Remark && !is_context(line)) {
             last.text.push('\n');
@@ -56,14 +76,19 @@ fn message(line: &str) -> Option<Message<'_>> {
     let (at, length, level) = found.min_by_key(|(at, _, _)| *at)?;
     let (place, text) = (line.get(..at)?, line.get(at + length..)?);
     let place = place.split(":{").next().unwrap_or(place);
-    let mut parts = place.rsplitn(3, ':');
+    let (file, at) = file_and_place(place);
+    Some(Message { level, file, at, text: text.trim_end().to_owned() })
+}
+
+/// The parts of `file:line:column`.
+fn file_and_place(place: &str) -> (Option<&str>, LineColumn) {
+    let mut parts = place.trim_end().rsplitn(3, ':');
     let (column, row, file) = (parts.next(), parts.next(), parts.next());
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
-    let (file, at) = match (file, number(row), number(column)) {
+    match (file, number(row), number(column)) {
         (Some(file), Some(line), Some(column)) => (Some(file), LineColumn { line, column }),
         _ => (None, LineColumn { line: 0, column: 0 }),
-    };
-    Some(Message { level, file, at, text: text.trim_end().to_owned() })
+    }
 }
 
 fn is_context(line: &str) -> bool {
@@ -107,9 +132,6 @@ pub(super) fn diagnostics(messages: &[Message<'_>], source: &Source, rewritten: 
 /// Adds one of clang's notes to the message that it belongs to.
 fn note(to: &mut Diagnostic, message: &Message<'_>, source: &Source, rewritten: &Rewritten) {
     // Places in templates and in generated text tell the user nothing.
-    if message.text.starts_with("could not determine the original source location") {
-        return;
-    }
     let own = from_clang(Severity::Note, &message.text, None).message;
     match span(message, source, rewritten) {
         Some(span) if to.span != Some(span) => to.labels.push((span, own)),

@@ -22,8 +22,9 @@ fn host() -> Host {
 /// The include tree for a request, with the types of the running kernel.
 fn templated(request: &CompileRequest) -> Templated {
     let needs = Needs::of(request).unwrap();
-    let btf = crate::kernel::btf::load().expect("the tests need a kernel with BTF");
-    let types = crate::kernel::btf::slice(&btf, &needs.names).unwrap().text;
+    static BTF: std::sync::OnceLock<crate::bpf::btf::Btf> = std::sync::OnceLock::new();
+    let btf = BTF.get_or_init(|| crate::kernel::btf::load().expect("the tests need a kernel with BTF"));
+    let types = crate::kernel::btf::slice(btf, &needs.names).unwrap().text;
     write(request, &needs, &KernelText { types, tracepoints: Vec::new() }, &Host::running().unwrap()).unwrap()
 }
 
