@@ -89,8 +89,8 @@ impl Flags {
             *wanted.entry(name.as_bytes()).or_default() |= Self::ORDINARY;
         }
         *wanted.entry(REGISTERS).or_default() |= Self::REGISTERS;
-        // Nearly all of the kernel's 100,000 names are not wanted; length and first letter tell most of them apart.
-        let mut shapes = vec![false; 64 * 256];
+        // Nearly all of the kernel's 100,000 names are not wanted; length, first and last letter tell most of them apart.
+        let mut shapes = vec![false; 256 * 256];
         for name in wanted.keys() {
             if let Some(shape) = shape(name).and_then(|shape| shapes.get_mut(shape)) {
                 *shape = true;
@@ -114,6 +114,6 @@ impl Flags {
 }
 
 fn shape(name: &[u8]) -> Option<usize> {
-    let first = usize::from(*name.first()?);
-    Some((name.len() % 64) * 256 + first)
+    let (first, last) = (usize::from(*name.first()?), usize::from(*name.last()?));
+    Some(first * 256 + (last + name.len() * 37) % 256)
 }
