@@ -169,6 +169,20 @@ fn events_are_columns_under_a_heading() {
 }
 
 #[test]
+fn printed_lines_do_not_repeat_headings() {
+    let print = |comm: &str, tid| Body::Print { message: "Hello".into(), pid: 1, tid, comm: comm.into(), cpu: 3 };
+    let data = || event("data_t", &[("pid", un(4711))]);
+    insta::assert_snapshot!(text(&[data(), print("cat", 1), data(), print("mysqld", 4_194_304), data()]), @"
+    time              pid
+    05:04:05.006     4711
+    05:04:05.006  cat                    1        1  Hello
+    05:04:05.006     4711
+    05:04:05.006  mysqld                 1  4194304  Hello
+    05:04:05.006     4711
+    ");
+}
+
+#[test]
 fn a_heading_is_repeated_after_many_lines() {
     let many = vec![event("data_t", &[("pid", un(1))]); 100];
     let headings: Vec<usize> = text(&many)

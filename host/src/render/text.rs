@@ -24,13 +24,15 @@ pub(super) struct Text {
     settings: Settings,
     /// The columns of each kind of event and of each map whose rows follow one another, by heading.
     tables: HashMap<String, Columns>,
+    /// The columns of `bpf_trace_printk` lines.
+    prints: Option<Columns>,
     /// The table whose heading was written last, and the lines under it.
     under: Option<(String, u32)>,
 }
 
 impl Text {
     pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, tables: HashMap::new(), under: None }
+        Self { settings, tables: HashMap::new(), prints: None, under: None }
     }
 
     /// Hours, minutes, seconds; with milliseconds where asked for.
@@ -73,22 +75,25 @@ impl Text {
         self.stream(&format!("{map}\n{kind}"), &headings, &[row], false, &mut text);
         text
     }
+
+    /// Lines of the probe's own stand without a heading, and leave the heading of the events around them in force.
+    fn print(&mut self, time: SystemTime, message: &str, pid: u32, tid: u32, comm: &str) -> String {
+        let number = |of: u32| Cell::of(&Value::Unsigned(of.into()));
+        let text = |of: &str| Cell::of(&Value::Text(of.as_bytes().to_vec()));
+        let row = [Cell::fixed(self.clock(time, true)), text(comm), number(pid), number(tid), text(message)];
+        let columns = self.prints.get_or_insert_with(|| Columns::new(&[const { String::new() }; 5]));
+        columns.widen(&row, true);
+        let mut line = String::new();
+        columns.row(&row, &mut line);
+        line
+    }
 }
 
 impl Renderer for Text {
     fn record(&mut self, output: &Output, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
         let text = match &output.body {
             Body::Event { map, kind, fields } => self.event(output.time, map, kind, fields),
-            Body::Print { message, pid, tid, comm, .. } => {
-                let text = |of: &str| Value::Text(of.as_bytes().to_vec());
-                let fields = [
-                    ("comm".to_owned(), text(comm)),
-                    ("pid".to_owned(), Value::Unsigned((*pid).into())),
-                    ("tid".to_owned(), Value::Unsigned((*tid).into())),
-                    ("message".to_owned(), text(message)),
-                ];
-                self.event(output.time, "", "", &fields)
-            }
+            Body::Print { message, pid, tid, comm, .. } => self.print(output.time, message, *pid, *tid, comm),
             Body::Map { .. } => self.map(output),
             _ => String::new(),
         };
