@@ -1,5 +1,6 @@
 //! Tests for a kernel with kprobes and fentry, which many development machines do not offer: run in a guest.
 
+use std::env;
 use std::fs;
 use std::process::Command;
 
@@ -8,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::dbcc::{self, Attached, Records};
 use crate::load::Load;
 use crate::need;
-use crate::process::Running;
+use crate::process::{self, Running};
 use crate::scenario::{counted, netio_is_exact, nothing_lost, observe};
 use crate::senders::Senders;
 use crate::server::{Flavor, Server};
@@ -28,6 +29,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("returns_past_40_blocked_threads_are_counted_by_fexit", || returns_past_blocked_threads("fentry", 40)),
     ("returns_past_12_blocked_threads_are_counted_by_kretprobe", || returns_past_blocked_threads("kprobe", 12)),
     ("returns_past_40_blocked_threads_are_counted_by_kretprobe", || returns_past_blocked_threads("kprobe", 40)),
+    ("unit_tests_of_kernel_functions_pass", unit_tests_of_kernel_functions_pass),
     ("the_published_hello_runs_as_a_kprobe", || hello("kprobe")),
     ("the_published_hello_runs_as_fentry", || hello("fentry")),
 ];
@@ -46,6 +48,17 @@ fn shipped_probes_pass_the_verifier() -> Result<()> {
     let check = ["check", "--load"].iter().map(Into::into);
     let finished = dbcc::run(check.chain(probes.map(|path| path.as_os_str().to_owned())))?;
     ensure!(finished.code() == Some(0), "{}{}", finished.stdout(), finished.stderr());
+    Ok(())
+}
+
+/// Slots and misses of kretprobes, what a killed process leaves, the choice between fexit and kretprobe.
+fn unit_tests_of_kernel_functions_pass() -> Result<()> {
+    let program = env::var_os("DBCC_UNIT_TESTS").context("DBCC_UNIT_TESTS names no program")?;
+    let mut tests = Command::new(program);
+    tests.args(["attach::tests::kernel_functions", "load::tests::the_form", "--test-threads", "1"]);
+    let finished = process::run(tests)?;
+    let (stdout, stderr) = (finished.stdout(), finished.stderr());
+    ensure!(finished.code() == Some(0) && !stdout.contains(" 0 passed"), "{stdout}{stderr}");
     Ok(())
 }
 

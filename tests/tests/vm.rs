@@ -9,11 +9,24 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use dbcc_tests::{dbcc, need};
 
+/// The unit tests of the package `dbcc`: those of kprobes and fentry run in the guest too.
+fn unit_tests() -> Result<String> {
+    let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build.args(["test", "--package", "dbcc", "--lib", "--no-run", "--message-format", "json"]);
+    let output = build.current_dir(need::repository()).output().context("cannot run cargo")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let messages = String::from_utf8(output.stdout)?;
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut programs = messages.filter_map(|message| Some(message.get("executable")?.as_str()?.to_owned()));
+    programs.next().context("cargo names no program of unit tests")
+}
+
 /// What runs in the guest, which sees the host's files under the same paths.
 fn job() -> Result<String> {
     let mut told = BTreeMap::from([
         ("DBCC_IN_GUEST", "1".to_owned()),
         ("DBCC_BIN", dbcc::binary()?.display().to_string()),
+        ("DBCC_UNIT_TESTS", unit_tests()?),
         ("DBCC_SKIP_LOG", "/share/skipped".to_owned()),
         ("RUST_BACKTRACE", "1".to_owned()),
     ]);

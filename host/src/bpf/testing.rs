@@ -1,9 +1,11 @@
 //! What tests of loading, attaching and reading share: small objects compiled on the spot, a process to trace, and ways
 //! to say that a test cannot run here.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::facts::{Compiled, Facts, Form, MapFact, MapRole, ProgramFact};
@@ -60,7 +62,7 @@ pub(crate) fn ready() -> bool {
 pub(crate) fn has_kprobes() -> bool {
     let has = super::perf_event::Pmu::kprobe().is_ok();
     if !has {
-        skip("this kernel was built without kprobes", false);
+        skip("this kernel was built without kprobes", std::env::var_os("DBCC_IN_GUEST").is_some());
     }
     has
 }
@@ -70,8 +72,14 @@ fn clang() -> Option<&'static str> {
     ["clang-19", "clang"].into_iter().find(works)
 }
 
-/// Compiles C into a BPF object.
+/// Compiles C into a BPF object, once for all tests of a process: in an emulated guest it takes seconds.
 pub(crate) fn compile(text: &str) -> Vec<u8> {
+    static KEPT: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::new(BTreeMap::new());
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.entry(text.to_owned()).or_insert_with(|| compile_once(text)).clone()
+}
+
+fn compile_once(text: &str) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in libbpf_sys::API_HEADERS {
         std::fs::write(folder.path().join(name), text).unwrap();
@@ -115,7 +123,7 @@ pub(crate) fn fact(function: &str, kind: &str, target: Option<&str>, forms: &[(&
 
 /// Waits until something holds.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(240);
     while !holds() {
         assert!(Instant::now() < deadline, "waited too long for {what}");
         std::thread::sleep(Duration::from_millis(5));
