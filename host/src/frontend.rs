@@ -22,7 +22,8 @@ use crate::kernel::Kernel;
 use crate::kernel::btf::{function, members, slice};
 use crate::kernel::tracepoint::{Tracepoint, TracepointError};
 use crate::rewrite::{KernelFacts, rewrite};
-use crate::template::{Host, KernelText, Needs, TracepointName, prepare};
+use crate::source::Source;
+use crate::template::{Host, KernelText, Needs, Templated, TracepointName, prepare};
 
 /// What a worker may use. Debian's largest BCC tools compile within a second on a slow machine.
 const LIMITS: Limits = Limits { time: Duration::from_secs(30), stdout: 256 << 20, stderr: 64 << 10 };
@@ -60,7 +61,7 @@ pub fn compile(request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
     templated
         .fill(request, &needs, &KernelText { types, tracepoints }, &host)
         .map_err(|error| fatal(error.to_string()))?;
-    let explain = |messages| without_tracepoints(messages, &missing);
+    let explain = |messages| as_named(without_tracepoints(messages, &missing), &templated, &request.source);
     // Rewriting loads libclang again, which then is there; if it cannot be loaded, rewriting says why.
     let loaded = loading.join();
     let rewritten = rewrite(request, &templated, &BtfFacts(btf)).map_err(explain)?;
@@ -72,7 +73,7 @@ pub fn compile(request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
     warnings.extend(rewritten.warnings);
     warnings.extend(object.warnings);
     let mut once: Vec<Diagnostic> = Vec::new();
-    for warning in warnings {
+    for warning in as_named(warnings, &templated, &request.source) {
         // Both compilers warn of what rewriting left as it was.
         if !once.iter().any(|known| known.span == warning.span && known.message == warning.message) {
             once.push(warning);
@@ -142,6 +143,23 @@ fn without_tracepoints(messages: Vec<Diagnostic>, missing: &[(TracepointName, St
         }
     }
     out
+}
+
+/// The messages with the name of the probe instead of the private folder's path.
+fn as_named(mut messages: Vec<Diagnostic>, templated: &Templated, source: &Source) -> Vec<Diagnostic> {
+    let main = templated.main_file().display().to_string();
+    let folder = format!("{}/", templated.root.path().display());
+    let rename = |text: &mut String| {
+        if text.contains(&folder) {
+            *text = text.replace(&main, &source.name).replace(&folder, "");
+        }
+    };
+    for message in &mut messages {
+        rename(&mut message.message);
+        message.labels.iter_mut().map(|(_, text)| text).for_each(&rename);
+        message.notes.iter_mut().chain(&mut message.help).for_each(&rename);
+    }
+    messages
 }
 
 /// What rewriting asks of the kernel, answered by its BTF.
@@ -224,8 +242,16 @@ impl Worker {
         let fatal = |message: String| vec![Diagnostic::error(message, None)];
         let request =
             serde_json::to_vec(request).map_err(|error| fatal(format!("cannot pass on the probe: {error}")))?;
+        // The child's files lie in a folder of the parent's, so that they go even if the child cannot remove them.
+        let folder = tempfile::Builder::new().prefix("dbcc-").tempdir();
+        let folder = folder.map_err(|error| {
+            fatal(format!(
+                "cannot make a folder in {}: {error}; TMPDIR names another place",
+                std::env::temp_dir().display()
+            ))
+        })?;
         let mut command = Command::new(&self.program);
-        command.arg(COMMAND);
+        command.arg(COMMAND).env("TMPDIR", folder.path());
         let finished = run(&mut command, request, self.limits).map_err(|error| vec![killed(error)])?;
         match answer(&finished.stdout) {
             Some((Answer::Compiled(mut compiled), elf)) if finished.status.success() => {

@@ -128,6 +128,26 @@ fn a_worker_that_fails_is_a_message() {
 }
 
 #[test]
+fn a_worker_that_is_killed_leaves_nothing_behind() {
+    let (dir, worker) = script("echo \"$TMPDIR\" > \"$(dirname \"$0\")/place\"; touch \"$TMPDIR/file\"; kill -KILL $$");
+    worker.run(&request("t.c", "")).unwrap_err();
+    let place = std::fs::read_to_string(dir.path().join("place")).unwrap();
+    assert!(place.contains("/dbcc-"), "{place}");
+    assert!(!Path::new(place.trim()).exists());
+}
+
+#[test]
+fn no_message_names_the_private_folder() {
+    let text = "#include \"again.h\"\nint f(void *ctx) { return AGAIN; }";
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("again.h"), "int broken(;\n#define AGAIN not_there\n").unwrap();
+    let mut request = request("t.c", text);
+    request.source.dir = Some(dir.path().into());
+    let said = render_all(&compile(&request).unwrap_err(), &request.source, false);
+    assert!(said.contains("again.h") && !said.contains("/dbcc-"), "{said}");
+}
+
+#[test]
 fn the_kernel_knows_its_types() {
     let kernel = Kernel::new();
     let facts = BtfFacts(kernel.btf().unwrap());
