@@ -158,14 +158,19 @@ impl Records {
         programs.map(|program| (text(&program["function"]), text(&program["kind"]))).collect()
     }
 
-    /// The last content of a map: its rows, each with `key` and `value`.
+    /// The last content of a map: its entries, each with `key` and `value`.
     ///
     /// # Errors
     /// The map was never shown.
     pub fn last_map(&self, map: &str) -> Result<Vec<Value>> {
-        let last = self.of_kind("map").filter(|record| record["map"] == map).last();
-        let rows = last.and_then(|record| record["rows"].as_array());
-        rows.cloned().with_context(|| format!("map {map} was not shown:\n{}\n{}", self.text(), self.stderr))
+        let is_report = |record: &Value| record["kind"] == "map" && record["map"] == map;
+        let last = self.all.iter().rposition(is_report);
+        let last = last.with_context(|| format!("map {map} was not shown:\n{}\n{}", self.text(), self.stderr))?;
+        let (report, behind) = self.all[last..].split_first().context("the report is there")?;
+        let entries = behind.iter().filter(|record| record["kind"] == "entry" && record["map"] == map);
+        let entries: Vec<Value> = entries.map(|record| record["fields"].clone()).collect();
+        ensure!(report["entries"] == entries.len(), "{report} is followed by {} entries", entries.len());
+        Ok(entries)
     }
 
     /// How many of something were reported as lost, by the totals at the end: `("returns", "tcp_sendmsg")`.

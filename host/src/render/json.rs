@@ -1,7 +1,8 @@
 //! One JSON object a line.
 //!
-//! Every record has `kind` (`attached`, `event`, `map`, `print`, `lost`, `note`, `end`) and `time` (RFC 3339, nanoseconds,
-//! offset of the zone). Values:
+//! Every record has `kind` (`attached`, `event`, `map`, `entry`, `print`, `lost`, `note`, `end`) and `time` (RFC 3339,
+//! nanoseconds, offset of the zone). A report of a map is a record `map` that says how many entries follow, and a record
+//! `entry` for each. Values:
 //!
 //! - integers are numbers, exact over all 64 bits; larger ones are strings of decimal digits;
 //! - an enum is the enumerator's name, or its number where it has no name;
@@ -34,13 +35,24 @@ impl Json {
 impl Renderer for Json {
     fn record(&mut self, output: &Output, out: &mut dyn Write, _err: &mut dyn Write) -> io::Result<()> {
         let time = local(output.time, &self.settings.zone).strftime("%Y-%m-%dT%H:%M:%S%.9f%:z").to_string();
-        let mut line = serde_json::to_string(&JsonValue::Object(object(&output.body, time)))?;
-        line.push('\n');
-        out.write_all(line.as_bytes())
+        let mut lines = Vec::new();
+        line(&mut lines, object(&output.body, &time))?;
+        if let Body::Map { map, rows, layout, elapsed, .. } = &output.body {
+            for row in rows {
+                line(&mut lines, entry(map, row, layout.as_ref(), *elapsed, &time))?;
+            }
+        }
+        out.write_all(&lines)
     }
 }
 
-fn object(body: &Body, time: String) -> Map<String, JsonValue> {
+fn line(lines: &mut Vec<u8>, object: Map<String, JsonValue>) -> io::Result<()> {
+    serde_json::to_writer(&mut *lines, &object)?;
+    lines.push(b'\n');
+    Ok(())
+}
+
+fn object(body: &Body, time: &str) -> Map<String, JsonValue> {
     let mut object = Object(Map::new());
     let kind = match body {
         Body::Attached { .. } => "attached",
@@ -66,14 +78,14 @@ fn object(body: &Body, time: String) -> Map<String, JsonValue> {
             object.put("event", kind.as_str());
             object.put("fields", object_of(fields));
         }
-        Body::Map { map, rows, layout, histogram, elapsed, last, incomplete } => {
+        Body::Map { map, rows, layout: _, histogram, elapsed, last, incomplete } => {
             object.put("map", map.as_str());
             object.put("last", *last);
             object.put("elapsed", float(*elapsed));
             let scale = |scale| if scale == Scale::Log2 { "log2" } else { "linear" };
             object.put_some("histogram", histogram.map(scale));
             object.put_some("incomplete", incomplete.as_deref());
-            object.put("rows", rows.iter().map(|entry| row(entry, layout.as_ref(), *elapsed)).collect::<JsonValue>());
+            object.put("entries", rows.len());
         }
         Body::Print { message, pid, tid, comm, cpu } => {
             object.put("message", message.as_str());
@@ -111,10 +123,10 @@ impl Object {
 }
 
 /// An entry of a map; with the growth a second of the columns that show one.
-fn row(row: &MapRow, layout: Option<&Layout>, elapsed: f64) -> JsonValue {
-    let mut object = Object(Map::new());
-    object.put("key", value(&row.key));
-    object.put("value", value(&row.value));
+fn entry(map: &str, row: &MapRow, layout: Option<&Layout>, elapsed: f64, time: &str) -> Map<String, JsonValue> {
+    let mut fields = Object(Map::new());
+    fields.put("key", value(&row.key));
+    fields.put("value", value(&row.value));
     let mut rates = Map::new();
     for column in layout.map(|layout| layout.columns.as_slice()).unwrap_or_default() {
         if let Cell::Field { path, measure: Measure::PerSecond, .. } = &column.cell {
@@ -123,9 +135,14 @@ fn row(row: &MapRow, layout: Option<&Layout>, elapsed: f64) -> JsonValue {
         }
     }
     if !rates.is_empty() {
-        object.put("per_second", rates);
+        fields.put("per_second", rates);
     }
-    object.0.into()
+    let mut object = Object(Map::new());
+    object.put("kind", "entry");
+    object.put("time", time);
+    object.put("map", map);
+    object.put("fields", fields.0);
+    object.0
 }
 
 fn object_of(fields: &[(String, Value)]) -> JsonValue {

@@ -399,14 +399,23 @@ fn json_is_exact_and_one_line() {
         ("nested", record(&[("array", Value::Array(vec![un(1), chars("x")]))])),
     ];
     insta::assert_snapshot!(json(event("data_t", &all)), @r#"{"kind":"event","time":"2024-01-02T05:04:05.006007008+02:00","map":"events","event":"data_t","fields":{"u64":18446744073709551615,"i64":-9223372036854775808,"u128":"340282366920938463463374607431768211455","i128":"-1267650600228229401496703205376","enum":"sendMsg","unnamed":-7,"text":"caf\\xe9 \"\n","nan":"NaN","inf":"-inf","float":1.5,"pointer":"0xff","bytes":"00ff","yes":true,"nested":{"array":[1,"x"]}}}"#);
-    insta::assert_snapshot!(json(netio(5, Some(3))), @r#"{"kind":"map","time":"2024-01-02T05:04:05.006007008+02:00","map":"counts","last":false,"elapsed":2.0,"rows":[{"key":{"pid":4711,"type":"recvMsg"},"value":100,"per_second":{"per_sec":50.0}},{"key":{"pid":4711,"type":"sendMsg"},"value":5,"per_second":{"per_sec":1.0}}]}"#);
+    insta::assert_snapshot!(json(netio(5, Some(3))), @r#"
+    {"kind":"map","time":"2024-01-02T05:04:05.006007008+02:00","map":"counts","last":false,"elapsed":2.0,"entries":2}
+    {"kind":"entry","time":"2024-01-02T05:04:05.006007008+02:00","map":"counts","fields":{"key":{"pid":4711,"type":"recvMsg"},"value":100,"per_second":{"per_sec":50.0}}}
+    {"kind":"entry","time":"2024-01-02T05:04:05.006007008+02:00","map":"counts","fields":{"key":{"pid":4711,"type":"sendMsg"},"value":5,"per_second":{"per_sec":1.0}}}
+    "#);
     let cpus =
         vec![row(un(1), Value::PerCpu(vec![un(2), un(3)]), None), row(un(2), Value::PerCpu(vec![chars("a")]), None)];
-    insta::assert_snapshot!(json(as_histogram(map(cpus), Scale::Log2)), @r#"{"kind":"map","time":"2024-01-02T05:04:05.006007008+02:00","map":"counts","last":false,"elapsed":2.0,"histogram":"log2","rows":[{"key":1,"value":{"sum":5,"cpus":[2,3]}},{"key":2,"value":{"cpus":["a"]}}]}"#);
+    insta::assert_snapshot!(json(as_histogram(map(cpus), Scale::Log2)), @r#"
+    {"kind":"map","time":"2024-01-02T05:04:05.006007008+02:00","map":"counts","last":false,"elapsed":2.0,"histogram":"log2","entries":2}
+    {"kind":"entry","time":"2024-01-02T05:04:05.006007008+02:00","map":"counts","fields":{"key":1,"value":{"sum":5,"cpus":[2,3]}}}
+    {"kind":"entry","time":"2024-01-02T05:04:05.006007008+02:00","map":"counts","fields":{"key":2,"value":{"cpus":["a"]}}}
+    "#);
     insta::assert_snapshot!(all_kinds().into_iter().map(json).collect::<String>(), @r#"
     {"kind":"attached","time":"2024-01-02T05:04:05.006007008+02:00","programs":[{"function":"kretprobe__tcp_sendmsg","kind":"fexit","target":"tcp_sendmsg","why":"the kernel takes it"},{"function":"on_connection","kind":"uprobe","target":"/usr/sbin/\u001b[2Jmysqld:check_connection(THD*)","why":"the kernel takes it"}]}
     {"kind":"event","time":"2024-01-02T05:04:05.006007008+02:00","map":"events","event":"data_t","fields":{"pid":1}}
-    {"kind":"map","time":"2024-01-02T05:04:05.006007008+02:00","map":"counts","last":false,"elapsed":2.0,"rows":[{"key":1,"value":2}]}
+    {"kind":"map","time":"2024-01-02T05:04:05.006007008+02:00","map":"counts","last":false,"elapsed":2.0,"entries":1}
+    {"kind":"entry","time":"2024-01-02T05:04:05.006007008+02:00","map":"counts","fields":{"key":1,"value":2}}
     {"kind":"print","time":"2024-01-02T05:04:05.006007008+02:00","message":"Hello","pid":1,"tid":2,"comm":"cat","cpu":3}
     {"kind":"lost","time":"2024-01-02T05:04:05.006007008+02:00","what":"events","from":"events","count":3,"total":false,"help":"use a larger buffer"}
     {"kind":"note","time":"2024-01-02T05:04:05.006007008+02:00","message":"a note"}
@@ -418,8 +427,10 @@ fn json_is_exact_and_one_line() {
 #[test]
 fn json_has_all_rows() {
     let rows: Vec<MapRow> = (0..1000).map(|key| row(un(key), un(1), None)).collect();
-    let parsed: serde_json::Value = serde_json::from_str(&json(map(rows))).unwrap();
-    assert_eq!(parsed["rows"].as_array().unwrap().len(), 1000);
+    let text = json(map(rows));
+    let parsed: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(parsed[0]["entries"], 1000);
+    assert_eq!(parsed.iter().filter(|record| record["kind"] == "entry").count(), 1000);
 }
 
 #[test]
