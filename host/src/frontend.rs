@@ -1,6 +1,6 @@
 //! The front half of the pipeline as one call, and as a process of its own.
 //!
-//! [`compile`] goes from a probe's text to an object in this process. [`Worker`] does the same in a child, which is dbcc
+//! [`compile()`] goes from a probe's text to an object in this process. [`Worker`] does the same in a child, which is dbcc
 //! itself running [`serve`]: libclang never enters a process that lives on, and what a hostile text may do to it — a
 //! crash, a hang, all memory — is a message of the parent.
 
@@ -215,7 +215,7 @@ enum Answer {
 }
 
 impl Worker {
-    /// This program, run once more. For dbcc itself; a program that uses the library calls [`compile`], or names a dbcc
+    /// This program, run once more. For dbcc itself; a program that uses the library calls [`compile()`], or names a dbcc
     /// by [`Worker::of`].
     ///
     /// # Errors
@@ -237,7 +237,7 @@ impl Worker {
     /// Compiles a probe in the child.
     ///
     /// # Errors
-    /// As [`compile`]; and one message for a child that crashed, ran too long or took too much memory.
+    /// As [`compile()`]; and one message for a child that crashed, ran too long or took too much memory.
     pub fn run(&self, request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
         let fatal = |message: String| vec![Diagnostic::error(message, None)];
         let request =

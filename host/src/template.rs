@@ -1,7 +1,7 @@
 //! Stage 4: the C side of the compiler host: preamble, headers that answer `#include <linux/…>`, kernel types.
 //!
 //! Two steps, so that what must be asked of the kernel lies between them as plain data: [`Needs::of`] finds what a
-//! probe names, [`write`] lays out the include tree. Nothing outside `templates/`, libbpf's headers and the folder of
+//! probe names, [`write()`] lays out the include tree. Nothing outside `templates/`, libbpf's headers and the folder of
 //! the probe is ever included.
 
 use std::collections::BTreeSet;
