@@ -222,12 +222,24 @@ fn start(
             "the probe does not use FILTER_PID, so --pid does not limit what it sees in the kernel".to_owned();
         first.push(Body::Note { message });
     }
+    if !settings.pids.is_empty() && filters && !in_first_pid_namespace() {
+        let message = "dbcc runs in a PID namespace of its own, and FILTER_PID compares with the ids of the host: it may \
+                       let nothing through; run dbcc on the host, or in a container with the host's PID namespace";
+        first.push(Body::Note { message: message.to_owned() });
+    }
     first.push(Body::Attached { programs: attached.programs().iter().map(shown).collect() });
     let first = first.into_iter().map(|body| Output { time: SystemTime::now(), body }).collect();
     let endings =
         Endings { duration: settings.duration, count: settings.count, stop, watch, pids: settings.pids.clone() };
     let interval = settings.interval.or(directives.interval).unwrap_or(DEFAULT_INTERVAL);
     Ok((Session::new(attached, events, tables, meaning, endings, interval), first))
+}
+
+/// Whether process ids mean here what they mean to `bpf_get_current_pid_tgid`. The first PID namespace has a fixed number
+/// (`PROC_PID_INIT_INO` of include/linux/proc_ns.h); where it cannot be read, nothing is claimed.
+fn in_first_pid_namespace() -> bool {
+    let own = std::fs::read_link("/proc/self/ns/pid");
+    own.map_or(true, |own| own.as_os_str() == "pid:[4026531836]")
 }
 
 /// How often maps are printed if nobody says.

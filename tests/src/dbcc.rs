@@ -166,7 +166,7 @@ impl Records {
         let is_report = |record: &Value| record["kind"] == "map" && record["map"] == map;
         let last = self.all.iter().rposition(is_report);
         let last = last.with_context(|| format!("map {map} was not shown:\n{}\n{}", self.text(), self.stderr))?;
-        let (report, behind) = self.all[last..].split_first().context("the report is there")?;
+        let (report, behind) = self.all.get(last..).and_then(<[Value]>::split_first).context("the report is there")?;
         let entries = behind.iter().filter(|record| record["kind"] == "entry" && record["map"] == map);
         let entries: Vec<Value> = entries.map(|record| record["fields"].clone()).collect();
         ensure!(report["entries"] == entries.len(), "{report} is followed by {} entries", entries.len());

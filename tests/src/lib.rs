@@ -1,4 +1,4 @@
-//! Shared parts of the tests that run `dbcc` from outside: what a test needs of the machine ([`need`]), real database
+//! Shared parts of the tests that run `dbcc` from outside: what a test needs of the machine ([`mod@need`]), real database
 //! servers ([`server`]), a client that counts its bytes ([`client`], [`load`]), and running programs with deadlines
 //! ([`process`], [`dbcc`]).
 //!

@@ -4,7 +4,7 @@
 //! it and no `llvm-config` is run. `clang_sys` gives types, constants and the signatures that ours are checked against;
 //! its own loader is not used, because it finds the library through the environment and keeps it in a thread-local.
 //!
-//! Invariants: a [`Cursor`], [`Type`] or [`File`] cannot outlive its [`Unit`]; every `CXString` is copied and disposed
+//! Invariants: a [`Cursor`] or [`Type`] cannot outlive its [`Unit`]; every `CXString` is copied and disposed
 //! in one place; no callback of libclang's can unwind into it.
 
 #![allow(unsafe_code, reason = "the border to libclang, a C library")]

@@ -144,8 +144,7 @@ fn edit(probe: &Probe<'_, '_>, output: &mut Output, call: MethodCall<'_>) -> Res
     let span =
         tree.span(call.call).ok_or_else(|| Diagnostic::error(format!("`{name}` is called in a macro"), map.span))?;
     // `m.lookup (`: the map, a point, the method, a bracket, in the user's own text.
-    let head =
-        head(slice(probe.text, span), name).ok_or_else(|| Refusal::InMacro(span, "the call of a map's method"))?;
+    let head = head(slice(probe.text, span), name).ok_or(Refusal::InMacro(span, "the call of a map's method"))?;
     let method_span = Span::new(span.start + head.method.start, span.start + head.method.end);
     let Some(method) = METHODS.iter().find(|method| method.name == name) else {
         return Err(Diagnostic::error(format!("`{name}` is no method of a map"), method_span).into());
