@@ -26,6 +26,10 @@ impl Kind for Kprobe {
         &["kprobe__"]
     }
 
+    fn target_of_name(&self, rest: &str) -> String {
+        target::system_call(rest)
+    }
+
     fn sections(&self) -> &'static [&'static str] {
         &["kprobe"]
     }

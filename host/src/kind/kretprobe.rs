@@ -51,6 +51,10 @@ impl Kind for Kretprobe {
         &["kretprobe__"]
     }
 
+    fn target_of_name(&self, rest: &str) -> String {
+        target::system_call(rest)
+    }
+
     fn sections(&self) -> &'static [&'static str] {
         &["kretprobe"]
     }

@@ -253,6 +253,8 @@ mod tests {
         };
         check("kprobe__tcp_sendmsg", Some(("kprobe", "tcp_sendmsg")));
         check("kretprobe__tcp_sendmsg", Some(("kretprobe", "tcp_sendmsg")));
+        #[cfg(target_arch = "x86_64")]
+        check("kprobe__sys_clone", Some(("kprobe", "__x64_sys_clone")));
         check("tracepoint__sock__inet_sock_set_state", Some(("tracepoint", "sock:inet_sock_set_state")));
         check("raw_tracepoint__sched_switch", Some(("raw_tracepoint", "sched_switch")));
         check("kfunc__vmlinux__vfs_read", Some(("fentry", "vfs_read")));

@@ -98,6 +98,13 @@ pub struct TargetError {
     pub grammar: &'static str,
 }
 
+/// The kernel function that a name of BCC's means: `sys_clone` is the system call's wrapper, `__x64_sys_clone` (Linux
+/// 4.17, CONFIG_ARCH_HAS_SYSCALL_WRAPPER).
+pub(super) fn system_call(name: &str) -> String {
+    let wrapper = if cfg!(target_arch = "aarch64") { "__arm64_" } else { "__x64_" };
+    if name.starts_with("sys_") { format!("{wrapper}{name}") } else { name.to_owned() }
+}
+
 /// Reads `FUNC[+OFF]` of the kernel.
 pub(super) fn kernel_function(text: &str) -> Result<TargetSpec, String> {
     let (name, offset) = split_offset(text)?;

@@ -14,6 +14,7 @@ use crate::linemap::LineMap;
 use crate::source::Span;
 use crate::template::Templated;
 
+pub mod context;
 mod edit;
 mod lower;
 mod macros;
@@ -83,6 +84,8 @@ pub struct Probe<'p, 'u> {
     pub tree: &'p tree::Tree<'u>,
     /// What each function is.
     pub roles: &'p program::Roles,
+    /// How functions use the contexts that they get.
+    pub contexts: &'p context::Contexts,
     /// Whose memory pointers point to.
     pub origins: &'p origin::Origins,
     /// The maps.
@@ -186,9 +189,10 @@ fn once(
     }
 
     let roles = program::Roles::find(&tree, functions);
+    let contexts = context::Contexts::find(&tree, &roles);
     let origins = origin::Origins::find(&tree, &roles);
     let maps = rule::maps::find(&tree);
-    let probe = Probe { text, tree: &tree, roles: &roles, origins: &origins, maps: &maps, kernel };
+    let probe = Probe { text, tree: &tree, roles: &roles, contexts: &contexts, origins: &origins, maps: &maps, kernel };
     let mut output = Output::default();
     for rule in rule::RULES {
         rule.apply(&probe, &mut output);

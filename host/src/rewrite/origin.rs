@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::program::{Role, Roles};
+use super::program::{Role, Roles, is_system_call};
 use super::tree::{DeclId, DeclKind, FunctionId, NodeId, NodeKind, Tree};
 use crate::clang::{Type, TypeKind};
 use crate::kind::{Context, Memory};
@@ -121,6 +121,7 @@ impl Origins {
                 Role::Programs(uses) => {
                     for program in uses {
                         let bound = match program.kind.context() {
+                            _ if is_system_call(&function.name, &program.targets) => Origin::USER,
                             Context::Registers { memory: Memory::User, .. } => Origin::USER,
                             Context::Registers { memory: Memory::Kernel, .. } | Context::Arguments { .. } => {
                                 Origin::KERNEL
@@ -134,6 +135,8 @@ impl Origins {
                             let origin = match number {
                                 0 => Origin::OWN,
                                 _ if annotated => Origin::USER,
+                                // The registers that the wrapper of a system call is handed.
+                                _ if is_registers(tree, *parameter) => Origin::KERNEL,
                                 _ => bound,
                             };
                             self.add_variable(*parameter, origin);
@@ -327,6 +330,12 @@ impl Origins {
     /// What a value points to that is read from an lvalue (other than a whole variable).
     fn loaded(&self, tree: &Tree<'_>, id: NodeId, depth: usize) -> Origin {
         let place = self.place(tree, id, depth);
+        // Registers that the kernel keeps are those of the process.
+        if place.has(Origin::KERNEL)
+            && matches!(tree.kind(id), Some(NodeKind::Member(member)) if member.record == "struct pt_regs")
+        {
+            return Origin::USER;
+        }
         if place.has(Origin::KERNEL) || place.has(Origin::USER) {
             // What the kernel keeps are its own pointers, and a process's are its own.
             return Origin(place.0 & !Origin::OWN.0);
@@ -450,6 +459,12 @@ fn is_kernel_type(ty: Type<'_>) -> bool {
     ty.kind() == TypeKind::Record
         && ty.canonical().declaration().is_some_and(|declaration| declaration.span().is_none())
         && of_context(&ty.canonical().unqualified().spelling()).is_none()
+}
+
+/// Whether a variable is a pointer to registers.
+fn is_registers(tree: &Tree<'_>, decl: DeclId) -> bool {
+    let pointee = tree.decl(decl).and_then(|decl| decl.ty.canonical().pointee());
+    pointee.is_some_and(|pointee| pointee.unqualified().spelling() == "struct pt_regs")
 }
 
 fn is_user(annotations: &[String]) -> bool {

@@ -2,9 +2,8 @@
 
 use crate::facts::FunctionKind;
 use crate::kind::{self, Context, Kind};
-use crate::source::Span;
 
-use super::tree::{FunctionId, NodeId, NodeKind, Tree};
+use super::tree::{FunctionId, NodeKind, Tree};
 
 /// The annotation that `SEC("…")` leaves under `DBCC_PARSE`; the section's name follows.
 const SECTION: &str = "dbcc:sec:";
@@ -31,6 +30,13 @@ pub struct Use {
     pub named_target: Option<String>,
     /// All targets that are known, for what depends on them; that of the name among them.
     pub targets: Vec<String>,
+}
+
+/// Whether a program is at the wrapper of a system call: the kernel function takes the registers of the process, and the
+/// arguments are in these. BCC says so by the name of the function; the target says it too.
+pub fn is_system_call(function: &str, targets: &[String]) -> bool {
+    let wraps = |target: &String| target.starts_with("__x64_sys_") || target.starts_with("__arm64_sys_");
+    function.starts_with("syscall__") || targets.iter().any(wraps)
 }
 
 impl std::fmt::Debug for Use {
@@ -142,114 +148,4 @@ pub fn of_section(section: &str) -> (Option<&'static dyn Kind>, Option<String>) 
         _ => rest.trim_start_matches('/').to_owned(),
     };
     (kind, (!target.is_empty()).then_some(target))
-}
-
-/// How a program of BCC's style uses its first parameter, the registers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContextUse {
-    /// Places where it is handed to something that takes any context: `perf_submit`, `get_stackid`, …
-    pub passed: Vec<Span>,
-    /// Why it must be the real registers, and where; none where arguments and return value suffice.
-    pub registers_because: Option<(String, Option<Span>)>,
-}
-
-/// Methods and helpers whose first argument is the context of whatever program calls them.
-const TAKES_ANY_CONTEXT: &[&str] =
-    &["perf_submit", "get_stackid", "bpf_perf_event_output", "bpf_get_stackid", "bpf_get_stack"];
-
-/// The registers that carry arguments and the return value, by the names of their fields in `struct pt_regs`
-/// (x86-64: System V ABI, 3.2.3; arm64: AAPCS64, 6.8.2).
-#[cfg(target_arch = "aarch64")]
-const ARGUMENT_REGISTERS: &[&str] = &["regs"];
-#[cfg(not(target_arch = "aarch64"))]
-const ARGUMENT_REGISTERS: &[&str] = &["di", "si", "dx", "cx", "r8", "r9"];
-#[cfg(target_arch = "aarch64")]
-const RETURN_REGISTER: &str = "regs";
-#[cfg(not(target_arch = "aarch64"))]
-const RETURN_REGISTER: &str = "ax";
-
-/// Looks at every place where a program names its context.
-pub fn context_use(tree: &Tree<'_>, function: FunctionId, returns: bool) -> ContextUse {
-    let mut found = ContextUse { passed: Vec::new(), registers_because: None };
-    let Some(context) = tree.function(function).and_then(|function| function.parameters.first().copied()) else {
-        return found;
-    };
-    for (id, node) in tree.nodes_of(function) {
-        if node.kind == NodeKind::TooDeep && found.registers_because.is_none() {
-            found.registers_because = Some(("its code is nested too deeply to be understood".to_owned(), node.span));
-        }
-        if node.kind != NodeKind::Variable(context) {
-            continue;
-        }
-        match place(tree, id, returns) {
-            Place::Harmless => {}
-            Place::Passed => found.passed.extend(node.span),
-            Place::Registers(why) => {
-                if found.registers_because.is_none() {
-                    found.registers_because = Some((why, node.span));
-                }
-            }
-        }
-    }
-    found
-}
-
-/// What is done with a context at one place.
-enum Place {
-    Harmless,
-    Passed,
-    Registers(String),
-}
-
-fn place(tree: &Tree<'_>, mut at: NodeId, returns: bool) -> Place {
-    // Up through parentheses, conversions and casts to what uses the value.
-    let user = loop {
-        let Some(parent) = tree.node(at).and_then(|node| node.parent) else { return Place::Harmless };
-        match tree.kind(parent) {
-            Some(NodeKind::Implicit | NodeKind::Paren | NodeKind::Cast) => at = parent,
-            _ => break parent,
-        }
-    };
-    let other = || Place::Registers("it uses its context other than for arguments and the return value".to_owned());
-    match tree.kind(user) {
-        // `(void)ctx;`
-        Some(NodeKind::Statement) => Place::Harmless,
-        Some(NodeKind::Member(member)) if member.arrow => {
-            let register = member.name.as_str();
-            let known = ARGUMENT_REGISTERS.contains(&register) || (returns && register == RETURN_REGISTER);
-            if known || register.is_empty() || register == "user_regs" {
-                return if is_written(tree, user) { other() } else { Place::Harmless };
-            }
-            Place::Registers(format!("it uses the register `{register}`"))
-        }
-        Some(NodeKind::Call) => {
-            let first = tree.arguments(user).first() == Some(&at);
-            let called = tree.kid(user, 0).map(|called| tree.bare(called));
-            let name = match called.and_then(|called| tree.kind(called)) {
-                Some(NodeKind::Member(member)) => member.name.as_str(),
-                _ => tree.callee(user).unwrap_or_default(),
-            };
-            if first && TAKES_ANY_CONTEXT.contains(&name) {
-                return Place::Passed;
-            }
-            Place::Registers(format!("it passes its context to `{name}`"))
-        }
-        _ => other(),
-    }
-}
-
-/// Whether a member of the context is assigned to, or has its address taken.
-fn is_written(tree: &Tree<'_>, member: NodeId) -> bool {
-    let mut at = member;
-    loop {
-        let Some(parent) = tree.node(at).and_then(|node| node.parent) else { return false };
-        match tree.kind(parent) {
-            Some(NodeKind::Implicit | NodeKind::Paren) => at = parent,
-            Some(NodeKind::Member(outer)) if !outer.arrow => at = parent,
-            Some(NodeKind::Index) if tree.kid(parent, 0) == Some(at) => at = parent,
-            Some(NodeKind::Assign { .. }) => return tree.kid(parent, 0) == Some(at),
-            Some(NodeKind::Step | NodeKind::AddressOf) => return true,
-            _ => return false,
-        }
-    }
 }

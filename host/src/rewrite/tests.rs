@@ -24,6 +24,7 @@ impl KernelFacts for TestKernel {
         match function {
             "tcp_sendmsg" | "tcp_cleanup_rbuf" => Some(if function == "tcp_sendmsg" { 3 } else { 2 }),
             "vfs_read" => Some(4),
+            "__x64_sys_openat" => Some(1),
             _ => None,
         }
     }
@@ -356,6 +357,90 @@ fn a_kprobe_has_two_forms_and_a_uprobe_one() {
 }
 
 #[test]
+fn the_real_context_goes_through_functions_to_where_it_is_needed() {
+    insta::assert_snapshot!(changed(
+        "BPF_PERF_OUTPUT(events);\n\
+         static int send(u64 value, void *context);\n\
+         static int twice(struct pt_regs *ctx, u64 value) { send(value, ctx); return send(value + PT_REGS_PARM1(ctx), ctx); }\n\
+         static int send(u64 value, void *context) { return events.perf_submit(context, &value, sizeof(value)); }\n\
+         static int other(int n) { return n; }\n\
+         int entry(struct pt_regs *ctx, u64 a) { return twice(ctx, other(a)); }\n\
+         int probe(struct pt_regs *ctx, u64 a) { return twice(ctx, a); }\n",
+        &["kprobe:vfs_read=entry", "uprobe:main=probe"]
+    ), @r#"
+    __always_inline static int send(void *dbcc_ctx, u64 value, void *context);
+    __always_inline static int twice(void *dbcc_ctx, struct pt_regs *ctx, u64 value) { send(dbcc_ctx, value, ctx); return send(dbcc_ctx, value + PT_REGS_PARM1(ctx), ctx); }
+    __always_inline static int send(void *dbcc_ctx, u64 value, void *context) { return dbcc_perf_submit(events, 1, dbcc_ctx, &value, sizeof(value)); }
+    __always_inline static int other(int n) { return n; }
+    static __always_inline int entry__body(void *dbcc_ctx, struct pt_regs *ctx, u64 a) { return twice(dbcc_ctx, ctx, other(a)); }
+    static __always_inline int probe__body(struct pt_regs *ctx, u64 a) { return twice(ctx, ctx, a); }
+    u64 dbcc_event_0 SEC(".dbcc.types");
+    SEC("fentry/vfs_read") int entry__fentry(unsigned long long *ctx)
+    {
+    	struct pt_regs regs = {};
+
+    	regs.__PT_PARM1_REG = ctx[0];
+    	regs.__PT_PARM2_REG = ctx[1];
+    	regs.__PT_PARM3_REG = ctx[2];
+    	regs.__PT_PARM4_REG = ctx[3];
+    	return entry__body(ctx, &regs, (u64)ctx[0]);
+    }
+    SEC("kprobe/vfs_read") int entry(struct pt_regs *ctx)
+    {
+    	return entry__body(ctx, (void *)ctx, (u64)PT_REGS_PARM1(ctx));
+    }
+    SEC("uprobe") int probe(struct pt_regs *ctx)
+    {
+    	return probe__body((void *)ctx, (u64)PT_REGS_PARM1(ctx));
+    }
+    #ifdef BPF_LICENSE
+    char _license[] SEC("license") = DBCC_STRING(BPF_LICENSE);
+    #else
+    char _license[] SEC("license") = "GPL";
+    #endif
+    "#);
+}
+
+#[test]
+fn arguments_of_system_calls_are_in_the_registers_of_the_process() {
+    insta::assert_snapshot!(changed(
+        "int syscall__open(struct pt_regs *ctx, int dfd, const char *name) { return name[0] == '/'; }\n\
+         int raw(struct pt_regs *ctx, struct pt_regs *regs) { return *(char *)regs->si == '/'; }\n",
+        &["kprobe:__x64_sys_openat=syscall__open", "kprobe:__x64_sys_openat=raw"]
+    ), @r#"
+    static __always_inline int syscall__open__body(void *dbcc_ctx, struct pt_regs *ctx, int dfd, const char *name) { return dbcc_read_user(name[0]) == '/'; }
+    static __always_inline int raw__body(void *dbcc_ctx, struct pt_regs *ctx, struct pt_regs *regs) { return dbcc_read_user(*(char *)dbcc_read(regs->si)) == '/'; }
+    SEC("fentry/__x64_sys_openat") int syscall__open__fentry(unsigned long long *ctx)
+    {
+    	struct pt_regs regs = {};
+
+    	regs.__PT_PARM1_REG = ctx[0];
+    	return syscall__open__body(ctx, &regs, (int)PT_REGS_PARM1_CORE_SYSCALL((struct pt_regs *)ctx[0]), (const char *)PT_REGS_PARM2_CORE_SYSCALL((struct pt_regs *)ctx[0]));
+    }
+    SEC("kprobe/__x64_sys_openat") int syscall__open(struct pt_regs *ctx)
+    {
+    	return syscall__open__body(ctx, (void *)ctx, (int)PT_REGS_PARM1_CORE_SYSCALL((struct pt_regs *)PT_REGS_PARM1(ctx)), (const char *)PT_REGS_PARM2_CORE_SYSCALL((struct pt_regs *)PT_REGS_PARM1(ctx)));
+    }
+    SEC("fentry/__x64_sys_openat") int raw__fentry(unsigned long long *ctx)
+    {
+    	struct pt_regs regs = {};
+
+    	regs.__PT_PARM1_REG = ctx[0];
+    	return raw__body(ctx, &regs, (struct pt_regs *)ctx[0]);
+    }
+    SEC("kprobe/__x64_sys_openat") int raw(struct pt_regs *ctx)
+    {
+    	return raw__body(ctx, (void *)ctx, (struct pt_regs *)PT_REGS_PARM1(ctx));
+    }
+    #ifdef BPF_LICENSE
+    char _license[] SEC("license") = DBCC_STRING(BPF_LICENSE);
+    #else
+    char _license[] SEC("license") = "GPL";
+    #endif
+    "#);
+}
+
+#[test]
 fn targets_with_other_numbers_of_arguments_have_forms_of_their_own() {
     let after = rewritten(
         "int f(struct pt_regs *ctx) { return PT_REGS_RC(ctx) > 0; }",
@@ -374,7 +459,8 @@ fn targets_with_other_numbers_of_arguments_have_forms_of_their_own() {
 fn a_function_that_needs_registers_stays_a_kprobe_and_says_why() {
     let check = |body: &str, because: &str| {
         let text = format!(
-            "static int use(struct pt_regs *r) {{ return r->di; }}\n\
+            "static int use(int n, struct pt_regs *r) {{ return r->di; }}\n\
+             static int leak(struct pt_regs *r) {{ return bpf_get_func_ip(r); }}\n\
                             int kprobe__vfs_read(struct pt_regs *ctx) {{ {body} }}"
         );
         let facts = rewritten(&text, &[]).expect("it is good").facts;
@@ -386,7 +472,11 @@ fn a_function_that_needs_registers_stays_a_kprobe_and_says_why() {
     check("(void)ctx; return 0;", "");
     check("return PT_REGS_IP(ctx) > 0;", "it uses the register `ip`");
     check("return PT_REGS_RC(ctx);", "it uses the register `ax`");
-    check("return use(ctx);", "it passes its context to `use`");
+    check("return use(1, ctx);", "");
+    check(
+        "return leak(ctx);",
+        "it passes its context to `leak`, of which is true: it passes its context to `bpf_get_func_ip`",
+    );
     check(
         "struct pt_regs copy = *ctx; return copy.di;",
         "it uses its context other than for arguments and the return value",

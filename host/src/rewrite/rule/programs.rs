@@ -9,7 +9,7 @@ use crate::kind::{self, Context, Kind};
 use crate::lex::{Lexed, TokenKind};
 use crate::source::Span;
 
-use super::super::program::{self, ContextUse, Role, Use};
+use super::super::program::{self, Role, Use};
 use super::super::tree::{Function, FunctionId, NodeKind};
 use super::super::{Output, Probe, slice};
 use super::{Refusal, Rule};
@@ -39,15 +39,52 @@ impl Rule for Programs {
     }
 
     fn apply(&self, probe: &Probe<'_, '_>, output: &mut Output) {
+        // Functions that are handed the real context beside the registers that stand for it.
+        let mut threaded = BTreeSet::new();
         for (id, function) in probe.tree.functions() {
             match probe.roles.of(id) {
-                Role::Programs(uses) => Writer { probe, output, id, function }.programs(uses),
+                Role::Programs(uses) => {
+                    let needs = Needs::of(probe, id, uses);
+                    if needs.real_context {
+                        threaded.insert(id);
+                        threaded.extend(probe.contexts.that_need_it(id));
+                    }
+                    Writer { probe, output, id, function }.programs(uses, &needs);
+                }
                 Role::Section(section) => output.programs.extend(section_fact(function, section)),
                 Role::Helper | Role::Unattached => {}
             }
         }
-        calls(probe, output);
+        for id in &threaded {
+            if let Err(refusal) = thread(probe, output, *id) {
+                output.refuse(refusal);
+            }
+        }
+        calls(probe, output, &threaded);
     }
+}
+
+/// Gives a function the real context as its first parameter, and hands that on where any context will do.
+fn thread(probe: &Probe<'_, '_>, output: &mut Output, id: FunctionId) -> Result<(), Refusal> {
+    let Some(function) = probe.tree.function(id) else { return Ok(()) };
+    let refusal = |span| Refusal::InMacro(span, "the list of a function's parameters");
+    for (span, name) in declarations(function) {
+        let name = name.ok_or(refusal(span))?;
+        let (at, is_empty) = parameter_list(probe.text, Span::new(name.end, span.end)).ok_or(refusal(span))?;
+        match is_empty {
+            true => output.edits.replace(at, span, "void *dbcc_ctx"),
+            false => output.edits.replace(Span::new(at.start, at.start), span, "void *dbcc_ctx, "),
+        }
+    }
+    for place in probe.contexts.passed(id) {
+        output.edits.replace(*place, *place, "dbcc_ctx");
+    }
+    Ok(())
+}
+
+/// All declarations of a function: where each stands as a whole, and its name.
+fn declarations(function: &Function<'_>) -> impl Iterator<Item = (Span, Option<Span>)> {
+    std::iter::once((function.span, function.name_span)).chain(function.prototypes.iter().copied())
 }
 
 /// What is promised of a program in libbpf's style.
@@ -77,7 +114,7 @@ struct Writer<'w, 'p, 'u> {
 }
 
 impl Writer<'_, '_, '_> {
-    fn programs(mut self, uses: &[Use]) {
+    fn programs(mut self, uses: &[Use], needs: &Needs) {
         let name_span = self.function.name_span.unwrap_or(self.function.span);
         if self.function.is_static {
             let name = &self.function.name;
@@ -90,19 +127,17 @@ impl Writer<'_, '_, '_> {
         if !self.parameters_can_be_bound(uses) {
             return;
         }
-        let needs = Needs::of(self.probe, self.id, uses);
-        let mut wrote = true;
         if needs.body {
-            wrote = self.make_body(&needs);
+            if let Err(refusal) = self.make_body() {
+                self.output.refuse(refusal);
+                return;
+            }
         } else if let Some(only) = uses.first() {
             let text = format!("SEC(\"{}\") ", section(only.kind, &only.targets));
             self.output.edits.open(self.function.span, text);
         }
-        if !wrote {
-            return;
-        }
         for (number, program) in uses.iter().enumerate() {
-            let fact = self.program(program, &needs, number);
+            let fact = self.program(program, needs, number);
             self.output.programs.push(fact);
         }
     }
@@ -153,39 +188,14 @@ impl Writer<'_, '_, '_> {
         good
     }
 
-    /// Turns the user's function into a static one that the programs call. Says whether it could be done.
-    fn make_body(&mut self, needs: &Needs) -> bool {
-        let span = self.function.span;
-        let Some(name) = self.function.name_span else {
-            self.output.refuse(Refusal::InMacro(span, "the name of a program's function"));
-            return false;
-        };
-        let mut places = vec![(span, Some(name))];
-        places.extend(self.function.prototypes.iter().copied());
-        for (span, name) in places {
-            let Some(name) = name else {
-                self.output.refuse(Refusal::InMacro(span, "the name of a program's function"));
-                return false;
-            };
+    /// Turns the user's function into a static one that the programs call.
+    fn make_body(&mut self) -> Result<(), Refusal> {
+        for (span, name) in declarations(self.function) {
+            let name = name.ok_or(Refusal::InMacro(span, "the name of a program's function"))?;
             self.output.edits.open(span, "static __always_inline ");
             self.output.edits.replace(name, span, body_name(&self.function.name));
-            if needs.real_context {
-                let Some((at, is_empty)) = parameter_list(self.probe.text, Span::new(name.end, span.end)) else {
-                    self.output.refuse(Refusal::InMacro(span, "the list of a program's parameters"));
-                    return false;
-                };
-                match is_empty {
-                    true => self.output.edits.replace(at, span, "void *dbcc_ctx"),
-                    false => self.output.edits.replace(Span::new(at.start, at.start), span, "void *dbcc_ctx, "),
-                }
-            }
         }
-        if needs.real_context {
-            for place in &needs.context.passed {
-                self.output.edits.replace(*place, *place, "dbcc_ctx");
-            }
-        }
-        true
+        Ok(())
     }
 
     /// Writes the programs of one kind, and says what was promised.
@@ -239,6 +249,10 @@ impl Writer<'_, '_, '_> {
         for (number, parameter) in function.parameters.iter().skip(1).enumerate() {
             let Some(decl) = self.probe.tree.decl(*parameter) else { continue };
             let value = match (by_number, number < known) {
+                _ if self.binds_system_call(targets) => {
+                    let registers = if by_number { "ctx[0]" } else { "PT_REGS_PARM1(ctx)" };
+                    format!("PT_REGS_PARM{}_CORE_SYSCALL((struct pt_regs *){registers})", number + 1)
+                }
                 (true, true) => format!("ctx[{number}]"),
                 (true, false) => "0".to_owned(),
                 (false, _) => format!("PT_REGS_PARM{}(ctx)", number + 1),
@@ -272,10 +286,21 @@ impl Writer<'_, '_, '_> {
 
     /// Whether the first parameter is of a type that registers can be handed over as.
     fn takes_registers(&self) -> bool {
-        let first = self.function.parameters.first().and_then(|first| self.probe.tree.decl(*first));
-        let pointee = first.and_then(|first| first.ty.canonical().pointee());
-        pointee.is_some_and(|pointee| pointee.unqualified().spelling() == "struct pt_regs")
+        is_registers(self.probe, self.function, 0)
     }
+
+    /// Whether the parameters are the arguments of a system call: they are in the process's registers, to which the
+    /// only argument of the call's wrapper points. A function may also take that argument as it is.
+    fn binds_system_call(&self, targets: &[String]) -> bool {
+        program::is_system_call(&self.function.name, targets) && !is_registers(self.probe, self.function, 1)
+    }
+}
+
+/// Whether the parameter of that number is a pointer to registers.
+fn is_registers(probe: &Probe<'_, '_>, function: &Function<'_>, number: usize) -> bool {
+    let decl = function.parameters.get(number).and_then(|parameter| probe.tree.decl(*parameter));
+    let pointee = decl.and_then(|decl| decl.ty.canonical().pointee());
+    pointee.is_some_and(|pointee| pointee.unqualified().spelling() == "struct pt_regs")
 }
 
 /// What a program's function has to be turned into.
@@ -284,7 +309,8 @@ struct Needs {
     body: bool,
     /// The body gets the real context beside the registers.
     real_context: bool,
-    context: ContextUse,
+    /// Why it must get the real registers.
+    registers_because: Option<String>,
 }
 
 impl Needs {
@@ -295,18 +321,15 @@ impl Needs {
                 Context::Registers { returns: true, .. } | Context::Arguments { returns: true }
             )
         });
-        let bound = probe.tree.function(id).is_some_and(|function| function.parameters.len() > 1);
-        let mut needs =
-            Self { body: false, real_context: false, context: program::context_use(probe.tree, id, returns) };
+        let function = probe.tree.function(id);
+        let bound = function.is_some_and(|function| function.parameters.len() > 1);
+        let registers_because = probe.contexts.registers_because(probe.tree, id, returns);
+        let mut needs = Self { body: false, real_context: false, registers_because };
         let two_forms = uses.iter().any(|program| needs.arities(probe, program).is_ok());
         // Asked for as fentry, with registers as its context: the registers are made of the arguments.
         let registers_of_fentry =
             uses.iter().any(|program| matches!(program.kind.context(), Context::Arguments { .. }))
-                && probe.tree.function(id).is_some_and(|function| {
-                    let first = function.parameters.first().and_then(|first| probe.tree.decl(*first));
-                    let pointee = first.and_then(|first| first.ty.canonical().pointee());
-                    pointee.is_some_and(|pointee| pointee.unqualified().spelling() == "struct pt_regs")
-                });
+                && function.is_some_and(|function| is_registers(probe, function, 0));
         needs.real_context = two_forms || registers_of_fentry;
         needs.body = needs.real_context || bound || uses.len() > 1 || probe.roles.is_called(id);
         needs
@@ -317,7 +340,7 @@ impl Needs {
         if program.kind.better().is_none() {
             return Err(String::new());
         }
-        if let Some((why, _)) = &self.context.registers_because {
+        if let Some(why) = &self.registers_because {
             return Err(why.clone());
         }
         let mut arities = BTreeSet::new();
@@ -374,31 +397,44 @@ fn parameter_list(text: &str, behind_name: Span) -> Option<(Span, bool)> {
     Some(if is_void { (place(second.span.start), true) } else { (place(open.span.end), false) })
 }
 
-/// Calls of programs' functions by others of the text go to the bodies.
-fn calls(probe: &Probe<'_, '_>, output: &mut Output) {
+/// Calls by functions of the text: those of programs' functions go to the bodies, and the real context is handed on.
+fn calls(probe: &Probe<'_, '_>, output: &mut Output, threaded: &BTreeSet<FunctionId>) {
     let tree = probe.tree;
     for (id, node) in tree.all() {
         if node.kind != NodeKind::Call {
             continue;
         }
         let Some(called) = tree.callee(id).and_then(|name| tree.function_named(name)) else { continue };
-        let uses = probe.roles.uses(called);
-        let (Some(function), false) = (tree.function(called), uses.is_empty()) else { continue };
-        let needs = Needs::of(probe, called, uses);
+        let Some(function) = tree.function(called) else { continue };
+        let is_body = match probe.roles.of(called) {
+            Role::Programs(uses) => Needs::of(probe, called, uses).body,
+            _ => false,
+        };
+        let is_threaded = threaded.contains(&called);
+        if !is_body && !is_threaded {
+            continue;
+        }
         let name = tree.kid(id, 0).and_then(|kid| tree.span(tree.bare(kid)));
-        match name.filter(|span| slice(probe.text, *span) == function.name) {
-            Some(span) => output.edits.replace(span, span, body_name(&function.name)),
-            None => {
-                if let Some(span) = node.span {
-                    output.refuse(Refusal::InMacro(span, "a call of a program's function"));
-                }
-                continue;
+        let Some(name) = name.filter(|span| slice(probe.text, *span) == function.name) else {
+            if let Some(span) = node.span {
+                output.refuse(Refusal::InMacro(span, "a call of a function that uses its context"));
             }
+            continue;
+        };
+        if is_body {
+            output.edits.replace(name, name, body_name(&function.name));
         }
-        if needs.real_context
-            && let Some(first) = tree.arguments(id).first().and_then(|first| tree.span(*first))
-        {
-            output.edits.open(first, format!("{}, ", slice(probe.text, first)));
+        if !is_threaded {
+            continue;
         }
+        let arguments = tree.arguments(id);
+        let Some(first) = arguments.first().and_then(|first| tree.span(*first)) else { continue };
+        let caller = tree.function_of(id);
+        let has_it = caller.is_some_and(|caller| threaded.contains(&caller)) && !is_body;
+        let context = match probe.contexts.parameter(called).and_then(|number| arguments.get(number)) {
+            Some(argument) if !has_it => tree.span(*argument).map(|span| slice(probe.text, span)),
+            _ => Some("dbcc_ctx"),
+        };
+        output.edits.open(first, format!("{}, ", context.unwrap_or("0")));
     }
 }
