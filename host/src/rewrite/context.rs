@@ -79,10 +79,10 @@ impl Contexts {
         if let Some(because) = &found.because {
             return Some(because.clone());
         }
-        let is_known = |register: &&String| {
-            !ARGUMENT_REGISTERS.contains(&register.as_str()) && !(returns && register.as_str() == RETURN_REGISTER)
+        let is_known = |register: &String| {
+            ARGUMENT_REGISTERS.contains(&register.as_str()) || (returns && register.as_str() == RETURN_REGISTER)
         };
-        if let Some(register) = found.registers.iter().find(is_known) {
+        if let Some(register) = found.registers.iter().find(|register| !is_known(register)) {
             return Some(format!("it uses the register `{register}`"));
         }
         if depth >= MAX_CALLS {

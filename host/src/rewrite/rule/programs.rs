@@ -49,7 +49,7 @@ impl Rule for Programs {
                         threaded.insert(id);
                         threaded.extend(probe.contexts.that_need_it(id));
                     }
-                    Writer { probe, output, id, function }.programs(uses, &needs);
+                    Writer { probe, output, function }.programs(uses, &needs);
                 }
                 Role::Section(section) => output.programs.extend(section_fact(function, section)),
                 Role::Helper | Role::Unattached => {}
@@ -109,7 +109,6 @@ fn section_fact(function: &Function<'_>, section: &str) -> Option<ProgramFact> {
 struct Writer<'w, 'p, 'u> {
     probe: &'w Probe<'p, 'u>,
     output: &'w mut Output,
-    id: FunctionId,
     function: &'w Function<'u>,
 }
 
