@@ -34,6 +34,15 @@ impl Senders {
         self.process.pid()
     }
 
+    /// Makes more idle threads.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn add_threads(&mut self, count: u64) -> Result<()> {
+        self.process.tell(&format!("more {count}"))?;
+        self.expect("more")
+    }
+
     /// Has every thread block in a send that does not return any more.
     ///
     /// # Errors

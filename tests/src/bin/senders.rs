@@ -1,7 +1,8 @@
 //! senders THREADS: a process that sends known numbers of bytes over TCP when it is told to, with many threads that can
 //! be stuck in `send` meanwhile. For probes that count bytes, and for probes on the returns of `tcp_sendmsg`.
 //!
-//! It has its THREADS from the start, idle. It obeys lines on standard input and answers each with a line:
+//! It has its THREADS from the start, idle. It obeys lines on standard input and answers each with a line: `more COUNT`
+//! makes more of them, and answers `more`;
 //! `block` lets every thread send into a connection that nobody reads, and answers `blocked` when all of them sleep in
 //! the system call; `send COUNT SIZE` makes COUNT sends of SIZE bytes, and answers `sent BYTES`, with the total of all
 //! commands, when as much has been received by another thread of the process. The first line that it prints is `ready`.
@@ -28,7 +29,7 @@ struct Sleeper {
 
 fn main() -> Result<()> {
     let count: usize = std::env::args().nth(1).context("usage: senders THREADS")?.parse()?;
-    let sleepers = (0..count).map(|_| sleeper()).collect::<Result<Vec<_>>>()?;
+    let mut sleepers = (0..count).map(|_| sleeper()).collect::<Result<Vec<_>>>()?;
     let (mut sender, receiver) = connection()?;
     let (say_received, received) = mpsc::channel();
     thread::spawn(move || drain(receiver, &say_received));
@@ -38,6 +39,12 @@ fn main() -> Result<()> {
         let line = line?;
         let words: Vec<&str> = line.split(' ').collect();
         match *words.as_slice() {
+            ["more", count] => {
+                for _ in 0..count.parse::<u32>()? {
+                    sleepers.push(sleeper()?);
+                }
+                answer("more")?;
+            }
             ["block"] => {
                 for sleeper in &sleepers {
                     sleeper.start.send(()).context("a thread has ended")?;
