@@ -30,6 +30,11 @@ pub fn probe(name: &str) -> PathBuf {
     need::repository().join("probes").join(name)
 }
 
+/// A probe that was written for the tests, as an argument.
+pub fn case(name: &str) -> String {
+    need::repository().join("tests/cases/run").join(name).display().to_string()
+}
+
 /// A command that runs `dbcc`, with nothing of the developer's environment that could change what it prints.
 ///
 /// # Errors

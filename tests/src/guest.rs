@@ -88,6 +88,12 @@ fn netio_on_mysql56_is_exact_however_it_is_attached() -> Result<()> {
     ] {
         let records = netio_is_exact(&server, &netio, arguments).with_context(|| format!("with {arguments:?}"))?;
         expect_kinds(&records, expected)?;
+        let attached: Vec<_> = records.of_kind("attached").filter_map(|record| record.get("programs")).collect();
+        let reasons = attached.iter().filter_map(|programs| programs.as_array()).flatten();
+        for reason in reasons.map(|program| program.get("why")) {
+            let said = reason.and_then(|why| why.as_str()).is_some_and(|why| !why.is_empty());
+            ensure!(said, "no reason for the choice: {attached:?}");
+        }
     }
     Ok(())
 }

@@ -79,7 +79,7 @@ fn a_missing_clang_is_reported_with_how_to_install_it() -> Result<()> {
 #[test]
 fn a_function_that_the_binary_does_not_have_is_named_with_its_reason() -> Result<()> {
     need!(need::root());
-    let probe = need::repository().join("tests/cases/run/uprobe.c").display().to_string();
+    let probe = dbcc::case("uprobe.c");
     let attach = "uprobe:/bin/true:no_such_function=on_call";
     refused(&dbcc::run(["--attach", attach, &probe])?, 1, &["no_such_function", "/bin/true"]);
     Ok(())

@@ -13,10 +13,6 @@ use dbcc_tests::scenario::counted;
 use dbcc_tests::senders::Senders;
 use dbcc_tests::{need, process};
 
-fn case(name: &str) -> String {
-    need::repository().join("tests/cases/run").join(name).display().to_string()
-}
-
 /// What these tests need: a probe that runs on every kernel that has the socket layer's tracepoints.
 fn can_trace() -> Result<(), need::Skip> {
     need::root()?;
@@ -222,8 +218,13 @@ fn a_path_is_a_path_even_where_a_built_in_probe_has_the_name() -> Result<()> {
 fn a_probe_without_filter_says_that_pid_has_no_effect() -> Result<()> {
     need!(can_trace());
     let senders = Senders::start(0)?;
-    let arguments =
-        [case("no_filter.c"), "--pid".to_owned(), senders.pid().to_string(), "--interval".to_owned(), "1h".to_owned()];
+    let arguments = [
+        dbcc::case("no_filter.c"),
+        "--pid".to_owned(),
+        senders.pid().to_string(),
+        "--interval".to_owned(),
+        "1h".to_owned(),
+    ];
     let records = Attached::start(arguments)?.interrupt()?;
     let notes: Vec<_> = records.of_kind("note").filter_map(|note| note.get("message")?.as_str()).collect();
     assert!(notes.iter().any(|note| note.contains("FILTER_PID")), "{notes:?} {}", records.stderr);
@@ -242,7 +243,7 @@ fn other_names_are_defined_on_the_command_line() -> Result<()> {
     need!(can_trace());
     let mut senders = Senders::start(0)?;
     let pid = senders.pid();
-    let arguments = ["-D", "WANTED_SIZE=333", "--interval", "1h", "--pid", &pid.to_string(), &case("defines.c")];
+    let arguments = ["-D", "WANTED_SIZE=333", "--interval", "1h", "--pid", &pid.to_string(), &dbcc::case("defines.c")];
     let dbcc = Attached::start(arguments)?;
     senders.send(10, 333)?;
     senders.send(20, 444)?;
@@ -250,6 +251,19 @@ fn other_names_are_defined_on_the_command_line() -> Result<()> {
     let rows = records.last_map("sends")?;
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!(rows[0]["value"], 10);
+    Ok(())
+}
+
+#[test]
+fn a_probe_in_the_style_of_libbpf_runs() -> Result<()> {
+    need!(can_trace());
+    let mut senders = Senders::start(0)?;
+    let dbcc = Attached::start(["--interval", "1h", &dbcc::case("libbpf_style.c")])?;
+    senders.send(12, 100)?;
+    let rows = dbcc.interrupt()?.last_map("calls")?;
+    let pid = senders.pid();
+    let own = rows.iter().find(|row| row["key"] == pid).with_context(|| format!("no {pid} in {rows:?}"))?;
+    assert_eq!(own["value"], 12);
     Ok(())
 }
 
