@@ -202,12 +202,16 @@ impl Running {
         Ok(Finished { status, lines: std::mem::take(&mut self.lines) })
     }
 
+    /// The last lines of its output.
     fn printed(&self) -> String {
-        let lines = self.lines.iter().map(|line| match line.stream {
+        const SHOWN: usize = 60;
+        let left_out = self.lines.len().saturating_sub(SHOWN);
+        let lines = self.lines.iter().skip(left_out).map(|line| match line.stream {
             Stream::Stdout => format!("  | {}\n", line.text),
             Stream::Stderr => format!("  ! {}\n", line.text),
         });
-        format!("what it printed (| standard output, ! standard error):\n{}", lines.collect::<String>())
+        let before = if left_out > 0 { format!(", behind {left_out} more lines") } else { String::new() };
+        format!("what it printed (| standard output, ! standard error{before}):\n{}", lines.collect::<String>())
     }
 }
 

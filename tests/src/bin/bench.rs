@@ -243,6 +243,7 @@ fn report(
     let name = Path::new(file).file_name().unwrap_or_default().display();
     println!("Machine: {}.", machine());
     println!("Versions: {}.", versions());
+    println!("{}", headers());
     println!("Program: `{name}`, a uprobe on `login_connection` of MySQL 5.6.24; {rounds} rounds, medians.\n");
     println!("| | start to first event | of BCC's | steady memory | of BCC's | peak memory | of BCC's |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
@@ -281,6 +282,20 @@ fn machine() -> String {
     let model = field(&read("/proc/cpuinfo"), "model name");
     let kernel = read("/proc/sys/kernel/osrelease");
     format!("{processors} × {model}, {} GB, Linux {}", memory >> 20, kernel.trim())
+}
+
+/// BCC compiles against kernel headers, and may have to do with those of another kernel.
+fn headers() -> String {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let build = Path::new("/lib/modules").join(kernel.trim()).join("build");
+    let headers = fs::canonicalize(build).unwrap_or_default();
+    let name = headers.file_name().unwrap_or_default().display().to_string();
+    let note = if name.contains(kernel.trim()) {
+        ""
+    } else {
+        " (another kernel's: BCC reads fields at wrong offsets then; only time and memory are compared)"
+    };
+    format!("Kernel headers for BCC: {name}{note}.")
 }
 
 fn versions() -> String {
