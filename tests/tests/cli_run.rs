@@ -344,3 +344,19 @@ fn an_ordinary_user_is_told_which_capability_is_missing() -> Result<()> {
     assert!(stderr.contains("CAP_BPF") && stderr.contains("CAP_PERFMON"), "{stderr}");
     Ok(())
 }
+
+/// The kernel's types are hidden under an empty folder, in a mount namespace of the test's own.
+#[test]
+fn a_kernel_without_btf_is_told_in_one_message() -> Result<()> {
+    need!(can_trace());
+    let hide = "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" netio --no-cache --duration 1s";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", hide]).arg(dbcc::binary()?);
+    let finished = run(command)?;
+    assert_eq!(finished.code(), Some(1), "{}", finished.stderr());
+    let stderr = finished.stderr();
+    assert!(stderr.contains("/sys/kernel/btf/vmlinux does not exist"), "{stderr}");
+    assert!(stderr.contains("CONFIG_DEBUG_INFO_BTF"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    Ok(())
+}
