@@ -18,7 +18,7 @@ mod message;
 mod stack;
 
 /// What clang may use. The largest of BCC's tools compile in half a second and give 200 kB.
-const LIMITS: Limits = Limits { time: Duration::from_secs(20), stdout: 64 << 20, stderr: 4 << 20 };
+const LIMITS: Limits = Limits { time: Duration::from_secs(90), stdout: 64 << 20, stderr: 4 << 20 };
 
 /// The most messages that clang writes before it gives up.
 const MAX_ERRORS: &str = "-ferror-limit=64";

@@ -25,8 +25,9 @@ use crate::rewrite::{KernelFacts, rewrite};
 use crate::source::Source;
 use crate::template::{Host, KernelText, Needs, Templated, TracepointName, prepare};
 
-/// What a worker may use. Debian's largest BCC tools compile within a second on a slow machine.
-const LIMITS: Limits = Limits { time: Duration::from_secs(30), stdout: 256 << 20, stderr: 64 << 10 };
+/// What a worker may use. Debian's largest BCC tools compile within a second; the deadline is for a server so overloaded
+/// that this takes a hundred times as long, which is when a probe is wanted most.
+const LIMITS: Limits = Limits { time: Duration::from_secs(120), stdout: 256 << 20, stderr: 64 << 10 };
 
 /// Address space of a worker, in bytes. libclang maps 0.3 GB; a text that needs more than this is no probe.
 const ADDRESS_SPACE: u64 = 4 << 30;
