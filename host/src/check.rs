@@ -215,7 +215,7 @@ fn write(report: &Report, source: &Source, args: &CheckArgs, colour: bool, out: 
             Some(false) => "  not loaded",
         };
         let kind = if kind.is_empty() { "not attached to anything" } else { kind };
-        let why = if args.verbose && !why.is_empty() { format!("  ({why})") } else { String::new() };
+        let why = if args.compile.verbose && !why.is_empty() { format!("  ({why})") } else { String::new() };
         writeln!(out, "  {function:width$}  {kind}{loaded}{why}")?;
     }
     Ok(())

@@ -52,19 +52,6 @@ pub struct RunArgs {
     #[arg(long, short, value_name = "N")]
     pub pid: Vec<u32>,
 
-    /// Attach a function of the probe, as in `kprobe:do_sys_openat2=hello_world` (repeatable; alternatives are
-    /// separated by ` | `)
-    #[arg(long, short, value_name = "KIND:TARGET=FUNCTION")]
-    pub attach: Vec<String>,
-
-    /// Attach functions of the kernel this way: fentry (and fexit) or kprobe (and kretprobe)
-    #[arg(long, value_name = "KIND", value_parser = ["fentry", "kprobe"])]
-    pub attach_as: Option<String>,
-
-    /// Define a macro for the probe (repeatable)
-    #[arg(short = 'D', value_name = "NAME[=VALUE]")]
-    pub define: Vec<String>,
-
     /// Print maps this often, such as 1s or 500ms [default: what the probe says, else 1s]
     #[arg(long, short, value_name = "TIME")]
     pub interval: Option<String>,
@@ -80,6 +67,27 @@ pub struct RunArgs {
     /// Print JSON lines: one object a record
     #[arg(long)]
     pub json: bool,
+
+    /// How it is compiled.
+    #[command(flatten)]
+    pub compile: CompileArgs,
+}
+
+/// What running and checking a probe have in common.
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    /// Attach a function of the probe, as in `kprobe:do_sys_openat2=hello_world` (repeatable; alternatives are
+    /// separated by ` | `)
+    #[arg(long, short, value_name = "KIND:TARGET=FUNCTION")]
+    pub attach: Vec<String>,
+
+    /// Attach functions of the kernel this way: fentry (and fexit) or kprobe (and kretprobe)
+    #[arg(long, value_name = "KIND", value_parser = ["fentry", "kprobe"])]
+    pub attach_as: Option<String>,
+
+    /// Define a macro for the probe (repeatable)
+    #[arg(short = 'D', value_name = "NAME[=VALUE]")]
+    pub define: Vec<String>,
 
     /// Say what was chosen and why, and show verifier logs in full
     #[arg(long, short)]
@@ -118,27 +126,12 @@ pub struct CheckArgs {
     /// Print JSON lines: one object a file
     #[arg(long)]
     pub json: bool,
-    /// Attach points that the files need, as when running
-    #[arg(long, short, value_name = "KIND:TARGET=FUNCTION")]
-    pub attach: Vec<String>,
-    /// Attach functions of the kernel this way: fentry (and fexit) or kprobe (and kretprobe)
-    #[arg(long, value_name = "KIND", value_parser = ["fentry", "kprobe"])]
-    pub attach_as: Option<String>,
-    /// Define a macro for the probes (repeatable)
-    #[arg(short = 'D', value_name = "NAME[=VALUE]")]
-    pub define: Vec<String>,
     /// Print the C text that was handed to clang
     #[arg(long)]
     pub show_c: bool,
-    /// Show verifier logs in full
-    #[arg(long, short)]
-    pub verbose: bool,
-    /// Compile anew, and keep nothing
-    #[arg(long)]
-    pub no_cache: bool,
-    /// Behave as on a kernel without this (repeatable): kprobe, fentry, tracepoint, uprobe or ringbuf
-    #[arg(long, value_name = "FEATURE", value_parser = ["kprobe", "fentry", "tracepoint", "uprobe", "ringbuf"])]
-    pub without: Vec<String>,
+    /// How they are compiled.
+    #[command(flatten)]
+    pub compile: CompileArgs,
 }
 
 /// `dbcc probes`.

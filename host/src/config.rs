@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::builtin;
-use crate::cli::{CheckArgs, RunArgs};
+use crate::cli::{CompileArgs, RunArgs};
 use crate::directive::{Attach, is_identifier, parse_attach, parse_duration};
 use crate::facts::Features;
 use crate::source::{Source, SourceError};
@@ -113,14 +113,7 @@ impl RunSettings {
             return Err(argument("--count", "0 records would end before the first".into()));
         }
         Ok(Self {
-            compile: CompileSettings {
-                attaches: attaches(&args.attach)?,
-                defines: defines(&args.define)?,
-                attach_as: attach_as(args.attach_as.as_deref()),
-                without: args.without.clone(),
-                verbose: args.verbose,
-                use_cache: !args.no_cache,
-            },
+            compile: CompileSettings::new(&args.compile)?,
             source: read_probe(name)?,
             pids,
             interval: duration("--interval", args.interval.as_deref())?,
@@ -132,11 +125,11 @@ impl RunSettings {
 }
 
 impl CompileSettings {
-    /// Checks the arguments of `dbcc check`.
+    /// Checks the arguments that are about compiling.
     ///
     /// # Errors
     /// The first argument that cannot be used, and why.
-    pub fn for_check(args: &CheckArgs) -> Result<Self, ConfigError> {
+    pub fn new(args: &CompileArgs) -> Result<Self, ConfigError> {
         Ok(Self {
             attaches: attaches(&args.attach)?,
             defines: defines(&args.define)?,

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
             let found = symbols::run(&args.binary, &args.pattern, args.json, &mut io::stdout().lock());
             found.map_err(Failure::from).map(code)
         }
-        Some(Command::Check(args)) => CompileSettings::for_check(&args).map_err(Failure::from).and_then(|settings| {
+        Some(Command::Check(args)) => CompileSettings::new(&args.compile).map_err(Failure::from).and_then(|settings| {
             let colour = diag::wants_color(&io::stdout());
             check::run(&args, &settings, colour, &mut io::stdout().lock()).map(code)
         }),
