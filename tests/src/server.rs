@@ -64,6 +64,7 @@ pub struct Server {
     pub port: u16,
     /// Which server it is.
     pub flavor: Flavor,
+    binary: PathBuf,
     /// Its own folder. After `process`, so that it is removed when the server has ended.
     folder: TempDir,
 }
@@ -117,7 +118,7 @@ impl Installed {
             words.extend([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")].map(OsString::from));
             words.push("--clear-groups".into());
         }
-        words.push(executable.into());
+        words.push(executable.clone().into());
         let port = free_port()?;
         words.extend(self.arguments(&binary, place, port).into_iter().map(OsString::from));
         let (program, rest) = words.split_first().context("no command")?;
@@ -126,7 +127,7 @@ impl Installed {
         let mut process = Running::start(command).with_context(|| format!("cannot start {}", binary.display()))?;
         process.wait_for("the server's readiness", |line| line.text.contains("ready for connections").then_some(()))?;
         wait_until("an answer of the server", || Ok(Client::connect(port).ok()))?.close()?;
-        Ok(Server { process, port, flavor: self.flavor, folder })
+        Ok(Server { process, port, flavor: self.flavor, binary: executable, folder })
     }
 
     fn arguments(&self, binary: &Path, place: &Path, port: u16) -> Vec<String> {
@@ -173,6 +174,11 @@ impl Server {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// The binary that it runs, under the path that it has in its mount namespace.
+    pub fn binary(&self) -> &Path {
+        &self.binary
     }
 
     /// Its folder, which goes when the server goes.

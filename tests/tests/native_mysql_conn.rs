@@ -73,9 +73,8 @@ fn a_mariadb_in_another_mount_namespace_is_traced() -> Result<()> {
 fn published_program(flavor: Flavor) -> Result<()> {
     need!(need::root());
     let probe = need!(need::acceptance("mysql_conn.bcc.c"));
-    let installed = need!(flavor.installed());
-    let server = installed.start()?;
-    let attach = format!("uprobe:{}:login_connection=do_check_connection", installed.binary().display());
+    let server = need!(flavor.installed()).start()?;
+    let attach = format!("uprobe:{}:login_connection=do_check_connection", server.binary().display());
     let (records, _) = observe(&server, &probe, &["--attach", &attach], THOUSAND)?;
     check_events(&records, &server, "tgid", "pid")?;
     for event in records.of_kind("event") {

@@ -68,7 +68,7 @@ fn main() -> Result<()> {
     let server = installed.start()?;
     let load = ConnectionLoad::start(server.port);
     let caches = tempfile::tempdir()?;
-    let contenders = contenders(&folder, installed.binary(), &program, caches.path())?;
+    let contenders = contenders(&folder, server.binary(), &program, caches.path())?;
 
     let mut measured: BTreeMap<&str, Measured> = BTreeMap::new();
     // Interleaved, so that what else the machine does meets all alike. The first round warms the page cache.
