@@ -1,0 +1,1 @@
+"""Nothing of BCC's tables is needed to record a tool."""
