@@ -13,6 +13,7 @@ use crate::pattern::Pattern;
 use crate::process;
 use crate::search;
 use crate::source::{SOURCES, SymbolTable, Table};
+use crate::usdt::{self, Usdt};
 
 /// An ELF program or shared library, with its symbol tables.
 #[derive(Debug)]
@@ -128,6 +129,15 @@ impl Binary {
     /// reason.
     pub fn functions(&self, pattern: &Pattern) -> Result<Answer, Error> {
         search::functions(&self.elf, &self.tables, pattern)
+    }
+
+    /// The USDT probes; none where the file has no notes of them.
+    ///
+    /// # Errors
+    ///
+    /// When the file can no longer be read, or its notes are damaged.
+    pub fn usdt(&self) -> Result<Usdt, Error> {
+        usdt::read(&self.elf)
     }
 
     /// The build ID (`NT_GNU_BUILD_ID`), if it has one.

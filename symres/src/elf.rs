@@ -45,6 +45,8 @@ impl Machine {
 pub(crate) struct Section {
     pub(crate) name: String,
     pub(crate) kind: u32,
+    /// `sh_addr`: 0 where it is not loaded.
+    pub(crate) addr: u64,
     pub(crate) offset: u64,
     pub(crate) size: u64,
     /// `sh_link`: for a symbol table the index of its string table.
@@ -120,7 +122,9 @@ impl Elf {
     pub(crate) fn build_id(&self) -> Option<Vec<u8>> {
         self.notes.iter().filter(|(_, len)| *len <= MAX_NOTES).find_map(|&(offset, len)| {
             let bytes = self.contents.read(offset, len, "notes").ok()?;
-            find_note(&bytes, b"GNU\0", NT_GNU_BUILD_ID, self.ctx.is_little_endian())
+            let mut notes = notes(&bytes, self.ctx.is_little_endian()).flatten();
+            let build_id = notes.find(|note| note.kind == NT_GNU_BUILD_ID && note.name == b"GNU\0");
+            build_id.map(|note| note.descriptor.to_vec())
         })
     }
 
@@ -219,6 +223,7 @@ fn parse_sections(
         .map(|s| Section {
             name: name_at(&names, s.sh_name),
             kind: s.sh_type,
+            addr: s.sh_addr,
             offset: s.sh_offset,
             size: s.sh_size,
             link: s.sh_link as usize,
@@ -247,23 +252,41 @@ fn parse_segments(contents: &Contents, header: &Header, count: u64, ctx: Ctx) ->
         .map_err(|e| contents.damaged(format!("its program headers: {e}")))
 }
 
-/// The descriptor of a note. Layout (gABI, "Note Section"): three words (name size, descriptor size, type), the name,
-/// the descriptor, both padded to four bytes, as GNU tools write them in 64-bit files too.
-fn find_note(mut bytes: &[u8], name: &[u8], kind: u32, little: bool) -> Option<Vec<u8>> {
-    let word = |bytes: &[u8], at: usize| -> Option<u32> {
+/// A note.
+#[derive(Debug)]
+pub(crate) struct Note<'a> {
+    /// Its owner, with the NUL.
+    pub(crate) name: &'a [u8],
+    pub(crate) kind: u32,
+    pub(crate) descriptor: &'a [u8],
+}
+
+/// The notes in a section or segment; none in place of one that is cut off, which is the last. Layout (gABI, "Note
+/// Section"): three words (name size, descriptor size, type), the name, the descriptor, both padded to four bytes, as GNU
+/// tools write them in 64-bit files too.
+pub(crate) fn notes(mut bytes: &[u8], little: bool) -> impl Iterator<Item = Option<Note<'_>>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let note = first_note(bytes, little);
+        bytes = note.as_ref().map(|(_, rest)| *rest).unwrap_or_default();
+        Some(note.map(|(note, _)| note))
+    })
+}
+
+fn first_note(bytes: &[u8], little: bool) -> Option<(Note<'_>, &[u8])> {
+    let word = |at: usize| -> Option<u32> {
         let raw: [u8; 4] = bytes.get(at..)?.get(..4)?.try_into().ok()?;
         Some(if little { u32::from_le_bytes(raw) } else { u32::from_be_bytes(raw) })
     };
-    loop {
-        let name_len = word(bytes, 0)? as usize;
-        let desc_len = word(bytes, 4)? as usize;
-        let note_kind = word(bytes, 8)?;
-        let desc_at = name_len.checked_next_multiple_of(4)?.checked_add(12)?;
-        let note_name = bytes.get(12..)?.get(..name_len)?;
-        let desc = bytes.get(desc_at..)?.get(..desc_len)?;
-        if note_kind == kind && note_name == name {
-            return Some(desc.to_vec());
-        }
-        bytes = bytes.get(desc_at.checked_add(desc_len.checked_next_multiple_of(4)?)?..)?;
-    }
+    let name_len = word(0)? as usize;
+    let desc_len = word(4)? as usize;
+    let kind = word(8)?;
+    let desc_at = name_len.checked_next_multiple_of(4)?.checked_add(12)?;
+    let name = bytes.get(12..)?.get(..name_len)?;
+    let descriptor = bytes.get(desc_at..)?.get(..desc_len)?;
+    let end = desc_at.checked_add(desc_len.checked_next_multiple_of(4)?)?;
+    // The padding behind the last one may be missing.
+    Some((Note { name, kind, descriptor }, bytes.get(end..).unwrap_or_default()))
 }

@@ -32,6 +32,7 @@ mod process;
 mod search;
 mod source;
 mod types;
+mod usdt;
 
 pub use addr::{ByteSpan, FileOffset, Pid, Segment, VirtAddr};
 pub use answer::{Alias, Answer, ENTRY_BYTES, Function, NEAR_LIMIT, Reason, Role, TableCount};
@@ -40,6 +41,9 @@ pub use elf::Machine;
 pub use error::Error;
 pub use pattern::Pattern;
 pub use source::Table;
+pub use usdt::{
+    ProcessUsdt, Usdt, UsdtArgument, UsdtFile, UsdtPlace, UsdtProbe, UsdtReason, UsdtSite, usdt_of_process,
+};
 
 /// The name that people know a symbol by: demangled if it is mangled and sound, else as it is.
 pub fn demangle(symbol: &str) -> String {

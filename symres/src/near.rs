@@ -124,12 +124,12 @@ pub(crate) fn misspelled<'a>(elf: &Elf, table: Table, symbols: &'a SymbolTable, 
             continue;
         }
         let raw = RawName::new(symbol.name);
-        if !identifiers(raw).any(|i| close(&word, i, limit, &mut row).is_some()) {
+        if !identifiers(raw).any(|i| letters_to_change(&word, i, limit, &mut row).is_some()) {
             continue;
         }
         looked_at += 1;
         let name = if raw.is_mangled() { last_component(raw) } else { Some(raw.base.to_owned()) };
-        if let Some(distance) = name.and_then(|name| close(&word, &name, limit, &mut row)) {
+        if let Some(distance) = name.and_then(|name| letters_to_change(&word, &name, limit, &mut row)) {
             let role = role(raw, symbol.kind, false);
             let found = Found { raw, addr: symbol.addr, size: symbol.size, table, role, depth: 1 };
             if role != Role::Piece {
@@ -227,7 +227,7 @@ fn identifiers<'a>(raw: RawName<'a>) -> impl Iterator<Item = &'a str> {
 }
 
 /// The number of letters to change, add or leave out (Levenshtein), case apart, if at most `limit`.
-fn close(word: &str, name: &str, limit: usize, row: &mut Vec<usize>) -> Option<usize> {
+pub(crate) fn letters_to_change(word: &str, name: &str, limit: usize, row: &mut Vec<usize>) -> Option<usize> {
     if word.len().abs_diff(name.len()) > limit {
         return None;
     }
@@ -259,9 +259,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_to_change() {
+    fn letters_that_differ() {
         let check = |a: &str, b: &str, limit, expect| {
-            assert_eq!(close(a, b, limit, &mut Vec::new()), expect, "{a} {b}");
+            assert_eq!(letters_to_change(a, b, limit, &mut Vec::new()), expect, "{a} {b}");
         };
         check("check_connection", "chek_connection", 3, Some(1));
         check("dispatch_command", "Dispatch_Command", 3, Some(0));

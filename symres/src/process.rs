@@ -1,5 +1,6 @@
 //! Executables and libraries of running processes, as `/proc` shows them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -7,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use crate::addr::Pid;
 use crate::error::Error;
+
+/// The most files of one process that are looked at.
+const MAX_FILES: usize = 4096;
 
 /// A file that a process runs or maps.
 #[derive(Debug)]
@@ -146,26 +150,37 @@ fn describe(pids: &[Pid], shown: &Path) -> String {
 
 /// A library that a process has mapped as code.
 pub(crate) fn mapped(pid: Pid, name: &str) -> Result<Option<Executable>, Error> {
+    let mut files = mapped_files(pid)?.into_iter();
+    let found = files.find(|file| {
+        let path = file.shown.to_string_lossy();
+        let file = path.rsplit('/').next().unwrap_or_default();
+        file == name || is_library_name(file, name)
+    });
+    Ok(found)
+}
+
+/// The files that a process has mapped as code, its executable among them, each once, in the order of their addresses.
+pub(crate) fn mapped_files(pid: Pid) -> Result<Vec<Executable>, Error> {
     let maps = PathBuf::from(format!("/proc/{pid}/maps"));
     let text = fs::read(&maps).map_err(|source| Error::Io { doing: "read", path: maps, source })?;
+    let mut seen = BTreeSet::new();
+    let mut files = Vec::new();
     for line in String::from_utf8_lossy(&text).lines() {
         // START-END PERMS OFFSET DEV INODE PATH, see proc_pid_maps(5).
         let mut fields = line.splitn(6, ' ');
         let (Some(range), Some(perms)) = (fields.next(), fields.next()) else { continue };
         let path = fields.nth(3).unwrap_or_default().trim_start();
-        let file = path.strip_suffix(" (deleted)").unwrap_or(path).rsplit('/').next().unwrap_or_default();
-        if perms.contains('x') && path.starts_with('/') && (file == name || is_library_name(file, name)) {
-            let last = PathBuf::from(format!("/proc/{pid}/map_files/{range}"));
-            let found = best_path(pid, last.clone(), PathBuf::from(path), "has loaded");
-            // `map_files` needs CAP_CHECKPOINT_RESTORE; without it the file cannot be compared, only found by name.
-            let in_root = PathBuf::from(format!("/proc/{pid}/root{path}"));
-            if found.path == last && fs::metadata(&last).is_err() && in_root.exists() {
-                return Ok(Some(Executable { path: in_root, ..found }));
-            }
-            return Ok(Some(found));
+        if !perms.contains('x') || !path.starts_with('/') || files.len() >= MAX_FILES || !seen.insert(path) {
+            continue;
         }
+        let last = PathBuf::from(format!("/proc/{pid}/map_files/{range}"));
+        let found = best_path(pid, last.clone(), PathBuf::from(path), "has loaded");
+        // `map_files` needs CAP_CHECKPOINT_RESTORE; without it the file cannot be compared, only found by name.
+        let in_root = PathBuf::from(format!("/proc/{pid}/root{path}"));
+        let by_name = found.path == last && fs::metadata(&last).is_err() && in_root.exists();
+        files.push(if by_name { Executable { path: in_root, ..found } } else { found });
     }
-    Ok(None)
+    Ok(files)
 }
 
 /// `libNAME.so.1` for NAME, `libc.so.6` for `libc` and `c`.

@@ -30,6 +30,7 @@ impl Random {
 fn exercise(bytes: Vec<u8>, patterns: &[Pattern]) {
     let Ok(binary) = Binary::from_bytes(bytes) else { return };
     let _ = binary.build_id();
+    let _ = binary.usdt();
     for pattern in patterns {
         let _ = binary.functions(pattern);
     }
