@@ -224,6 +224,8 @@ fn arguments(request: &CompileRequest, root: &Path) -> Vec<String> {
         "-Wno-pointer-sign",
         "-Wno-unused-value",
         "-Wno-address-of-packed-member",
+        // `static inline` in the probe, and the `__always_inline` that rewriting adds.
+        "-Wno-duplicate-decl-specifier",
         "-Wno-gnu-variable-sized-type-not-at-end",
         "-Wno-compare-distinct-pointer-types",
         "-Wno-tautological-compare",

@@ -32,6 +32,8 @@ static __always_inline long dbcc_counted(long result, __u32 loss)
 
 /* No parameter is called key, value or type: those are members of maps. */
 #define dbcc_lookup(m, loss, k) ((typeof((m).value))bpf_map_lookup_elem(&(m), k))
+/* The inner map of a key; its type is known to the verifier. */
+#define dbcc_lookup_inner(m, loss, k) ((void *)bpf_map_lookup_elem(&(m), k))
 #define dbcc_update(m, loss, k, leaf) ((int)dbcc_counted(bpf_map_update_elem(&(m), k, leaf, 0), loss))
 #define dbcc_insert(m, loss, k, leaf) ((int)dbcc_counted(bpf_map_update_elem(&(m), k, leaf, 1), loss))
 #define dbcc_delete(m, loss, k) ((int)bpf_map_delete_elem(&(m), k))
@@ -113,6 +115,8 @@ static __always_inline long dbcc_counted(long result, __u32 loss)
 #define dbcc_redirect_map(m, loss, k, flags) ((int)bpf_redirect_map(&(m), k, flags))
 #define dbcc_sock_map_update(m, loss, ctx, k, flags) ((int)bpf_sock_map_update(ctx, &(m), k, flags))
 #define dbcc_sock_hash_update(m, loss, ctx, k, flags) ((int)bpf_sock_hash_update(ctx, &(m), k, flags))
+#define dbcc_msg_redirect_map(m, loss, ctx, k, flags) ((int)bpf_msg_redirect_map(ctx, &(m), k, flags))
+#define dbcc_sk_redirect_map(m, loss, ctx, k, flags) ((int)bpf_sk_redirect_map(ctx, &(m), k, flags))
 #define dbcc_msg_redirect_hash(m, loss, ctx, k, flags) ((int)bpf_msg_redirect_hash(ctx, &(m), k, flags))
 #define dbcc_sk_redirect_hash(m, loss, ctx, k, flags) ((int)bpf_sk_redirect_hash(ctx, &(m), k, flags))
 

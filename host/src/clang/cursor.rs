@@ -113,6 +113,11 @@ impl<'u> Cursor<'u> {
         Self { unit, raw }
     }
 
+    /// What libclang knows it by.
+    pub(super) fn raw(self) -> CXCursor {
+        self.raw
+    }
+
     /// None for the null cursor.
     pub(super) fn some(self) -> Option<Self> {
         // SAFETY: it only compares the number that it is given; the null cursor is of an invalid kind.
@@ -257,6 +262,18 @@ impl<'u> Cursor<'u> {
     pub fn is_bit_field(self) -> bool {
         // SAFETY: as in `spelling`.
         unsafe { (self.unit.library().api.clang_Cursor_isBitField)(self.raw) != 0 }
+    }
+
+    /// Where a field starts, in bits from the start of its struct; none for other declarations.
+    pub fn bit_offset(self) -> Option<u64> {
+        // SAFETY: as in `spelling`.
+        u64::try_from(unsafe { (self.unit.library().api.clang_Cursor_getOffsetOfField)(self.raw) }).ok()
+    }
+
+    /// How many bits a bit field has; none for other declarations.
+    pub fn bit_width(self) -> Option<u64> {
+        // SAFETY: as in `spelling`.
+        u64::try_from(unsafe { (self.unit.library().api.clang_getFieldDeclBitWidth)(self.raw) }).ok()
     }
 
     /// Whether a struct or union has no name.

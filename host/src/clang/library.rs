@@ -106,6 +106,9 @@ api! {
     fn clang_hashCursor(CXCursor) -> c_uint;
     fn clang_getCursorType(CXCursor) -> CXType;
     fn clang_Cursor_isBitField(CXCursor) -> c_uint;
+    fn clang_Cursor_getOffsetOfField(CXCursor) -> c_longlong;
+    fn clang_getFieldDeclBitWidth(CXCursor) -> c_int;
+    fn clang_getTypedefDeclUnderlyingType(CXCursor) -> CXType;
     fn clang_Cursor_isAnonymous(CXCursor) -> c_uint;
     fn clang_Cursor_getStorageClass(CXCursor) -> CX_StorageClass;
     fn clang_Cursor_isFunctionInlined(CXCursor) -> c_uint;

@@ -121,6 +121,14 @@ impl<'u> Type<'u> {
         Cursor::new(self.unit, raw).some()
     }
 
+    /// The type that a typedef stands for; none for other types.
+    pub fn underlying(self) -> Option<Self> {
+        let declaration = self.declaration()?;
+        // SAFETY: as in `spelling`.
+        let raw = unsafe { (self.unit.library().api.clang_getTypedefDeclUnderlyingType)(declaration.raw()) };
+        self.valid(raw)
+    }
+
     fn valid(self, raw: CXType) -> Option<Self> {
         (raw.kind != clang_sys::CXType_Invalid).then_some(Self { raw, ..self })
     }

@@ -9,7 +9,7 @@ use super::rule::maps::{self, Map};
 use super::rule::methods;
 use super::slice;
 use super::suggest::{did_you_mean, nearest};
-use super::tree::Tree;
+use super::tree::{Expansion, Tree};
 
 /// The start of the name of the struct that a map is while it is parsed.
 const TABLE: &str = "struct dbcc_table_";
@@ -22,7 +22,7 @@ pub(super) fn diagnostics(
     kernel: &dyn KernelFacts,
 ) -> Vec<Diagnostic> {
     let maps = maps::find(tree);
-    let known = Known { text, maps: &maps, kernel };
+    let known = Known { text, expansions: &tree.expansions, maps: &maps, kernel };
     let mut all: Vec<_> = messages
         .iter()
         .filter(|message| message.level > Level::Note && !is_noise(message))
@@ -46,6 +46,7 @@ fn is_noise(message: &Message) -> bool {
 
 struct Known<'k> {
     text: &'k str,
+    expansions: &'k [Expansion<'k>],
     maps: &'k [Map],
     kernel: &'k dyn KernelFacts,
 }
@@ -54,7 +55,7 @@ impl Known<'_> {
     fn diagnostic(&self, message: &Message) -> Diagnostic {
         let severity = if message.level >= Level::Error { Severity::Error } else { Severity::Warning };
         let span = self.span(message);
-        let mut diagnostic = Diagnostic::new(severity, readable(&message.text), span);
+        let mut diagnostic = Diagnostic::new(severity, self.readable(&message.text), span);
         if let Place::Other { file, line } = &message.place {
             let name = file.rsplit_once('/').map_or(file.as_str(), |(_, name)| name);
             diagnostic = diagnostic.note(format!("in `{name}`, line {line}"));
@@ -68,6 +69,24 @@ impl Known<'_> {
         self.explain(diagnostic, message)
     }
 
+    /// A message of clang's in the style of those here, in which the types of maps are as the probe writes them.
+    fn readable(&self, text: &str) -> String {
+        let mut out = readable(text);
+        for map in self.maps {
+            for (prefix, ty) in [("dbcc_key_", &map.types.0), ("dbcc_leaf_", &map.types.1)] {
+                if out.contains(prefix) && !ty.is_empty() {
+                    let ty = readable(ty);
+                    out = replace_word(&out, &format!("{prefix}{}", map.name), &ty);
+                    for pointer in ["", " *"] {
+                        let twice = format!("'{ty}{pointer}' (aka '{ty}{pointer}')");
+                        out = out.replace(&twice, &format!("'{ty}{pointer}'"));
+                    }
+                }
+            }
+        }
+        out
+    }
+
     /// At file scope a macro of BCC's that does not exist, or not with so many arguments, looks like a declaration.
     fn no_macro(&self, diagnostic: &Diagnostic) -> Option<Diagnostic> {
         let span = diagnostic.span?;
@@ -77,6 +96,35 @@ impl Known<'_> {
             Diagnostic::error(format!("`{name}` takes other arguments, or is no macro that dbcc knows"), span)
                 .help("map macros take name, key type, value type and size, as far as they have them")
         })
+    }
+
+    /// What the macro of a map is given is checked by members that cannot be if it is wrong.
+    fn no_map(&self, diagnostic: &Diagnostic) -> Option<Diagnostic> {
+        let member = diagnostic.message.split('\'').nth(1)?;
+        let used = self.expansions.iter().find(|used| Some(used.span.start) == diagnostic.span.map(|span| span.start));
+        let inside =
+            |map: &&Map| used.is_some_and(|used| used.span.start <= map.span.start && map.span.end <= used.span.end);
+        let map = self.maps.iter().find(inside);
+        let span = map.map(|map| map.span).or(diagnostic.span)?;
+        let name = map.map_or("the map", |map| map.name.as_str());
+        match member {
+            "dbcc_type" => {
+                let kind = map.map(|map| map.kind.as_str()).unwrap_or_default();
+                let error =
+                    Diagnostic::error(format!("BCC has no type of maps `{kind}`, which `{name}` is to be"), span);
+                let error = error.note(format!("the types are {}", maps::TYPES.join(", ")));
+                Some(match did_you_mean(&nearest(kind, maps::TYPES.iter().copied())) {
+                    Some(suggestion) => error.help(suggestion),
+                    None => error,
+                })
+            }
+            "dbcc_entries" => Some(
+                Diagnostic::error(format!("the size of `{name}` is no constant that a map can have"), span)
+                    .help("write a positive number, or an expression of numbers, macros and sizeof"),
+            ),
+            "dbcc_flags" => Some(Diagnostic::error(format!("the flags of `{name}` are no constant"), span)),
+            _ => None,
+        }
     }
 
     /// The range that clang underlines around the place, or else the token at it.
@@ -110,18 +158,18 @@ impl Known<'_> {
     fn child(&self, mut diagnostic: Diagnostic, child: &Message) -> Diagnostic {
         match child.place {
             // Where the macro was used or what it expands to is to be seen in the text.
-            _ if child.text.starts_with("expanded from") => {}
-            Place::Main(offset) => diagnostic.labels.push((self.token(offset), readable(&child.text))),
+            _ if child.text.starts_with("expanded from") || child.text.starts_with("(skipping ") => {}
+            Place::Main(offset) => diagnostic.labels.push((self.token(offset), self.readable(&child.text))),
             // Declarations in headers are the host's own.
             Place::Other { .. } if child.text.contains("declared here") || child.text.contains("passing argument") => {}
-            Place::Other { .. } | Place::Nowhere => diagnostic = diagnostic.note(readable(&child.text)),
+            Place::Other { .. } | Place::Nowhere => diagnostic = diagnostic.note(self.readable(&child.text)),
         }
         diagnostic
     }
 
     /// Rewords what concerns maps, and adds what is known of the kernel.
     fn explain(&self, diagnostic: Diagnostic, message: &Message) -> Diagnostic {
-        if let Some(better) = self.no_macro(&diagnostic) {
+        if let Some(better) = self.no_macro(&diagnostic).or_else(|| self.no_map(&diagnostic)) {
             return better;
         }
         let quoted: Vec<&str> = message.text.split('\'').skip(1).step_by(2).collect();
@@ -191,6 +239,20 @@ impl Known<'_> {
                 .note(format!("`{name}` is neither in the probe nor in dbcc's headers nor in the kernel's BTF")),
         }
     }
+}
+
+/// Replaces a name where it stands for itself.
+fn replace_word(text: &str, name: &str, by: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once(name) {
+        let inside = behind.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        out.push_str(before);
+        out.push_str(if inside { name } else { by });
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Whether clang itself has a suggestion.

@@ -130,7 +130,7 @@ fn show() {
 
 /// The lines of the user's text that rewriting changed, and what is behind it.
 #[track_caller]
-fn changed(text: &str, attach: &[&str]) -> String {
+pub(super) fn changed(text: &str, attach: &[&str]) -> String {
     let after = golden(text, attach);
     let mut before = text.lines();
     let changed = after.lines().filter(|line| before.next() != Some(*line));
@@ -589,7 +589,7 @@ fn maps_of_every_macro_compile() {
                 BPF_LPM_TRIE(trie, struct v, u32); BPF_STACK_TRACE(stacks, 10); BPF_PERF_OUTPUT(out);\n\
                 BPF_RINGBUF_OUTPUT(ring, 8); BPF_PERF_ARRAY(counters, 4); BPF_CGROUP_ARRAY(groups, 4);\n\
                 BPF_PROG_ARRAY(progs, 4); BPF_QUEUE(queue, struct v, 8); BPF_STACK(stack, u32, 8);\n\
-                BPF_HASH(inner, u32, u64, 16); BPF_ARRAY_OF_MAPS(outer, inner, 4); BPF_HASH_OF_MAPS(outer2, u32, inner, 4);\n\
+                BPF_HASH(inner, u32, u64, 16); BPF_ARRAY_OF_MAPS(outer, \"inner\", 4); BPF_HASH_OF_MAPS(outer2, u32, \"inner\", 4);\n\
                 BPF_SK_STORAGE(per_socket, u64); BPF_TASK_STORAGE(per_task, u64); BPF_DEVMAP(devices, 4);\n\
                 BPF_CPUMAP(cpus, 4); BPF_XSKMAP(sockets, 4); BPF_SOCKMAP(sock_map, 4); BPF_SOCKHASH(sock_hash, u32, 4);\n\
                 BPF_TABLE(\"percpu_hash\", u32, u64, table, 9); BPF_F_TABLE(\"hash\", u32, u64, flagged, 9, 1);\n";

@@ -24,7 +24,7 @@ struct Method {
 const METHODS: &[Method] = &[
     Method {
         name: "lookup",
-        kinds: &["*", "hash_of_maps", "array_of_maps", "sockmap", "sockhash", "devmap", "xskmap"],
+        kinds: &["*", "hash_of_maps", "array_of_maps", "sockmap", "sockhash", "devmap", "devmap_hash", "xskmap"],
     },
     Method { name: "lookup_or_init", kinds: &["*"] },
     Method { name: "lookup_or_try_init", kinds: &["*"] },
@@ -43,9 +43,11 @@ const METHODS: &[Method] = &[
     Method { name: "push", kinds: &["queue", "stack"] },
     Method { name: "pop", kinds: &["queue", "stack"] },
     Method { name: "peek", kinds: &["queue", "stack"] },
-    Method { name: "redirect_map", kinds: &["devmap", "cpumap", "xskmap"] },
+    Method { name: "redirect_map", kinds: &["devmap", "devmap_hash", "cpumap", "xskmap"] },
     Method { name: "sock_map_update", kinds: &["sockmap"] },
     Method { name: "sock_hash_update", kinds: &["sockhash"] },
+    Method { name: "msg_redirect_map", kinds: &["sockmap"] },
+    Method { name: "sk_redirect_map", kinds: &["sockmap"] },
     Method { name: "msg_redirect_hash", kinds: &["sockhash"] },
     Method { name: "sk_redirect_hash", kinds: &["sockhash"] },
     Method { name: "sk_storage_get", kinds: &["sk_storage"] },
@@ -54,6 +56,7 @@ const METHODS: &[Method] = &[
     Method { name: "inode_storage_delete", kinds: &["inode_storage"] },
     Method { name: "task_storage_get", kinds: &["task_storage"] },
     Method { name: "task_storage_delete", kinds: &["task_storage"] },
+    Method { name: "get_local_storage", kinds: &["cgroup_storage", "percpu_cgroup_storage"] },
     Method { name: "ringbuf_output", kinds: &["ringbuf"] },
     Method { name: "ringbuf_reserve", kinds: &["ringbuf"] },
     Method { name: "ringbuf_submit", kinds: &["ringbuf"] },
@@ -68,6 +71,10 @@ pub fn of(kind: &str) -> Vec<&'static str> {
 }
 
 fn has(method: &Method, kind: &str) -> bool {
+    // What a map that is declared elsewhere is, the probe does not say.
+    if kind == "extern" {
+        return true;
+    }
     method.kinds.contains(&kind) || (method.kinds.contains(&"*") && TABLES.contains(&kind))
 }
 
@@ -161,11 +168,21 @@ fn edit(probe: &Probe<'_, '_>, output: &mut Output, call: MethodCall<'_>) -> Res
         .function_of(call.call)
         .and_then(|function| tree.function(function)?.result)
         .is_some_and(|result| result.kind() == TypeKind::Void);
-    let suffix = if name == "lookup_or_init" && returns_nothing { "_void" } else { "" };
+    let suffix = match name {
+        "lookup_or_init" if returns_nothing => "_void",
+        "lookup" if map.inner.is_some() => "_inner",
+        _ => "",
+    };
     let loss = Map::loss(index);
     let object = slice(probe.text, Span::new(span.start, span.start + head.object_end));
     let text = format!("dbcc_{name}{suffix}({object}, {loss}, ");
     output.edits.replace(Span::new(span.start, span.start + head.open_end), span, text);
+    for argument in tree.arguments(call.call) {
+        // A comma inside of braces would separate arguments of the macro.
+        if let Some(argument) = tree.span(*argument).filter(|span| has_bare_comma(slice(probe.text, *span))) {
+            output.edits.wrap(argument, "(", ")");
+        }
+    }
     if COUNTS_LOSSES.contains(&name) {
         output.uses_losses = true;
     }
@@ -184,6 +201,19 @@ const COUNTS_LOSSES: &[&str] = &[
     "ringbuf_reserve",
     "push",
 ];
+
+/// Whether a text has a comma that no round brackets are around.
+fn has_bare_comma(text: &str) -> bool {
+    let mut depth = 0usize;
+    Lexed::new(text).tokens().iter().any(|token| {
+        match token.kind {
+            TokenKind::Punctuation(b'(') => depth += 1,
+            TokenKind::Punctuation(b')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && token.kind == TokenKind::Punctuation(b',')
+    })
+}
 
 /// Offsets in the text of a call.
 struct Head {

@@ -18,3 +18,5 @@ fn every_example_is_rewritten_and_compiles() {
         assert_ne!(rewritten.text, rule.example(), "{}", rule.name());
     }
 }
+
+mod maps;
