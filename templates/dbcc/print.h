@@ -74,9 +74,13 @@ static __always_inline void dbcc_print_head(struct dbcc_print *head, __u32 id, _
 		0;                                                                                                     \
 	})
 
-/* Copies the text of an argument into a slot; memory: kernel (which the stack and maps are too) or user. */
+/* Copies the text of an argument into a slot; memory: kernel (which the stack and maps are too), user, or any, where the
+ * address tells. */
+#define dbcc_text_kernel bpf_probe_read_kernel_str
+#define dbcc_text_user bpf_probe_read_user_str
+#define dbcc_text_any bpf_probe_read_str
 #define dbcc_text(slot, arg, memory)                                                                                   \
-	(bpf_probe_read_##memory##_str(dbcc_record->text[slot], DBCC_PRINT_TEXT, (const void *)dbcc_args[arg]) < 0     \
+	(dbcc_text_##memory(dbcc_record->text[slot], DBCC_PRINT_TEXT, (const void *)dbcc_args[arg]) < 0                \
 	         ? (void)(dbcc_record->text[slot][0] = 0)                                                              \
 	         : (void)0,                                                                                            \
 	 dbcc_record->args[arg] = slot)

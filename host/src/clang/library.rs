@@ -129,6 +129,7 @@ api! {
     fn clang_getTypeDeclaration(CXType) -> CXCursor;
     fn clang_getResultType(CXType) -> CXType;
     fn clang_Type_getSizeOf(CXType) -> c_longlong;
+    fn clang_Type_getOffsetOf(CXType, *const c_char) -> c_longlong;
 }
 
 /// A loaded libclang.

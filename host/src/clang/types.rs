@@ -100,6 +100,14 @@ impl<'u> Type<'u> {
         u64::try_from(unsafe { (self.unit.library().api.clang_Type_getSizeOf)(self.raw) }).ok()
     }
 
+    /// Where the field of that name is in a struct or union, in bits; anonymous members are looked through.
+    pub fn offset_of(self, field: &str) -> Option<u64> {
+        let field = std::ffi::CString::new(field).ok()?;
+        let ty = self.canonical().raw;
+        // SAFETY: as in `spelling`; the name is a C string that lives during the call.
+        u64::try_from(unsafe { (self.unit.library().api.clang_Type_getOffsetOf)(ty, field.as_ptr()) }).ok()
+    }
+
     /// The type without typedefs.
     #[must_use]
     pub fn canonical(self) -> Self {

@@ -184,14 +184,18 @@ impl<'u> Lowerer<'u, '_> {
                 let parts = parts();
                 let arrow = parts.first().is_some_and(|base| base.ty().kind() == TypeKind::Pointer);
                 let field = cursor.referenced();
+                let record = field.and_then(Cursor::parent);
+                let name = field.map(Cursor::spelling).unwrap_or_default();
+                let base = parts.first().map(|base| base.ty());
+                let whole = base.and_then(|base| if arrow { base.canonical().pointee() } else { Some(base) });
                 let member = Member {
-                    name: field.map(Cursor::spelling).unwrap_or_default(),
+                    offset: whole.and_then(|whole| whole.offset_of(&name)),
+                    name,
                     arrow,
                     bit_field: field.is_some_and(Cursor::is_bit_field),
-                    record: field
-                        .and_then(Cursor::parent)
-                        .map(|record| record.ty().unqualified().spelling())
-                        .unwrap_or_default(),
+                    record: record.map(|record| record.ty().unqualified().spelling()).unwrap_or_default(),
+                    of_kernel: record.is_some_and(|record| record.span().is_none()),
+                    width: field.and_then(Cursor::bit_width),
                 };
                 (NodeKind::Member(member), parts.into_iter().take(1).collect())
             }

@@ -10,6 +10,8 @@ use crate::facts::{Features, FunctionKind};
 use crate::source::Source;
 use crate::template::{Host, KernelText, Needs, write};
 
+mod reads;
+
 /// The running kernel's types, read once.
 fn btf() -> &'static Btf {
     static BTF: OnceLock<Btf> = OnceLock::new();
@@ -135,120 +137,6 @@ pub(super) fn changed(text: &str, attach: &[&str]) -> String {
     let mut before = text.lines();
     let changed = after.lines().filter(|line| before.next() != Some(*line));
     changed.map(|line| format!("{line}\n")).collect()
-}
-
-/// The body of a program that binds a kernel struct, a user pointer and a number, with some locals.
-#[track_caller]
-fn reads(statements: &str) -> String {
-    let head = "struct own { u32 a; struct task_struct *kept; const char *name; };\n\
-                BPF_HASH(tasks, u32, struct task_struct *);\n\
-                BPF_HASH(owns, u32, struct own);\n\
-                int kprobe__f(struct pt_regs *ctx, struct task_struct *task, const char __user *path, int n)\n{\n\
-                u32 key = 0; struct own own = {}; int local[4] = {}; int *to_local = &local[n & 3];\n";
-    let text = format!("{head}{statements}\nreturn 0;\n}}\n");
-    let after = golden(&text, &[]);
-    let lines = statements.lines().count();
-    let from = head.lines().count();
-    after.lines().skip(from).take(lines).map(|line| format!("{line}\n")).collect()
-}
-
-#[test]
-fn chains_are_read_link_by_link() {
-    insta::assert_snapshot!(reads(
-        "u64 a = task->pid;\n\
-         u64 b = task->real_parent->tgid;\n\
-         u64 c = task->nsproxy->pid_ns_for_children->ns.inum;\n\
-         void *d = task->mm->exe_file->f_path.dentry;\n\
-         u64 e = (*task).pid;\n\
-         u64 g = task->cred->uid.val + task->real_cred->gid.val;"
-    ), @"
-    u64 a = dbcc_read(task->pid);
-    u64 b = dbcc_read(dbcc_read(task->real_parent)->tgid);
-    u64 c = dbcc_read(dbcc_read(dbcc_read(task->nsproxy)->pid_ns_for_children)->ns.inum);
-    void *d = dbcc_read(dbcc_read(dbcc_read(task->mm)->exe_file)->f_path.dentry);
-    u64 e = dbcc_read((*task).pid);
-    u64 g = dbcc_read(dbcc_read(task->cred)->uid.val) + dbcc_read(dbcc_read(task->real_cred)->gid.val);
-    ");
-}
-
-#[test]
-fn addresses_and_arrays_are_not_read_but_what_leads_to_them_is() {
-    insta::assert_snapshot!(reads(
-        "void *a = &task->pid;\n\
-         void *b = &task->mm->owner;\n\
-         char *c = task->comm;\n\
-         char d = task->comm[n & 15];\n\
-         bpf_probe_read_kernel(&key, sizeof(key), &task->real_parent->tgid);\n\
-         u64 e = sizeof(task->mm->owner->pid) + (u64)&((struct task_struct *)0)->pid;\n\
-         typeof(task->pid) g = 1;"
-    ), @"
-    void *a = &task->pid;
-    void *b = &dbcc_read(task->mm)->owner;
-    char *c = task->comm;
-    char d = dbcc_read(task->comm[n & 15]);
-    bpf_probe_read_kernel(&key, sizeof(key), &dbcc_read(task->real_parent)->tgid);
-    u64 e = sizeof(task->mm->owner->pid) + (u64)&((struct task_struct *)0)->pid;
-    typeof(task->pid) g = 1;
-    ");
-}
-
-#[test]
-fn own_memory_is_left_alone() {
-    insta::assert_snapshot!(reads(
-        "own.a = local[1] + *to_local + to_local[0];\n\
-         struct own *found = owns.lookup(&key);\n\
-         if (found) { found->a++; own = *found; }\n\
-         u64 *p = (u64 *)&own; *p = 7;\n\
-         const char *text = \"text\"; own.a += text[1];"
-    ), @r#"
-    own.a = local[1] + *to_local + to_local[0];
-    struct own *found = dbcc_lookup(owns, 2, &key);
-    if (found) { found->a++; own = *found; }
-    u64 *p = (u64 *)&own; *p = 7;
-    const char *text = "text"; own.a += text[1];
-    "#);
-}
-
-#[test]
-fn kernel_pointers_that_were_kept_are_kernel_pointers() {
-    insta::assert_snapshot!(reads(
-        "struct task_struct **kept = tasks.lookup(&key);\n\
-         if (kept) own.a = (*kept)->pid;\n\
-         own.kept = task; own.a = own.kept->pid;\n\
-         struct own *found = owns.lookup(&key);\n\
-         if (found) own.a = found->kept->tgid;\n\
-         struct task_struct *me = (struct task_struct *)bpf_get_current_task();\n\
-         own.a = me->pid + ((struct task_struct *)bpf_get_current_task())->tgid;\n\
-         u64 address = (u64)task; own.a = ((struct task_struct *)address)->pid;\n\
-         struct task_struct *either = n ? task : me; own.a = either->pid;"
-    ), @"
-    struct task_struct **kept = dbcc_lookup(tasks, 1, &key);
-    if (kept) own.a = dbcc_read((*kept)->pid);
-    own.kept = task; own.a = dbcc_read(own.kept->pid);
-    struct own *found = dbcc_lookup(owns, 2, &key);
-    if (found) own.a = dbcc_read(found->kept->tgid);
-    struct task_struct *me = (struct task_struct *)bpf_get_current_task();
-    own.a = dbcc_read(me->pid) + dbcc_read(((struct task_struct *)bpf_get_current_task())->tgid);
-    u64 address = (u64)task; own.a = dbcc_read(((struct task_struct *)address)->pid);
-    struct task_struct *either = n ? task : me; own.a = dbcc_read(either->pid);
-    ");
-}
-
-#[test]
-fn bit_fields_pointers_to_scalars_and_user_memory_are_read_by_what_they_are() {
-    insta::assert_snapshot!(reads(
-        "own.a = task->sched_reset_on_fork;\n\
-         own.a += task->real_parent->sched_reset_on_fork;\n\
-         unsigned long *words = (unsigned long *)task; own.a = words[n] + *words + *(words + 2);\n\
-         char first = path[0]; char next = *(path + 1);\n\
-         struct dentry *dentry = task->fs->pwd.dentry; own.name = (const char *)dentry->d_name.name;"
-    ), @"
-    own.a = dbcc_read_bits(task, sched_reset_on_fork);
-    own.a += dbcc_read_bits(dbcc_read(task->real_parent), sched_reset_on_fork);
-    unsigned long *words = (unsigned long *)task; own.a = dbcc_read(words[n]) + dbcc_read(*words) + dbcc_read(*(words + 2));
-    char first = dbcc_read_user(path[0]); char next = dbcc_read_user(*(path + 1));
-    struct dentry *dentry = dbcc_read(dbcc_read(task->fs)->pwd.dentry); own.name = (const char *)dbcc_read(dentry->d_name.name);
-    ");
 }
 
 #[test]

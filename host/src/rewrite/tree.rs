@@ -111,6 +111,12 @@ pub struct Member {
     pub bit_field: bool,
     /// Name of the struct or union as C writes it (`struct sock`); of an anonymous one, some text.
     pub record: String,
+    /// Whether a header declares the struct or union: the slice of the kernel's types.
+    pub of_kernel: bool,
+    /// Where it is in what stands before it, in bits.
+    pub offset: Option<u64>,
+    /// How wide a bit field is, in bits.
+    pub width: Option<u64>,
 }
 
 /// A node.

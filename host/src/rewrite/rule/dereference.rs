@@ -100,6 +100,10 @@ impl Walk<'_, '_, '_> {
                 let skip = match tree.callee(id) {
                     Some("__builtin_preserve_field_info" | "__builtin_preserve_type_info") => return,
                     Some("__builtin_preserve_access_index") => 1,
+                    Some("__builtin_memcpy" | "__builtin_memmove" | "memcpy" | "memmove") => {
+                        self.copy(id);
+                        1
+                    }
                     _ => usize::from(matches!(
                         kids.first().map(|called| tree.bare(*called)).and_then(|called| tree.kind(called)),
                         Some(NodeKind::Member(_) | NodeKind::Name(_))
@@ -134,16 +138,7 @@ impl Walk<'_, '_, '_> {
                     }
                 }
                 _ if is_address => {}
-                Access::Kernel => self.read(id, pointer, false),
-                Access::User => self.read(id, pointer, true),
-                Access::Conflict => {
-                    let message = Diagnostic::error("this pointer may point to memory of two kinds", node.span);
-                    self.output.messages.push(
-                        message
-                            .note("it is a pointer of the traced process in one case and another pointer in another")
-                            .help("use a variable or a function for each, or read with bpf_probe_read_user() or bpf_probe_read_kernel()"),
-                    );
-                }
+                access => self.read(id, pointer, access),
             }
         }
         self.inside(id);
@@ -204,7 +199,7 @@ impl Walk<'_, '_, '_> {
     }
 
     /// Makes a read of an lvalue.
-    fn read(&mut self, id: NodeId, pointer: NodeId, user: bool) {
+    fn read(&mut self, id: NodeId, pointer: NodeId, access: Access) {
         let tree = self.probe.tree;
         let Some(node) = tree.node(id) else { return };
         let Some(span) = node.span else {
@@ -216,24 +211,92 @@ impl Walk<'_, '_, '_> {
             self.output.refuse(Refusal::InMacro(span, "a read through a pointer"));
             return;
         }
-        let is_bits = matches!(&node.kind, NodeKind::Member(member) if member.bit_field);
-        if !is_bits {
-            let read = if user { "dbcc_read_user(" } else { "dbcc_read(" };
-            self.output.edits.wrap(span, read, ")");
+        let memory = self.memory(id, access);
+        match &node.kind {
+            NodeKind::Member(member) if member.bit_field => self.read_bits(id, pointer, span, memory),
+            _ => self.output.edits.wrap(span, format!("dbcc_read{memory}("), ")"),
+        }
+    }
+
+    /// How the macro ends that reads memory of that kind.
+    fn memory(&self, id: NodeId, access: Access) -> &'static str {
+        match access {
+            Access::User => "_user",
+            // Programs that trace nothing lack the helper that tells by the address.
+            _ if self.probe.origins.only_opaque(self.probe.tree, id) => "_kernel",
+            _ => "",
+        }
+    }
+
+    /// Reads a bit field: of a kernel type, relocated; of another, at the place that the compiler has for it.
+    fn read_bits(&mut self, id: NodeId, pointer: NodeId, span: Span, memory: &str) {
+        let tree = self.probe.tree;
+        let Some(NodeKind::Member(member)) = tree.kind(id) else { return };
+        // `p->a.bits`: the pointer, and the way from it to the field; `p[1].bits`: the struct, and the field.
+        let arrow = tree.span(pointer).and_then(|pointer| arrow(self.probe.text, Span::new(pointer.end, span.end)));
+        let (operator, base, address) = match (arrow, last_operator(self.probe.text, span)) {
+            (Some(arrow), _) => (arrow, pointer, ""),
+            (None, Some(last)) => match tree.kid(id, 0) {
+                Some(base) if member.arrow => (last, base, ""),
+                Some(base) => (last, base, "&"),
+                None => return,
+            },
+            (None, None) => {
+                let message = Diagnostic::error("a bit field is read in a way that cannot be rewritten", span);
+                self.output.messages.push(message.help("write it as `pointer->field`"));
+                return;
+            }
+        };
+        let relocated = member.of_kernel && memory != "_user";
+        let (kind, place) = match (relocated, self.bits(id, base)) {
+            (true, _) => ("bits", String::new()),
+            (false, Some((offset, width))) if offset % 8 + width <= 64 => ("bits_at", format!(", {offset}, {width}")),
+            _ => {
+                let message = Diagnostic::error("this bit field lies across more than eight bytes", span);
+                self.output.messages.push(message.help("read the bytes with bpf_probe_read_kernel() or _user()"));
+                return;
+            }
+        };
+        self.output.edits.wrap(span, format!("dbcc_read{memory}_{kind}({address}"), format!("{place})"));
+        self.output.edits.replace(operator, span, ", ");
+    }
+
+    /// Where a bit field is in what `base` is or points to, and how wide it is, in bits.
+    fn bits(&self, id: NodeId, base: NodeId) -> Option<(u64, u64)> {
+        let tree = self.probe.tree;
+        let base = tree.bare(base);
+        let (mut at, mut offset, mut width) = (id, 0u64, None);
+        while at != base {
+            if let NodeKind::Member(member) = tree.kind(at)? {
+                offset = offset.checked_add(member.offset?)?;
+                width = width.or(member.width);
+            }
+            at = tree.bare(tree.kid(at, 0)?);
+        }
+        Some((offset, width?))
+    }
+
+    /// `__builtin_memcpy(to, from, size)`: a helper copies where `from` cannot be read directly.
+    fn copy(&mut self, call: NodeId) {
+        let tree = self.probe.tree;
+        let &[to, from, _] = tree.arguments(call) else { return };
+        if self.probe.origins.is_foreign(tree, to) {
+            let message = Diagnostic::error("a program cannot write to this memory", tree.span(to));
+            self.output.messages.push(message.note("the pointer is one of the kernel's or of the process's"));
             return;
         }
-        // p->a.bits: the pointer, and the way from it to the field.
-        let read = if user { "dbcc_read_user_bits(" } else { "dbcc_read_bits(" };
-        let arrow = tree.span(pointer).and_then(|pointer| arrow(self.probe.text, Span::new(pointer.end, span.end)));
-        match arrow {
-            Some(arrow) => {
-                self.output.edits.wrap(span, read, ")");
-                self.output.edits.replace(arrow, span, ", ");
+        let access = self.probe.origins.access(tree, from);
+        if access == Access::Direct {
+            return;
+        }
+        let Some(span) = tree.span(call) else { return };
+        let name = tree.callee(call).unwrap_or_default();
+        match tree.kid(call, 0).and_then(|called| tree.span(called)) {
+            Some(called) if slice(self.probe.text, called) == name => {
+                let memory = self.memory(call, access);
+                self.output.edits.replace(called, span, format!("dbcc_copy{memory}"));
             }
-            None => self.output.messages.push(
-                Diagnostic::error("a bit field is read in a way that cannot be rewritten", span)
-                    .help("write it as `pointer->field`"),
-            ),
+            _ => self.output.refuse(Refusal::InMacro(span, "a copy of foreign memory")),
         }
     }
 
@@ -266,4 +329,22 @@ fn arrow(text: &str, range: Span) -> Option<Span> {
     let greater = tokens.next()?;
     let is_arrow = minus.kind == TokenKind::Punctuation(b'-') && greater.kind == TokenKind::Punctuation(b'>');
     is_arrow.then(|| Span::new(range.start + minus.span.start, range.start + greater.span.end))
+}
+
+/// The `.` or `->` before the last name of a member access.
+fn last_operator(text: &str, node: Span) -> Option<Span> {
+    let lexed = Lexed::new(slice(text, node));
+    let mut tokens = lexed.tokens().iter().rev().filter(|token| token.kind != TokenKind::Comment);
+    tokens
+        .find(|token| token.kind != TokenKind::Punctuation(b')'))
+        .filter(|name| name.kind == TokenKind::Identifier)?;
+    let last = tokens.next()?;
+    let start = match last.kind {
+        TokenKind::Punctuation(b'.') => last.span.start,
+        TokenKind::Punctuation(b'>') => {
+            tokens.next().filter(|minus| minus.kind == TokenKind::Punctuation(b'-'))?.span.start
+        }
+        _ => return None,
+    };
+    Some(Span::new(node.start + start, node.start + last.span.end))
 }

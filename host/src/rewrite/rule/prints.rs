@@ -122,11 +122,8 @@ fn print(probe: &Probe<'_, '_>, output: &mut Output, id: NodeId, name: &str) -> 
             }
             let memory = match (wanted, probe.origins.access(tree, *value)) {
                 (Wanted::UserText, _) | (Wanted::Text, Access::User) => "user",
-                (Wanted::Text, Access::Conflict) => {
-                    return Err(Diagnostic::error("this string may be in memory of two kinds", at)
-                        .help("write %pus for a string of the process, %pks for any other")
-                        .into());
-                }
+                // The address tells.
+                (Wanted::Text, Access::Any) if !probe.origins.only_opaque(tree, *value) => "any",
                 // The helper reads the program's own memory too: it is the kernel's.
                 _ => "kernel",
             };
