@@ -216,7 +216,7 @@ impl Counter {
 
 fn why(program: &LoadedProgram, target: &Target, attachment: &Attachment) -> String {
     let mut why = program.why.clone();
-    if let Target::UserFunction { pid: Some(pid), .. } = target {
+    if let Target::UserFunction { pid: Some(pid), .. } | Target::Usdt { pid: Some(pid), .. } = target {
         join(&mut why, &format!("in all threads of process {pid}"));
     }
     if let Some(note) = attachment.note() {

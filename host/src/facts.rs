@@ -119,7 +119,8 @@ pub struct Form {
     pub kind: String,
     /// Name of the function (program) in the object.
     pub program: String,
-    /// For fentry and fexit: how many arguments the kernel function was taken to have; loading checks it.
+    /// For fentry and fexit: how many arguments the kernel function was taken to have; loading checks it. For usdt: how many
+    /// the probe must have; resolving checks it.
     pub arguments: Option<u32>,
 }
 

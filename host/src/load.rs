@@ -17,6 +17,11 @@ use form::Choice;
 /// Name of the map that holds `struct dbcc_settings`.
 const SETTINGS_MAP: &str = ".rodata.dbcc";
 
+/// Names of the maps of libbpf's usdt.bpf.h: how arguments are read, by number, and that number by the address of the site,
+/// for kernels without attach cookies.
+const USDT_ARGUMENTS: &str = "__bpf_usdt_specs";
+const USDT_SITES: &str = "__bpf_usdt_ip_to_spec_id";
+
 /// The most processes that can be traced at once: as many as `struct dbcc_settings` has room for.
 pub const MAX_PIDS: usize = 64;
 
@@ -141,6 +146,8 @@ pub fn load<'t>(
     }
     let mut object = OpenObject::open(&compiled.elf)?;
     select(&mut object, &programs, &compiled.facts)?;
+    object.grow_map(USDT_ARGUMENTS, usdt_forms(&programs))?;
+    object.grow_map(USDT_SITES, usdt_sites(&programs))?;
     let filters = object.set_initial_value(SETTINGS_MAP, &filter(&settings.pids)?)?;
     let object = object.load().map_err(|failure| explain(failure, &compiled.facts, kernel))?;
     let maps = object.maps()?;
@@ -209,6 +216,25 @@ fn select(object: &mut OpenObject, programs: &[LoadedProgram], facts: &Facts) ->
         Some(name) => Err(LoadError::Promise((*name).to_owned())),
         None => Ok(()),
     }
+}
+
+/// How many entries USDT probes need for their arguments: one for each form, in each attachment.
+fn usdt_forms(programs: &[LoadedProgram]) -> u32 {
+    usdt(programs, |_, forms| forms)
+}
+
+/// How many entries USDT probes need for their sites.
+fn usdt_sites(programs: &[LoadedProgram]) -> u32 {
+    usdt(programs, |sites, _| sites)
+}
+
+fn usdt(programs: &[LoadedProgram], count: impl Fn(usize, usize) -> usize) -> u32 {
+    let targets = programs.iter().flat_map(|program| &program.targets);
+    let counts = targets.map(|target| match target {
+        Target::Usdt { sites, forms, .. } => count(*sites, *forms),
+        _ => 0,
+    });
+    u32::try_from(counts.fold(0, usize::saturating_add)).unwrap_or(u32::MAX)
 }
 
 /// The kernel function that an fentry or fexit program is verified against.

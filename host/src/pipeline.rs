@@ -216,7 +216,7 @@ fn start(
     let kernel_wide = programs
         .iter()
         .flat_map(|program| &program.targets)
-        .any(|target| !matches!(target, Target::UserFunction { .. }));
+        .any(|target| !matches!(target, Target::UserFunction { .. } | Target::Usdt { .. }));
     if !settings.pids.is_empty() && !filters && kernel_wide {
         let message =
             "the probe does not use FILTER_PID, so --pid does not limit what it sees in the kernel".to_owned();
@@ -304,7 +304,9 @@ fn event_type(types: &Types, name: &str) -> Option<EventType> {
 
 /// What a map is for by its type in the kernel. Maps of global data, and dbcc's own, are nobody's to see.
 fn role_of(map: &Map) -> MapRole {
-    let own = map.name().starts_with("dbcc_") || map.name().contains('.');
+    // libbpf's own: where the arguments of USDT probes are.
+    let usdt = map.name().starts_with("__bpf_usdt_");
+    let own = usdt || map.name().starts_with("dbcc_") || map.name().contains('.');
     match map.map_type() {
         MapType::Hash | MapType::Array if !own => MapRole::Table,
         MapType::PerfEventArray if !own => MapRole::PerfEvents(Vec::new()),

@@ -1,9 +1,10 @@
 //! Stage 8: from attach points as written to targets that the kernel can be given. The only caller of symres.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::str::FromStr as _;
 
-use symres::{Answer, Binary, Pattern, Pid};
+use symres::{Answer, Binary, Pattern, Pid, ProcessUsdt, UsdtProbe, UsdtReason};
 
 use crate::diag::Diagnostic;
 use crate::directive::{Attach, AttachPoint, Directives};
@@ -34,7 +35,8 @@ pub struct Planned {
 /// # Errors
 /// One message for each program or attach point that has no target, with what is there instead.
 pub fn resolve(facts: &Facts, directives: &Directives, pids: &[u32]) -> Result<Plan, Vec<Diagnostic>> {
-    let mut resolver = Resolver { pids, binaries: HashMap::new(), notes: Vec::new(), errors: Vec::new() };
+    let (binaries, processes, notes, errors) = Default::default();
+    let mut resolver = Resolver { pids, binaries, processes, notes, errors };
     for attach in &directives.attaches {
         if !facts.programs.iter().any(|program| program.function == attach.function) {
             resolver.errors.push(unknown_function(attach, facts));
@@ -67,6 +69,8 @@ struct Resolver<'a> {
     pids: &'a [u32],
     /// Binaries by process and name, opened once; a failure is said for each point that meets it.
     binaries: HashMap<(Option<u32>, Option<String>), Result<Binary, String>>,
+    /// The USDT probes of processes, looked up once.
+    processes: HashMap<u32, Result<ProcessUsdt, String>>,
     notes: Vec<String>,
     errors: Vec<Diagnostic>,
 }
@@ -96,7 +100,10 @@ impl Resolver<'_> {
         }
         let mut targets = Vec::new();
         for attach in given {
-            targets.extend(self.first(&program.function, &attach.alternatives, attach.span.unwrap_or(program.span)));
+            let span = attach.span.unwrap_or(program.span);
+            let found = self.first(&program.function, &attach.alternatives, span);
+            self.errors.extend(found.iter().filter_map(|target| too_few_arguments(program, target, span)));
+            targets.extend(found);
         }
         targets
     }
@@ -140,6 +147,17 @@ impl Resolver<'_> {
             TargetSpec::KernelFunction { name, offset } => Ok(vec![Target::KernelFunction { name, offset }]),
             TargetSpec::Tracepoint { category, name } => Ok(vec![Target::Tracepoint { category, name }]),
             TargetSpec::RawTracepoint { name } => Ok(vec![Target::RawTracepoint { name }]),
+            TargetSpec::Usdt { binary, provider, name } => {
+                let pids: Vec<Option<u32>> = match self.pids {
+                    [] => vec![None],
+                    pids => pids.iter().copied().map(Some).collect(),
+                };
+                let mut targets = Vec::new();
+                for pid in pids {
+                    targets.extend(self.usdt(pid, binary.as_deref(), provider.as_deref(), &name)?);
+                }
+                Ok(targets)
+            }
             TargetSpec::UserFunction { binary, function, offset } => {
                 if self.pids.is_empty() {
                     if binary.is_none() {
@@ -151,6 +169,52 @@ impl Resolver<'_> {
                 }
                 let pids = self.pids;
                 pids.iter().map(|pid| self.function(Some(*pid), binary.clone(), &function, offset)).collect()
+            }
+        }
+    }
+
+    fn usdt(
+        &mut self,
+        pid: Option<u32>,
+        binary: Option<&str>,
+        provider: Option<&str>,
+        name: &str,
+    ) -> Result<Vec<Target>, Miss> {
+        let (pid, Some(binary)) = (pid, binary) else { return self.usdt_of_process(pid, provider, name) };
+        let opened = self.binaries.entry((pid, Some(binary.to_owned()))).or_insert_with(|| open(pid, Some(binary)));
+        let opened = opened.as_ref().map_err(|error| Miss::new(error.clone()))?;
+        let shown = opened.shown().display().to_string();
+        let usdt = opened.usdt().map_err(|error| Miss::new(error.to_string()))?;
+        let found = usdt.find(provider, name).map_err(|reason| no_usdt(&shown, provider, name, &reason))?;
+        Ok(vec![usdt_target(opened.path(), shown, found, pid)?])
+    }
+
+    /// The probe in the executable of a process, or in the libraries that it has loaded.
+    fn usdt_of_process(&mut self, pid: Option<u32>, provider: Option<&str>, name: &str) -> Result<Vec<Target>, Miss> {
+        let Some(number) = pid else {
+            let written = provider.map(|provider| format!("{provider}:")).unwrap_or_default();
+            let mut miss = Miss::new(format!("`usdt:{written}{name}` names no binary, and there is no --pid"));
+            miss.help = Some(format!("give --pid N, or write usdt:BINARY:{written}{name}"));
+            return Err(miss);
+        };
+        let process = self
+            .processes
+            .entry(number)
+            .or_insert_with(|| symres::usdt_of_process(Pid(number)).map_err(|error| error.to_string()));
+        let process = process.as_ref().map_err(|error| Miss::new(error.clone()))?;
+        let unreadable = process.unreadable.iter().map(|error| format!("not searched: {error}"));
+        match process.find(provider, name) {
+            Ok(found) => {
+                let targets = found
+                    .into_iter()
+                    .map(|(file, probe)| usdt_target(&file.path, file.shown.display().to_string(), probe, pid));
+                targets.collect()
+            }
+            Err(reason) => {
+                let shown = format!("process {number} (its executable and libraries: {} files)", process.searched);
+                let mut miss = no_usdt(&shown, provider, name, &reason);
+                miss.notes.extend(unreadable);
+                Err(miss)
             }
         }
     }
@@ -218,5 +282,58 @@ fn not_found(name: &str, shown: &str, answer: &Answer) -> Miss {
         let near: Vec<&str> = answer.near.iter().take(3).map(|function| function.name.as_str()).collect();
         miss.notes.push(format!("names like it: {}", near.join("; ")));
     }
+    miss
+}
+
+fn usdt_target(open: &Path, shown: String, probe: &UsdtProbe, pid: Option<u32>) -> Result<Target, Miss> {
+    // libbpf refuses the whole probe for one site or argument that it does not understand; so it is said here, with what it is.
+    for site in &probe.sites {
+        if site.offset.is_none() {
+            let place = site.addr;
+            return Err(Miss::new(format!("`{probe}` of `{shown}` has a site at {place}, where the file has no code")));
+        }
+        for (number, argument) in site.arguments().iter().enumerate() {
+            if let Some(why) = argument.unreadable() {
+                let (number, text) = (number + 1, &argument.text);
+                let mut miss = Miss::new(format!("`{probe}` of `{shown}` cannot be probed"));
+                miss.notes.push(format!("argument {number} at {} is `{text}`: {why}", site.addr));
+                miss.help = Some("probe a function around it, with uprobe:BINARY:FUNCTION".to_owned());
+                return Err(miss);
+            }
+        }
+    }
+    Ok(Target::Usdt {
+        open: open.to_owned(),
+        shown,
+        provider: probe.provider.clone(),
+        name: probe.name.clone(),
+        sites: probe.sites.len(),
+        forms: probe.argument_forms(),
+        arguments: probe.argument_count(),
+        semaphore: probe.has_semaphore(),
+        pid,
+    })
+}
+
+/// The message for a USDT probe that has fewer arguments than the program reads.
+fn too_few_arguments(program: &ProgramFact, target: &Target, span: Span) -> Option<Diagnostic> {
+    let Target::Usdt { shown, provider, name, arguments, .. } = target else { return None };
+    let wanted = program.forms.iter().filter_map(|form| form.arguments).max()?;
+    let wanted = usize::try_from(wanted).ok().filter(|wanted| wanted > arguments)?;
+    let function = &program.function;
+    let message = format!("`{function}` reads argument {wanted}, and `{provider}:{name}` of `{shown}` has {arguments}");
+    Some(Diagnostic::error(message, span).help("`dbcc symbols --usdt BINARY` shows the arguments of all its probes"))
+}
+
+fn no_usdt(shown: &str, provider: Option<&str>, name: &str, reason: &UsdtReason) -> Miss {
+    let written = provider.map(|provider| format!("{provider}:")).unwrap_or_default();
+    let mut miss = Miss::new(format!("`{shown}` has no USDT probe `{written}{name}`"));
+    miss.notes.push(reason.to_string());
+    if let UsdtReason::NotThere { near, .. } = reason
+        && !near.is_empty()
+    {
+        miss.notes.push(format!("names like it: {}", near.join("; ")));
+    }
+    miss.help = Some(reason.advice().to_owned());
     miss
 }

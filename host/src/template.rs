@@ -25,6 +25,17 @@ pub const MAIN_FILE: &str = "probe.c";
 /// The contexts that programs run with, one header an architecture.
 const ARCHITECTURES: &[(&str, &str)] = &[("x86_64", "ctx_x86_64.h"), ("aarch64", "ctx_arm64.h")];
 
+/// Names of what reads the arguments of USDT probes.
+const USDT: &[&str] = &[
+    "bpf_usdt_readarg",
+    "bpf_usdt_readarg_p",
+    "bpf_usdt_arg",
+    "bpf_usdt_arg_cnt",
+    "bpf_usdt_arg_size",
+    "bpf_usdt_cookie",
+    "BPF_USDT",
+];
+
 /// Prefix of the macros that say which tracepoints the kernel has.
 const HAVE_TRACEPOINT: &str = "DBCC_HAVE_TRACEPOINT__";
 
@@ -154,6 +165,10 @@ impl Needs {
             headers::add_uses(&mut names, &value);
             // The name may stand behind `struct`.
             names.tags.extend(value.identifiers());
+        }
+        let attached = request.functions.iter().any(|wanted| wanted.kind == "usdt");
+        if attached || USDT.iter().any(|name| identifiers.contains(*name)) {
+            files.include_usdt();
         }
         let declared = names.declared.clone();
         files.expand(&mut identifiers, &mut names);

@@ -14,6 +14,7 @@ pub mod process;
 pub mod scenario;
 pub mod senders;
 pub mod server;
+pub mod sites;
 
 /// Takes a `Result<T, need::Skip>`: gives the value, or ends the test as skipped.
 ///

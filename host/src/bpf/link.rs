@@ -1,11 +1,13 @@
 //! An attached program.
 
 use std::ptr::NonNull;
+use std::sync::{Arc, PoisonError};
 
 use libbpf_sys::{self as sys, bpf_link, bpf_link__destroy, bpf_link__fd};
 
 use super::errno::{Error, check};
 use super::log;
+use super::object::RawObject;
 
 /// One attachment of a program; dropping it detaches. The kernel detaches as well when the process ends in any way,
 /// since an attachment is a file descriptor.
@@ -13,15 +15,17 @@ use super::log;
 #[must_use = "dropping a link detaches the program"]
 pub struct Link {
     raw: NonNull<bpf_link>,
+    /// The object, where libbpf keeps something of the attachment in it.
+    object: Option<Arc<RawObject>>,
 }
 
 impl Link {
     /// Takes ownership of a link of libbpf.
     ///
     /// # Safety
-    /// The link was made by libbpf and has no other owner.
-    pub(super) unsafe fn new(raw: NonNull<bpf_link>) -> Self {
-        Self { raw }
+    /// The link was made by libbpf and has no other owner. The object is given if the link refers to it.
+    pub(super) unsafe fn new(raw: NonNull<bpf_link>, object: Option<Arc<RawObject>>) -> Self {
+        Self { raw, object }
     }
 
     /// The link's descriptor: a BPF link or, before Linux 5.15, a perf event.
@@ -65,11 +69,14 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        let locked = self.object.as_ref().map(|object| object.usdt.lock().unwrap_or_else(PoisonError::into_inner));
         // SAFETY: this is the link's only owner, and it is not used again. Its descriptors are closed even if
         // detaching reports an error, so nothing stays attached.
         log::capture(|| unsafe { bpf_link__destroy(self.raw.as_ptr()) });
+        drop(locked);
     }
 }
 
-// SAFETY: a link is a descriptor and some private memory; libbpf keeps nothing about it for the thread that made it.
+// SAFETY: a link is a descriptor and some private memory; libbpf keeps nothing about it for the thread that made it,
+// and what it keeps in the object is locked.
 unsafe impl Send for Link {}

@@ -1,6 +1,7 @@
 //! An object file in libbpf's hands: open, then loaded.
 
 use std::ptr::{self, NonNull};
+use std::sync::{Arc, Mutex};
 
 use libbpf_sys as sys;
 
@@ -25,7 +26,15 @@ pub struct OpenObject {
 #[derive(Debug)]
 #[must_use = "dropping an object unloads its programs"]
 pub struct Object {
+    raw: Arc<RawObject>,
+}
+
+/// The loaded object itself, which attachments hold that libbpf keeps something of in the object.
+#[derive(Debug)]
+pub(super) struct RawObject {
     raw: NonNull<sys::bpf_object>,
+    /// Held while what the object keeps of its USDT attachments is used: libbpf locks nothing.
+    pub(super) usdt: Mutex<()>,
 }
 
 /// Why an object was not loaded.
@@ -109,6 +118,23 @@ impl OpenObject {
         Ok(true)
     }
 
+    /// Makes a map at least as large as `entries`, if the object has a map of that name.
+    ///
+    /// # Errors
+    /// libbpf's; none is known for an open object.
+    pub fn grow_map(&mut self, map: &str, entries: u32) -> Result<(), Error> {
+        let what = || format!("set the size of map `{map}`");
+        let name = c_string(map).map_err(|error| Error::from_io(what(), &error))?;
+        // SAFETY: the object is open and the name outlives the call.
+        let raw = unsafe { sys::bpf_object__find_map_by_name(self.raw.as_ptr(), name.as_ptr()) };
+        // SAFETY: the map belongs to the open object.
+        if raw.is_null() || unsafe { sys::bpf_map__max_entries(raw) } >= entries {
+            return Ok(());
+        }
+        // SAFETY: as above; nothing is created yet.
+        check(what, || unsafe { sys::bpf_map__set_max_entries(raw, entries) }).map(drop)
+    }
+
     /// Creates the maps, relocates the selected programs against this kernel's types and has them verified.
     ///
     /// # Errors
@@ -135,7 +161,7 @@ impl OpenObject {
                 let raw = self.raw;
                 // The raw object changes its owner.
                 std::mem::forget(self);
-                Ok(Object { raw })
+                Ok(Object { raw: Arc::new(RawObject { raw, usdt: Mutex::new(()) }) })
             }
             Err(error) => {
                 let rejected = logs.iter().find_map(|(program, buffer)| rejection(program, buffer));
@@ -156,9 +182,9 @@ impl Object {
     pub fn program(&self, name: &str) -> Option<Program<'_>> {
         let name = c_string(name).ok()?;
         // SAFETY: the object is loaded and the name outlives the call.
-        let raw = unsafe { sys::bpf_object__find_program_by_name(self.raw.as_ptr(), name.as_ptr()) };
+        let raw = unsafe { sys::bpf_object__find_program_by_name(self.raw.raw.as_ptr(), name.as_ptr()) };
         // SAFETY: the program belongs to this object, which is borrowed as long as the handle.
-        let program = unsafe { Program::new(NonNull::new(raw)?) };
+        let program = unsafe { Program::new(NonNull::new(raw)?, &self.raw) };
         program.fd().is_some().then_some(program)
     }
 
@@ -171,7 +197,7 @@ impl Object {
         let mut last = ptr::null_mut();
         loop {
             // SAFETY: the object is loaded, and the last map is null or belongs to it.
-            last = unsafe { sys::bpf_object__next_map(self.raw.as_ptr(), last) };
+            last = unsafe { sys::bpf_object__next_map(self.raw.raw.as_ptr(), last) };
             let Some(raw) = NonNull::new(last) else { return Ok(maps) };
             // SAFETY: the map belongs to the loaded object.
             if let Some(map) = unsafe { Map::of_object(raw)? } {
@@ -188,10 +214,10 @@ impl Drop for OpenObject {
     }
 }
 
-impl Drop for Object {
+impl Drop for RawObject {
     fn drop(&mut self) {
         // SAFETY: this is the object's only owner, and it is not used again; links and maps that outlive it hold
-        // descriptors of their own.
+        // descriptors of their own, or the object itself.
         log::capture(|| unsafe { sys::bpf_object__close(self.raw.as_ptr()) });
     }
 }
@@ -199,7 +225,9 @@ impl Drop for Object {
 // SAFETY: an object is private memory and descriptors; libbpf keeps nothing about it for the thread that made it.
 unsafe impl Send for OpenObject {}
 // SAFETY: as above.
-unsafe impl Send for Object {}
+unsafe impl Send for RawObject {}
+// SAFETY: what is done through a shared object only reads it, but for USDT attachments, which hold the lock.
+unsafe impl Sync for RawObject {}
 
 /// The name of a map as the source has it: libbpf puts the object's name before those of global data.
 pub(super) fn map_name(raw: NonNull<sys::bpf_map>) -> String {

@@ -4,13 +4,16 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::ptr::NonNull;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, PoisonError};
 
 use libbpf_sys as sys;
 
 use super::errno::{Error, check, check_ptr};
 use super::link::Link;
-use super::object::{Object, OpenObject};
+use super::object::{OpenObject, RawObject};
 
 /// What a program is attached to, as the kernel's loader must know it (`enum bpf_prog_type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,14 +140,14 @@ impl<'o> OpenProgram<'o> {
 #[derive(Debug, Clone, Copy)]
 pub struct Program<'o> {
     raw: NonNull<sys::bpf_program>,
-    object: PhantomData<&'o Object>,
+    object: &'o Arc<RawObject>,
 }
 
 impl<'o> Program<'o> {
     /// # Safety
-    /// The program belongs to the object whose borrow is `'o`.
-    pub(super) unsafe fn new(raw: NonNull<sys::bpf_program>) -> Self {
-        Self { raw, object: PhantomData }
+    /// The program belongs to that object.
+    pub(super) unsafe fn new(raw: NonNull<sys::bpf_program>, object: &'o Arc<RawObject>) -> Self {
+        Self { raw, object }
     }
 
     /// Its name: that of its C function.
@@ -172,8 +175,34 @@ impl<'o> Program<'o> {
     /// # Errors
     /// libbpf's or the kernel's; `EOPNOTSUPP` where the section does not say enough.
     pub fn attach_by_section(&self) -> Result<Link, Error> {
-        // SAFETY: the program is alive as long as its object; the link is new.
-        self.link(|| format!("attach `{}`", self.name()), || unsafe { sys::bpf_program__attach(self.raw.as_ptr()) })
+        // The section may be that of a USDT probe.
+        self.link_of_object(
+            || format!("attach `{}`", self.name()),
+            // SAFETY: the program is alive as long as its object; the link is new.
+            || unsafe { sys::bpf_program__attach(self.raw.as_ptr()) },
+        )
+    }
+
+    /// Attaches it to all sites of a USDT probe of a file; in one process, or in all that run it. libbpf writes where the
+    /// arguments are into the object's map `__bpf_usdt_specs`.
+    ///
+    /// # Errors
+    /// libbpf's or the kernel's: `ENOENT` if the file has no such probe, `E2BIG` if it has more forms of arguments than
+    /// the map has room for, `EINVAL` if an argument is in a place that libbpf does not know.
+    pub fn attach_usdt(&self, path: &Path, provider: &str, name: &str, pid: Option<u32>) -> Result<Link, Error> {
+        let what = || format!("attach to the USDT probe `{provider}:{name}` of `{}`", path.display());
+        let wrong = |error: io::Error| Error::from_io(what(), &error);
+        let invalid = |_| Error::new(what(), libc::EINVAL);
+        let file = CString::new(path.as_os_str().as_bytes()).map_err(invalid)?;
+        let (provider_text, name_text) = (c_string(provider).map_err(wrong)?, c_string(name).map_err(wrong)?);
+        // -1: all processes.
+        let pid = pid.map_or(Ok(-1), i32::try_from).map_err(|_| Error::new(what(), libc::ESRCH))?;
+        self.link_of_object(what, || {
+            let (provider, name) = (provider_text.as_ptr(), name_text.as_ptr());
+            // SAFETY: the program is alive as long as its object; the texts outlive the call; there are no options; the
+            // link is new.
+            unsafe { sys::bpf_program__attach_usdt(self.raw.as_ptr(), pid, file.as_ptr(), provider, name, ptr::null()) }
+        })
     }
 
     /// Attaches an fentry or fexit program to the function that it was loaded for.
@@ -230,7 +259,18 @@ impl<'o> Program<'o> {
 
     fn link(&self, what: impl FnOnce() -> String, attach: impl FnOnce() -> *mut sys::bpf_link) -> Result<Link, Error> {
         // SAFETY: callers pass calls of libbpf that make a new link.
-        check_ptr(what, attach).map(|raw| unsafe { Link::new(raw) })
+        check_ptr(what, attach).map(|raw| unsafe { Link::new(raw, None) })
+    }
+
+    /// A link that may use what libbpf keeps of USDT attachments in the object: it holds the object.
+    fn link_of_object(
+        &self,
+        what: impl FnOnce() -> String,
+        attach: impl FnOnce() -> *mut sys::bpf_link,
+    ) -> Result<Link, Error> {
+        let _locked = self.object.usdt.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: callers pass calls of libbpf that make a new link.
+        check_ptr(what, attach).map(|raw| unsafe { Link::new(raw, Some(Arc::clone(self.object))) })
     }
 }
 

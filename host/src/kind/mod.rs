@@ -14,6 +14,7 @@ mod raw_tracepoint;
 pub mod target;
 mod tracepoint;
 mod uprobe;
+mod usdt;
 
 pub use kretprobe::remove_stale;
 pub use target::{Target, TargetError, TargetSpec};
@@ -78,6 +79,16 @@ pub trait Kind: Sync {
 
     /// What a program of this kind is handed.
     fn context(&self) -> Context;
+
+    /// The C expression for the argument of that number, from 1, of what a program with registers is attached to.
+    fn argument(&self, number: usize) -> String {
+        format!("PT_REGS_PARM{number}(ctx)")
+    }
+
+    /// How many arguments there are at most that parameters can be bound to: those that are handed over in registers.
+    fn most_arguments(&self) -> usize {
+        6
+    }
 
     /// What is missed when the kernel cannot run a program of this kind: `hits`, or `returns`. None where nothing is,
     /// beyond what the program itself counts.
@@ -196,6 +207,7 @@ pub static KINDS: &[&dyn Kind] = &[
     &fentry::Fexit,
     &uprobe::Uprobe,
     &uprobe::Uretprobe,
+    &usdt::Usdt,
     &tracepoint::Tracepoint,
     &raw_tracepoint::RawTracepoint,
 ];

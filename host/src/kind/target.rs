@@ -22,6 +22,16 @@ pub enum TargetSpec {
         /// Bytes from its start.
         offset: u64,
     },
+    /// A USDT probe of a program or shared library.
+    Usdt {
+        /// Path, or name of a program; none means the executable of the traced process and the libraries that it has
+        /// loaded.
+        binary: Option<String>,
+        /// Its provider; none means any.
+        provider: Option<String>,
+        /// Its name.
+        name: String,
+    },
     /// A tracepoint with a record.
     Tracepoint {
         /// Its category (`events/CATEGORY` in tracefs).
@@ -59,6 +69,27 @@ pub enum Target {
         /// The process in which it is probed; none means every process that runs this file.
         pid: Option<u32>,
     },
+    /// A USDT probe of a program or shared library.
+    Usdt {
+        /// What the kernel opens, as for [`Self::UserFunction`].
+        open: PathBuf,
+        /// The file as people know it.
+        shown: String,
+        /// The probe's provider.
+        provider: String,
+        /// Its name.
+        name: String,
+        /// At how many places in the code it stands.
+        sites: usize,
+        /// In how many ways these places say where the arguments are.
+        forms: usize,
+        /// How many arguments it has at most.
+        arguments: usize,
+        /// Whether it has a semaphore, which says to the program that somebody listens.
+        semaphore: bool,
+        /// The process in which it is probed; none means every process that runs this file.
+        pid: Option<u32>,
+    },
     /// A tracepoint with a record.
     Tracepoint {
         /// Its category.
@@ -79,6 +110,10 @@ impl fmt::Display for Target {
             Self::KernelFunction { name, offset: 0 } | Self::RawTracepoint { name } => write!(to, "{name}"),
             Self::KernelFunction { name, offset } => write!(to, "{name}+{offset:#x}"),
             Self::UserFunction { shown, function, offset, .. } => write!(to, "{shown}:{function} +{offset:#x}"),
+            Self::Usdt { shown, provider, name, sites: 1, .. } => write!(to, "{shown}:{provider}:{name}"),
+            Self::Usdt { shown, provider, name, sites, .. } => {
+                write!(to, "{shown}:{provider}:{name} ({sites} sites)")
+            }
             Self::Tracepoint { category, name } => write!(to, "{category}:{name}"),
         }
     }
@@ -136,6 +171,40 @@ pub(super) fn user_function(text: &str) -> Result<TargetSpec, String> {
         return Err("it holds a NUL".to_owned());
     }
     Ok(TargetSpec::UserFunction { binary: binary.map(str::to_owned), function: function.to_owned(), offset })
+}
+
+/// Reads `[BINARY:][PROVIDER:]NAME`. A path holds a `/`, and a provider does not; the path may hold a `:`.
+pub(super) fn usdt(text: &str) -> Result<TargetSpec, String> {
+    if text.contains('\0') {
+        return Err("it holds a NUL".to_owned());
+    }
+    let mut parts = text.rsplitn(3, ':').map(str::trim);
+    let name = parts.next().filter(|name| !name.is_empty()).ok_or("it names no probe")?;
+    let (binary, provider) = match (parts.next(), parts.next()) {
+        (None, _) => (None, None),
+        (Some(binary), None) if binary.contains('/') => (Some(binary), None),
+        (Some(provider), None) => (None, Some(provider)),
+        (Some(provider), Some(binary)) if provider.contains('/') => (Some(join(text, binary, provider)), None),
+        (Some(provider), Some(binary)) => (Some(binary), Some(provider)),
+    };
+    if binary == Some("") {
+        return Err("nothing stands before the first `:`".to_owned());
+    }
+    if name.contains(['/', ' ']) || provider.is_some_and(|provider| provider.contains(' ')) {
+        return Err("names of providers and probes have no blanks and no `/`".to_owned());
+    }
+    // `BINARY::NAME`: any provider.
+    let provider = provider.filter(|provider| !provider.is_empty());
+    Ok(TargetSpec::Usdt {
+        binary: binary.map(str::to_owned),
+        provider: provider.map(str::to_owned),
+        name: name.to_owned(),
+    })
+}
+
+/// The start of `text` that holds two neighbours and the `:` between them.
+fn join<'t>(text: &'t str, first: &str, second: &str) -> &'t str {
+    text.get(..first.len() + 1 + second.len()).unwrap_or(text)
 }
 
 /// Reads `CATEGORY:EVENT`.
@@ -242,6 +311,29 @@ mod tests {
         assert_eq!(user("x:f+16"), parts(Some("x"), "f", 16));
         assert!(user_function("x:f+0xz").unwrap_err().contains("0xz"));
         assert!(user_function("x:f+99999999999999999999").is_err());
+    }
+
+    #[test]
+    fn a_usdt_probe_has_a_binary_a_provider_and_a_name() {
+        let check = |text: &str, binary: Option<&str>, provider: Option<&str>, name: &str| {
+            let expected = TargetSpec::Usdt {
+                binary: binary.map(str::to_owned),
+                provider: provider.map(str::to_owned),
+                name: name.to_owned(),
+            };
+            assert_eq!(usdt(text), Ok(expected), "{text}");
+        };
+        check("gc__start", None, None, "gc__start");
+        check("python:gc__start", None, Some("python"), "gc__start");
+        check("python3:python:gc__start", Some("python3"), Some("python"), "gc__start");
+        check("/usr/bin/python3:gc__start", Some("/usr/bin/python3"), None, "gc__start");
+        check("/a:b/python3:python:gc__start", Some("/a:b/python3"), Some("python"), "gc__start");
+        check("/a:b/python3:gc__start", Some("/a:b/python3"), None, "gc__start");
+        check("python3::gc__start", Some("python3"), None, "gc__start");
+        check("mysqld:mysql:query-start", Some("mysqld"), Some("mysql"), "query-start");
+        for text in ["", ":", "a:", ":p:n", "a:b:", "/usr/bin/x", "p q:n", "a\0b"] {
+            assert!(usdt(text).is_err(), "{text:?}: {:?}", usdt(text));
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod program;
 pub mod rule;
 pub mod suggest;
 pub mod tree;
+pub mod usdt;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,10 @@
 //! Which functions of a probe are programs, of which kind, and how they use their context.
 
 use crate::facts::FunctionKind;
-use crate::kind::{self, Context, Kind};
+use crate::kind::{self, Context, Kind, Memory};
 
 use super::tree::{FunctionId, NodeKind, Tree};
+use super::usdt;
 
 /// The annotation that `SEC("…")` leaves under `DBCC_PARSE`; the section's name follows.
 const SECTION: &str = "dbcc:sec:";
@@ -72,7 +73,9 @@ impl Roles {
                 *flag = true;
             }
         }
-        let roles: Vec<_> = tree.functions().map(|(id, _)| role(tree, id, functions, &called)).collect();
+        let usdt = usdt::readers(tree);
+        let role = |(id, _)| role(tree, id, functions, &called, usdt.contains(&id));
+        let roles: Vec<_> = tree.functions().map(role).collect();
         let is_libbpf_style = roles.iter().any(|role| matches!(role, Role::Section(_)));
         Self { roles, is_libbpf_style, called }
     }
@@ -96,7 +99,7 @@ impl Roles {
     }
 }
 
-fn role(tree: &Tree<'_>, id: FunctionId, functions: &[FunctionKind], called: &[bool]) -> Role {
+fn role(tree: &Tree<'_>, id: FunctionId, functions: &[FunctionKind], called: &[bool], reads_usdt: bool) -> Role {
     let Some(function) = tree.function(id) else { return Role::Helper };
     if let Some(section) = function.annotations.iter().find_map(|text| text.strip_prefix(SECTION)) {
         return Role::Section(section.to_owned());
@@ -135,7 +138,14 @@ fn role(tree: &Tree<'_>, id: FunctionId, functions: &[FunctionKind], called: &[b
         return Role::Programs(uses);
     }
     let is_called = called.get(id.index()).copied().unwrap_or(false);
-    if function.is_static || is_called { Role::Helper } else { Role::Unattached }
+    if function.is_static || is_called {
+        return Role::Helper;
+    }
+    // What reads the arguments of a USDT probe is a program for one, whichever it will be.
+    match kind::by_name(usdt::KIND).filter(|_| reads_usdt) {
+        Some(kind) => Role::Programs(vec![Use { kind, named_target: None, targets: Vec::new() }]),
+        None => Role::Unattached,
+    }
 }
 
 /// The kind and the target of a libbpf section: `kprobe/tcp_sendmsg`, `tp/sched/sched_switch`, `uprobe`.
@@ -145,6 +155,8 @@ pub fn of_section(section: &str) -> (Option<&'static dyn Kind>, Option<String>) 
     let kind = kind::KINDS.iter().copied().find(|kind| kind.sections().contains(&name));
     let target = match kind {
         Some(kind) if kind.context() == Context::Record => rest.replacen('/', ":", 1),
+        // The target of a user function begins with a file, whose path may begin with a slash.
+        Some(kind) if matches!(kind.context(), Context::Registers { memory: Memory::User, .. }) => rest.to_owned(),
         _ => rest.trim_start_matches('/').to_owned(),
     };
     (kind, (!target.is_empty()).then_some(target))

@@ -1,5 +1,7 @@
 //! Golden tests: a probe in, rewritten C out, which must itself compile without a warning.
 
+mod usdt;
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;

@@ -20,6 +20,9 @@ const GENERATED: &[&str] =
 /// Headers that the rewriter's output relies on: maps, reads, prints, programs.
 const REWRITER: &[&str] = &["dbcc/maps.h", "dbcc/methods.h", "dbcc/read.h", "dbcc/print.h", "dbcc/program.h"];
 
+/// What reads the arguments of USDT probes; only for probes that do, since it costs compilation time.
+const USDT: &str = "dbcc/usdt.h";
+
 /// Folders of the kernel's include tree: a header in one of them that has no template is answered by an empty file,
 /// because types come from BTF.
 const KERNEL_FOLDERS: &[&str] = &[
@@ -94,6 +97,13 @@ impl Files {
         present.iter().for_each(|name| self.take(name));
         let text = present.iter().map(|name| format!("#include <{name}>\n")).collect();
         self.texts.insert("dbcc/rewriter.h".into(), text);
+    }
+
+    /// Takes what reads the arguments of USDT probes.
+    pub(super) fn include_usdt(&mut self) {
+        self.take(USDT);
+        let rewriter = self.texts.entry("dbcc/rewriter.h".into()).or_default();
+        rewriter.push_str(&format!("#include <{USDT}>\n"));
     }
 
     /// Takes a header of the tree.

@@ -1,6 +1,7 @@
 //! How values get to where they are kept.
 
 use super::super::tree::{DeclId, FunctionId, NodeId, NodeKind, Tree};
+use super::super::usdt;
 use super::cells::{Cell, Value};
 use super::{Origin, Origins, known, record_name};
 use crate::clang::{CursorKind, Type, TypeKind};
@@ -67,6 +68,12 @@ impl Origins {
             if let (Some(to), Some(from)) = (argument(copies.to), argument(copies.from)) {
                 self.copy(tree, to, from, copies.memory);
             }
+        } else if let Some(to) = usdt::destination(tree, id) {
+            // Pointers among the arguments of a USDT probe are the process's.
+            let to = self.value(tree, to, 0);
+            self.store(&to, &Value::of(Origin::USER));
+        } else if let Some((to, number)) = usdt::buffer(tree, id) {
+            self.copy(tree, to, number, Origin::USER);
         } else if name.starts_with("bpf_map_")
             && let Some(map) = argument(0)
         {

@@ -57,6 +57,10 @@ fn inline(probe: &Probe<'_, '_>, output: &mut Output, function: &Function<'_>) {
     if head.contains("noinline") {
         return;
     }
+    // libbpf's macros (BPF_PROG, BPF_USDT, …) make `____NAME`, inlined always, of the program NAME.
+    if function.name.starts_with("____") && function.name_span.is_none() {
+        return;
+    }
     let text = if function.is_static { "__always_inline " } else { "static __always_inline " };
     output.edits.open(function.span, text);
     for (prototype, _) in &function.prototypes {

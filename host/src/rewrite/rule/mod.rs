@@ -13,6 +13,7 @@ pub mod maps;
 pub mod methods;
 pub mod prints;
 pub mod programs;
+pub mod usdt;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ pub static RULES: &[&dyn Rule] = &[
     &dereference::Dereference,
     &functions::Functions,
     &programs::Programs,
+    &usdt::Usdt,
     &license::License,
 ];
 

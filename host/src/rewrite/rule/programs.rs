@@ -11,7 +11,7 @@ use crate::source::Span;
 
 use super::super::program::{self, Role, Use};
 use super::super::tree::{Function, FunctionId, NodeKind};
-use super::super::{Output, Probe, slice};
+use super::super::{Output, Probe, slice, usdt};
 use super::{Refusal, Rule};
 
 /// How many arguments are handed over in registers that `PT_REGS_PARMn` names.
@@ -49,7 +49,7 @@ impl Rule for Programs {
                         threaded.insert(id);
                         threaded.extend(probe.contexts.that_need_it(id));
                     }
-                    Writer { probe, output, function }.programs(uses, &needs);
+                    Writer { probe, output, function, id }.programs(uses, &needs);
                 }
                 Role::Section(section) => output.programs.extend(section_fact(function, section)),
                 Role::Helper | Role::Unattached => {}
@@ -110,6 +110,7 @@ struct Writer<'w, 'p, 'u> {
     probe: &'w Probe<'p, 'u>,
     output: &'w mut Output,
     function: &'w Function<'u>,
+    id: FunctionId,
 }
 
 impl Writer<'_, '_, '_> {
@@ -145,6 +146,7 @@ impl Writer<'_, '_, '_> {
     fn parameters_can_be_bound(&mut self, uses: &[Use]) -> bool {
         let tree = self.probe.tree;
         let bound = self.function.parameters.get(1..).unwrap_or_default();
+        let most = uses.iter().map(|program| program.kind.most_arguments()).min().unwrap_or(MAX_BOUND);
         let mut good = true;
         for (number, parameter) in bound.iter().enumerate() {
             let Some(decl) = tree.decl(*parameter) else { continue };
@@ -156,8 +158,10 @@ impl Writer<'_, '_, '_> {
                 let kind = uses.first().map_or("program", |program| program.kind.name());
                 Diagnostic::error(format!("a {kind} has no arguments that `{}` could be bound to", decl.name), span)
                     .help("take its context alone")
-            } else if number >= MAX_BOUND {
-                Diagnostic::error(format!("only the first {MAX_BOUND} arguments are in registers"), span)
+            } else if number >= most && uses.iter().any(|program| program.kind.name() == usdt::KIND) {
+                Diagnostic::error(format!("a USDT probe has at most {most} arguments"), span)
+            } else if number >= most {
+                Diagnostic::error(format!("only the first {most} arguments are in registers"), span)
                     .help("read the others from the stack of the probed function")
             } else if !matches!(decl.ty.kind(), TypeKind::Integer | TypeKind::Pointer) {
                 Diagnostic::error(
@@ -220,7 +224,8 @@ impl Writer<'_, '_, '_> {
         if needs.body {
             self.wrapper(kind, &program.targets, &name, None, needs);
         }
-        forms.push(Form { kind: kind.name().to_owned(), program: name, arguments: None });
+        let arguments = (kind.name() == usdt::KIND).then(|| super::usdt::arguments(self.probe, self.id)).flatten();
+        forms.push(Form { kind: kind.name().to_owned(), program: name, arguments });
         ProgramFact {
             function: function.name.clone(),
             span: function.name_span.unwrap_or(function.span),
@@ -254,7 +259,7 @@ impl Writer<'_, '_, '_> {
                 }
                 (true, true) => format!("ctx[{number}]"),
                 (true, false) => "0".to_owned(),
-                (false, _) => format!("PT_REGS_PARM{}(ctx)", number + 1),
+                (false, _) => kind.argument(number + 1),
             };
             let ty = decl.ty.spelling();
             // Of a bool only the low byte is handed over; any other bits are not its own.
