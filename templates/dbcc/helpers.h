@@ -48,4 +48,6 @@ static __always_inline unsigned int dbcc_log2l(unsigned long v)
 #define TP_DATA_LOC_READ(dst, field) TP_DATA_LOC_READ_CONST(dst, field, args->data_loc_##field >> 16)
 #define TP_DATA_LOC_READ_STR(dst, field, length) bpf_probe_read_kernel_str((dst), (length), DBCC_DATA_LOC(field))
 
+#include <dbcc/packet.h>
+
 #endif

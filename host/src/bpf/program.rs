@@ -170,6 +170,32 @@ impl<'o> Program<'o> {
         (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
     }
 
+    /// Runs it once over a packet, which it may change. Returns what the program returned.
+    ///
+    /// # Errors
+    /// The kernel's: `EINVAL` for a packet that is shorter than an Ethernet header.
+    #[cfg(test)]
+    pub(crate) fn run_over(&self, packet: &mut [u8]) -> Result<u32, Error> {
+        let length = u32::try_from(packet.len()).unwrap_or(0);
+        let mut out = vec![0_u8; packet.len()];
+        let mut options = sys::bpf_test_run_opts {
+            sz: size_of::<sys::bpf_test_run_opts>().try_into().unwrap_or(0),
+            data_in: packet.as_ptr().cast(),
+            data_out: out.as_mut_ptr().cast(),
+            data_size_in: length,
+            data_size_out: length,
+            ..Default::default()
+        };
+        let fd = self.fd().map_or(-1, |fd| fd.as_raw_fd());
+        check(
+            || format!("run `{}`", self.name()),
+            // SAFETY: both buffers are as long as said and outlive the call.
+            || unsafe { sys::bpf_prog_test_run_opts(fd, &raw mut options) },
+        )?;
+        packet.copy_from_slice(&out);
+        Ok(options.retval)
+    }
+
     /// Attaches it to what its section says, where libbpf knows how.
     ///
     /// # Errors

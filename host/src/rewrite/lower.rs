@@ -189,7 +189,8 @@ impl<'u> Lowerer<'u, '_> {
                 let base = parts.first().map(|base| base.ty());
                 let whole = base.and_then(|base| if arrow { base.canonical().pointee() } else { Some(base) });
                 let member = Member {
-                    offset: whole.and_then(|whole| whole.offset_of(&name)),
+                    // What has no name is found by the field itself.
+                    offset: whole.and_then(|whole| whole.offset_of(&name)).or(field.and_then(Cursor::bit_offset)),
                     name,
                     arrow,
                     bit_field: field.is_some_and(Cursor::is_bit_field),

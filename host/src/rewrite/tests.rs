@@ -67,12 +67,25 @@ fn templated(request: &CompileRequest) -> Templated {
 
 /// Rewrites, and checks that the result compiles.
 pub(super) fn rewritten(text: &str, attach: &[&str]) -> Result<Rewritten, Vec<Diagnostic>> {
+    compiled(text, attach, std::path::Path::new("/dev/null"))
+}
+
+/// The object that a probe becomes.
+#[track_caller]
+pub(super) fn object(text: &str, attach: &[&str]) -> Vec<u8> {
+    let file = tempfile::NamedTempFile::new().expect("there is room for a file");
+    compiled(text, attach, file.path()).unwrap_or_else(|messages| panic!("{messages:#?}"));
+    std::fs::read(file.path()).expect("it was written")
+}
+
+fn compiled(text: &str, attach: &[&str], out: &std::path::Path) -> Result<Rewritten, Vec<Diagnostic>> {
     let request = request(text, attach);
     let templated = templated(&request);
     let rewritten = rewrite(&request, &templated, &TestKernel)?;
     let mut child = Command::new(&request.toolchain.clang)
         .args(&templated.arguments)
-        .args(["-Wall", "-Wno-unused-function", "-Wno-unused-variable", "-c", "-o", "/dev/null", "-"])
+        .args(["-Wall", "-Wno-unused-function", "-Wno-unused-variable", "-c", "-", "-o"])
+        .arg(out)
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

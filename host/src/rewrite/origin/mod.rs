@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::program::{Role, Roles, is_system_call};
 use super::tree::{FunctionId, NodeId, Tree};
-use crate::clang::{Type, TypeKind};
+use crate::clang::{CursorKind, Type, TypeKind};
 use crate::kind::{Context, Memory};
 
 mod cells;
@@ -111,6 +111,10 @@ impl Origins {
 
     /// How the memory behind a pointer is read.
     pub fn access(&self, tree: &Tree<'_>, pointer: NodeId) -> Access {
+        // A place in a packet, which a rule of its own loads from.
+        if tree.node(pointer).and_then(|node| node.ty.canonical().pointee()).is_some_and(is_packet) {
+            return Access::Direct;
+        }
         let origin = self.of(tree, pointer).or_else(|| self.by_type(tree, pointer));
         match (origin.has(Origin::KERNEL), origin.has(Origin::USER), origin.has(Origin::OWN)) {
             (false, false, _) => Access::Direct,
@@ -204,4 +208,13 @@ impl Origins {
 fn record_name(ty: Type<'_>) -> Option<String> {
     let ty = ty.canonical();
     (ty.kind() == TypeKind::Record).then(|| ty.declaration().map(|record| record.ty().unqualified().spelling()))?
+}
+
+/// Whether a type is the header of a packet: `BPF_PACKET_HEADER` of `templates/bcc/proto.h`.
+pub fn is_packet(ty: Type<'_>) -> bool {
+    let declaration = ty.canonical().declaration().filter(|_| ty.kind() == TypeKind::Record);
+    declaration.is_some_and(|declaration| {
+        let children = declaration.children();
+        children.iter().any(|child| child.kind() == CursorKind::AnnotateAttr && child.spelling() == "dbcc:packet")
+    })
 }

@@ -11,6 +11,7 @@ pub mod functions;
 pub mod license;
 pub mod maps;
 pub mod methods;
+pub mod packets;
 pub mod prints;
 pub mod programs;
 pub mod usdt;
@@ -39,6 +40,7 @@ pub static RULES: &[&dyn Rule] = &[
     &methods::Methods,
     &events::Events,
     &prints::Prints,
+    &packets::Packets,
     &dereference::Dereference,
     &functions::Functions,
     &programs::Programs,

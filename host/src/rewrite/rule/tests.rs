@@ -20,3 +20,4 @@ fn every_example_is_rewritten_and_compiles() {
 }
 
 mod maps;
+mod packets;
