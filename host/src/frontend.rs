@@ -35,6 +35,10 @@ const ADDRESS_SPACE: u64 = 4 << 30;
 /// Processor time of a worker, in seconds: a second bound, for when the parent is gone.
 const PROCESSOR_TIME: u64 = 60;
 
+/// Stack of what follows a text down, in bytes: libclang's parser, the rewriter, clang. What is not used takes no memory;
+/// clang itself bounds the depth of brackets, but not of operators, of which a few thousand take more than the usual 8 MB.
+const STACK: u64 = 1 << 30;
+
 /// The most bytes of a request: the largest source, and what JSON makes of it.
 const MAX_REQUEST: u64 = 64 << 20;
 
@@ -252,7 +256,8 @@ impl Worker {
             ))
         })?;
         let mut command = Command::new(&self.program);
-        command.arg(COMMAND).env("TMPDIR", folder.path());
+        // libclang would parse on a thread of its own, which has a small stack.
+        command.arg(COMMAND).env("TMPDIR", folder.path()).env("LIBCLANG_NOTHREADS", "1");
         let finished = run(&mut command, request, self.limits).map_err(|error| vec![killed(error)])?;
         match answer(&finished.stdout) {
             Some((Answer::Compiled(mut compiled), elf)) if finished.status.success() => {
@@ -306,7 +311,9 @@ pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
     let mut request = Vec::new();
     input.take(MAX_REQUEST).read_to_end(&mut request)?;
     let request: CompileRequest = serde_json::from_slice(&request)?;
-    let (answer, elf) = match compile(&request) {
+    let deep = std::thread::Builder::new().stack_size(usize::try_from(STACK).unwrap_or(usize::MAX));
+    let compiled = deep.spawn(move || compile(&request))?.join();
+    let (answer, elf) = match compiled.unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
         Ok(mut compiled) => {
             let elf = std::mem::take(&mut compiled.elf);
             (Answer::Compiled(Box::new(compiled)), elf)
@@ -324,7 +331,9 @@ pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
 fn restrict() {
     use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
     set_parent_process_death_signal(Some(Signal::KILL)).ok();
-    for (resource, limit) in [(Resource::As, ADDRESS_SPACE), (Resource::Cpu, PROCESSOR_TIME), (Resource::Core, 0)] {
+    let limits =
+        [(Resource::As, ADDRESS_SPACE), (Resource::Cpu, PROCESSOR_TIME), (Resource::Core, 0), (Resource::Stack, STACK)];
+    for (resource, limit) in limits {
         let maximum = getrlimit(resource).maximum;
         let limit = Some(maximum.map_or(limit, |maximum| maximum.min(limit)));
         setrlimit(resource, Rlimit { current: limit, maximum: limit }).ok();

@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod dbcc;
+pub mod fuzz;
 pub mod guest;
 pub mod load;
 pub mod need;
