@@ -22,6 +22,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOOLS = "/usr/sbin"
 SUFFIX = "-bpfcc"
 SECONDS = 60
+# In texts, in place of the process that tools were told: a capture must not depend on the day.
+PID = "4242"
 # Modules whose functions tools look for before they attach.
 FILE_SYSTEMS = ["ext4", "btrfs", "xfs", "nfs"]
 
@@ -143,7 +145,8 @@ def main():
         os.remove(old)
     for number, capture in enumerate(captures):
         capture["arguments"] = ["PID" if word == settings["pid"] else word for word in capture["arguments"]]
-        text = json.dumps(capture, indent=1)
+        text = re.sub(rf"\b{settings['pid']}\b", PID, json.dumps(capture, indent=1))
+        capture = json.loads(text)
         with open(f"{out}/{number:03}.json", "w", encoding="utf-8") as file:
             file.write(text)
         with open(f"{out}/{number:03}.c", "w", encoding="utf-8", errors="surrogateescape") as file:

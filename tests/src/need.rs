@@ -122,6 +122,21 @@ pub fn root() -> Result<(), Skip> {
     if rustix::process::geteuid().is_root() { Ok(()) } else { Err(Skip::required("must run as root")) }
 }
 
+/// BCC, its tools, and the kernel headers that it needs.
+///
+/// # Errors
+/// One of Debian's packages is not installed.
+pub fn bcc_tools() -> Result<(), Skip> {
+    let packages = [
+        ("bpfcc-tools", "/usr/sbin/opensnoop-bpfcc"),
+        ("python3-bpfcc", "/usr/lib/python3/dist-packages/bcc/__init__.py"),
+    ];
+    match packages.iter().find(|(_, file)| !Path::new(file).exists()) {
+        Some((package, _)) => Err(Skip::required(format!("the package {package} is not installed (run ci/setup)"))),
+        None => Ok(()),
+    }
+}
+
 /// Whether this runs inside a guest of `ci/vm/run`.
 pub fn in_guest() -> bool {
     env::var_os("DBCC_IN_GUEST").is_some()
