@@ -30,7 +30,7 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Find functions of a binary by name: address, file offset for a uprobe, size, table, names
+    /// Find functions of a binary by name: address, file offset for a uprobe, size, table, names; or its USDT probes
     Symbols(SymbolsArgs),
     /// Compile probe files, and with --load have the kernel verify them, without attaching anything
     Check(CheckArgs),
@@ -108,7 +108,11 @@ pub struct SymbolsArgs {
     /// A path, a name found on PATH, or the name or id of a running process
     pub binary: String,
     /// A function as people write it (`check_connection`, `THD::*`, `f(int, char*)`), or a mangled name
-    pub pattern: String,
+    #[arg(required_unless_present = "usdt")]
+    pub pattern: Option<String>,
+    /// List USDT probes instead: all, or those that PATTERN names, as [PROVIDER:]NAME with `*`
+    #[arg(long)]
+    pub usdt: bool,
     /// Print JSON lines
     #[arg(long)]
     pub json: bool,

@@ -23,7 +23,11 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => run(&cli.run),
         Some(Command::Symbols(args)) => {
-            let found = symbols::run(&args.binary, &args.pattern, args.json, &mut io::stdout().lock());
+            let (pattern, mut out) = (args.pattern.as_deref(), io::stdout().lock());
+            let found = match args.usdt {
+                true => symbols::usdt::run(&args.binary, pattern, args.json, &mut out),
+                false => symbols::run(&args.binary, pattern.unwrap_or_default(), args.json, &mut out),
+            };
             found.map_err(Failure::from).map(code)
         }
         Some(Command::Check(args)) => CompileSettings::new(&args.compile).map_err(Failure::from).and_then(|settings| {

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 use symres::{Answer, Binary, Function, Pattern, Role};
 
+pub mod usdt;
+
 /// Width that lines are wrapped to where they can be.
 const WIDTH: usize = 100;
 

@@ -12,6 +12,7 @@ use crate::addr::{FileOffset, Pid, Segment, VirtAddr};
 use crate::elf::{Elf, notes};
 use crate::error::Error;
 use crate::file::Contents;
+use crate::glob::Glob;
 use crate::near::letters_to_change;
 use crate::process;
 
@@ -198,6 +199,17 @@ impl Usdt {
         }
     }
 
+    /// The probes that `pattern` names: `[PROVIDER:]NAME`, where `*` stands for anything, and `-` for `__` in names.
+    pub fn matching(&self, pattern: &str) -> Vec<&UsdtProbe> {
+        let (provider, name) = pattern.split_once(':').unwrap_or(("*", pattern));
+        let (provider, name, written) =
+            (Glob::new(provider, "*"), Glob::new(name, "*"), Glob::new(&name.replace('-', "__"), "*"));
+        let fits = |probe: &&UsdtProbe| {
+            provider.matches(&probe.provider) && (name.matches(&probe.name) || written.matches(&probe.name))
+        };
+        self.probes.iter().filter(fits).collect()
+    }
+
     /// All providers, with the number of their probes.
     pub fn providers(&self) -> Vec<(String, usize)> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -210,7 +222,7 @@ impl Usdt {
     /// Probes whose names differ from `name` by a few letters, hold it, or share a longer word with it.
     fn near(&self, name: &str) -> Vec<String> {
         let wanted = name.to_ascii_lowercase();
-        let limit = (wanted.len() / 4).clamp(1, 4);
+        let limit = (wanted.len() / 3).clamp(1, 4);
         let words = |name: &str| -> BTreeSet<String> {
             name.split('_').filter(|word| word.len() >= 4).map(str::to_ascii_lowercase).collect()
         };
@@ -372,6 +384,16 @@ mod tests {
         let other = UsdtReason::OtherProvider(vec!["mysql".to_owned()]);
         assert_eq!(found(Some("mysqld"), "query__start"), Err(other));
         assert_eq!(super::Usdt::default().find(None, "x"), Err(UsdtReason::NoProbes));
+    }
+
+    #[test]
+    fn patterns_name_several() {
+        let usdt = usdt(&[("mysql", "query__start"), ("mysql", "query__done"), ("other", "query__done")]);
+        let names = |pattern| usdt.matching(pattern).into_iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names("*").len(), 3);
+        assert_eq!(names("*done"), ["mysql:query__done", "other:query__done"]);
+        assert_eq!(names("my*:query-*"), ["mysql:query__start", "mysql:query__done"]);
+        assert_eq!(names("query"), [""; 0]);
     }
 
     #[test]

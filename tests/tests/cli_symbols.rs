@@ -151,3 +151,31 @@ fn a_binary_that_does_not_exist_or_is_none_is_an_error() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn usdt_probes_are_listed_with_their_arguments() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = dbcc_tests::sites::compile(folder.path(), "sites", &[])?.display().to_string();
+    let finished = dbcc::run(["symbols", "--usdt", &path])?;
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr());
+    let text = finished.stdout();
+    assert_eq!(text.lines().filter(|line| line.starts_with("sites:values ")).count(), 4, "{text}");
+    assert!(text.contains("4@$3 -1@$-3 1@$253"), "{text}");
+    let finished = dbcc::run(["symbols", "--usdt", "--json", &path, "sites:guard*"])?;
+    let records: Vec<Value> = finished.stdout().lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let [record] = records.as_slice() else { anyhow::bail!("{records:?}") };
+    assert_eq!(
+        (&record["kind"], &record["provider"], &record["name"]),
+        (&"usdt".into(), &"sites".into(), &"guarded".into())
+    );
+    let site = &record["sites"][0];
+    assert!(site["semaphore"].as_u64() > Some(0), "{record}");
+    assert_eq!((&site["arguments"][0]["size"], &site["arguments"][0]["signed"]), (&8.into(), &true.into()));
+    let finished = dbcc::run(["symbols", "--usdt", &path, "gaurded"])?;
+    assert_eq!(finished.code(), Some(1));
+    let text = finished.stdout();
+    assert!(text.contains("perhaps one of these: sites:guarded"), "{text}");
+    let finished = dbcc::run(["symbols", "--usdt", "/bin/true"])?;
+    assert!(finished.stdout().contains("it has no USDT probes"), "{}", finished.stdout());
+    Ok(())
+}

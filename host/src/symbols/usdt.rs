@@ -1,0 +1,151 @@
+//! `dbcc symbols --usdt`: the USDT probes of a binary, or of a process and the libraries that it has loaded.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use symres::{Binary, Pid, Usdt, UsdtFile, UsdtProbe, UsdtReason, UsdtSite};
+
+use super::{line, printable, wrapped};
+
+/// Lists the USDT probes of `binary` that match `pattern` (`[PROVIDER:]NAME` with `*`; none: all). Says whether there are
+/// any; what was not found is written with the reason and what to do.
+///
+/// # Errors
+///
+/// When the binary cannot be found or read, or `out` cannot be written to.
+pub fn run(binary: &str, pattern: Option<&str>, json: bool, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let pattern = pattern.unwrap_or("*");
+    let (files, notes) = files(binary)?;
+    let matching: Vec<(&UsdtFile, Vec<&UsdtProbe>)> =
+        files.iter().map(|file| (file, file.usdt.matching(pattern))).filter(|(_, probes)| !probes.is_empty()).collect();
+    for note in &notes {
+        match json {
+            true => line(out, json!({"kind": "note", "message": note}))?,
+            false => wrapped(out, "note: ", &printable(note))?,
+        }
+    }
+    if matching.is_empty() {
+        not_found(binary, pattern, &files, json, out)?;
+    }
+    for (number, (file, probes)) in matching.iter().enumerate() {
+        if json {
+            probes.iter().try_for_each(|probe| line(out, object(file, probe)))?;
+            continue;
+        }
+        if number > 0 {
+            writeln!(out)?;
+        }
+        writeln!(out, "{}", printable(&file.shown.to_string_lossy()))?;
+        write_table(probes, out)?;
+    }
+    out.flush()?;
+    Ok(!matching.is_empty())
+}
+
+/// The files to look into, and what is to be said about them.
+fn files(binary: &str) -> anyhow::Result<(Vec<UsdtFile>, Vec<String>)> {
+    if let Ok(pid) = binary.parse() {
+        let process = symres::usdt_of_process(Pid(pid))?;
+        let mut notes: Vec<String> = process.unreadable.iter().map(|error| format!("not searched: {error}")).collect();
+        notes.insert(0, format!("{} files of process {pid}, with its libraries", process.searched));
+        return Ok((process.files, notes));
+    }
+    let binary = Binary::find(binary)?;
+    let (path, shown) = (binary.path().to_owned(), binary.shown().to_owned());
+    Ok((vec![UsdtFile { path, shown, usdt: binary.usdt()? }], binary.notes().to_vec()))
+}
+
+fn not_found(binary: &str, pattern: &str, files: &[UsdtFile], json: bool, out: &mut dyn Write) -> io::Result<()> {
+    let all = Usdt { probes: files.iter().flat_map(|file| file.usdt.probes.iter().cloned()).collect() };
+    let (provider, name) = match pattern.split_once(':') {
+        Some((provider, name)) => (Some(provider), name),
+        None => (None, pattern),
+    };
+    let Err(reason) = all.find(provider, name) else { return Ok(()) };
+    let near: &[String] = match &reason {
+        UsdtReason::NotThere { near, .. } => near,
+        _ => &[],
+    };
+    if json {
+        let shown: Vec<PathBuf> = files.iter().map(|file| file.shown.clone()).collect();
+        return line(
+            out,
+            json!({
+                "kind": "not_found",
+                "binary": binary,
+                "searched": shown,
+                "pattern": pattern,
+                "message": reason.to_string(),
+                "near": near,
+                "advice": reason.advice(),
+            }),
+        );
+    }
+    writeln!(out, "`{}` has no USDT probe `{}`", printable(binary), printable(pattern))?;
+    wrapped(out, "  why:   ", &printable(&reason.to_string()))?;
+    wrapped(out, "  to do: ", reason.advice())?;
+    if !near.is_empty() {
+        wrapped(out, "  perhaps one of these: ", &printable(&near.join(" ")))?;
+    }
+    Ok(())
+}
+
+/// A line for each site.
+fn write_table(probes: &[&UsdtProbe], out: &mut dyn Write) -> io::Result<()> {
+    let titles = ["PROBE", "OFFSET", "SEMAPHORE", "ARGUMENTS"].map(str::to_owned);
+    let row = |probe: &UsdtProbe, site: &UsdtSite| {
+        let offset = site.offset.map_or_else(|| "no code".to_owned(), |offset| offset.to_string());
+        let semaphore = site.semaphore.map_or_else(|| "-".to_owned(), |addr| addr.to_string());
+        [printable(&probe.to_string()), offset, semaphore, printable(site.arguments.trim())]
+    };
+    let rows = probes.iter().flat_map(|probe| probe.sites.iter().map(move |site| row(probe, site)));
+    let rows: Vec<[String; 4]> = std::iter::once(titles).chain(rows).collect();
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths = [width(0), width(1), width(2)];
+    for [probe, offset, semaphore, arguments] in &rows {
+        let [a, b, c] = widths;
+        let text = format!("{probe:<a$}  {offset:<b$}  {semaphore:<c$}  {arguments}");
+        writeln!(out, "{}", text.trim_end())?;
+    }
+    // Each reason once: a binary may have hundreds of such arguments.
+    let mut unreadable: Vec<(&'static str, String)> = Vec::new();
+    for argument in probes.iter().flat_map(|probe| &probe.sites).flat_map(UsdtSite::arguments) {
+        if let Some(why) = argument.unreadable().filter(|why| unreadable.iter().all(|(known, _)| known != why)) {
+            unreadable.push((why, argument.text));
+        }
+    }
+    for (why, text) in unreadable {
+        wrapped(out, &format!("`{}` cannot be read: ", printable(&text)), why)?;
+    }
+    Ok(())
+}
+
+/// Addresses, offsets and sizes are numbers of bytes.
+fn object(file: &UsdtFile, probe: &UsdtProbe) -> Value {
+    let argument = |argument: symres::UsdtArgument| {
+        let mut object = json!({"text": argument.text, "size": argument.size, "signed": argument.signed});
+        if let (Some(why), Some(fields)) = (argument.unreadable(), object.as_object_mut()) {
+            fields.insert("unreadable".to_owned(), json!(why));
+        }
+        object
+    };
+    let site = |site: &UsdtSite| {
+        json!({
+            "address": site.addr.0,
+            "offset": site.offset.map(|offset| offset.0),
+            "semaphore": site.semaphore.map(|addr| addr.0),
+            "arguments": site.arguments().into_iter().map(argument).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "kind": "usdt",
+        "binary": file.shown.to_string_lossy(),
+        "path": file.path.to_string_lossy(),
+        "provider": probe.provider,
+        "name": probe.name,
+        "sites": probe.sites.iter().map(site).collect::<Vec<_>>(),
+    })
+}
