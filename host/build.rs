@@ -1,7 +1,8 @@
 //! Collects the C side of the compiler host into `OUT_DIR/include`, from where it is embedded: `templates/`, and the
 //! headers that libbpf installs for BPF programs, from the libbpf that is linked. Comments are taken out, because every
-//! probe's compilation reads these files twice.
+//! probe's compilation reads these files twice. And lists, in `OUT_DIR/index.rs`, which header defines which name.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
@@ -24,6 +25,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!("cargo::rerun-if-changed={}", templates.display());
     copy_tree(&templates, &out)?;
+    let mut entries = BTreeMap::new();
+    for header in headers(&templates)? {
+        let text = fs::read_to_string(templates.join(&header))?;
+        index(&header, &without_comments(&text, Lines::Keep), &mut entries)?;
+    }
+    let lines = entries.iter().map(|(name, (shape, header))| {
+        format!("Entry {{ name: {name:?}, shape: Shape::{shape}, header: {header:?} }},\n")
+    });
+    fs::write(out.with_file_name("index.rs"), format!("&[\n{}]\n", lines.collect::<String>()))?;
     fs::create_dir_all(out.join("bpf"))?;
     for name in LIBBPF {
         let from = libbpf.join(name);
@@ -48,6 +58,71 @@ fn copy_tree(from: &Path, to: &Path) -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// The headers of `templates/` that answer `#include <linux/…>` and the like, by their names below it: neither those of
+/// the host itself nor the registers of an architecture.
+fn headers(templates: &Path) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(templates.join(&folder))? {
+            let entry = entry?;
+            let name = folder.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                folders.push(name);
+            } else if name.extension().is_some_and(|extension| extension == "h") {
+                found.push(name.display().to_string());
+            }
+        }
+    }
+    found.retain(|name| !name.starts_with("dbcc/") && !name.starts_with("ctx_"));
+    found.sort();
+    Ok(found)
+}
+
+/// Adds what a header defines: a macro a line, `struct NAME {` and `typedef … NAME;` from the first column.
+fn index(
+    header: &str,
+    text: &str,
+    entries: &mut BTreeMap<String, (&'static str, String)>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    for line in text.lines() {
+        let found = if let Some(rest) = line.strip_prefix("#define ") {
+            let (name, body) = rest.split_at(rest.find(|letter| !is_word(letter)).unwrap_or(rest.len()));
+            Some((name, macro_shape(name, body)))
+        } else if let Some(rest) = line.strip_prefix("struct ") {
+            rest.strip_suffix(" {").map(|name| (name, "Tag"))
+        } else {
+            let name = line.strip_prefix("typedef ").and_then(|rest| rest.strip_suffix(';'));
+            name.and_then(|rest| rest.rsplit(|letter| !is_word(letter)).next()).map(|name| (name, "Constant"))
+        };
+        let Some((name, shape)) = found.filter(|(name, _)| !name.starts_with("DBCC_") && !name.starts_with("dbcc_"))
+        else {
+            continue;
+        };
+        let known = entries.entry(name.to_owned()).or_insert_with(|| (shape, header.to_owned()));
+        if known.1 != header || known.0 != shape {
+            return Err(format!("templates/{header} and templates/{}: both define `{name}`", known.1).into());
+        }
+    }
+    Ok(())
+}
+
+/// How the uses of a macro look.
+fn macro_shape(name: &str, body: &str) -> &'static str {
+    if body.starts_with('(') {
+        return "Function";
+    }
+    // A name in lower case for another name stands for the path to a member, or for a tag.
+    let body = body.trim();
+    let is_lower = name.starts_with(|letter: char| letter.is_ascii_lowercase());
+    let is_name = body.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_');
+    if is_lower && is_name && !body.starts_with("__attribute__") { "Alias" } else { "Constant" }
+}
+
+fn is_word(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_'
 }
 
 /// What becomes of the line ends inside block comments.

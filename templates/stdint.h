@@ -2,6 +2,8 @@
 #ifndef DBCC_STDINT_H
 #define DBCC_STDINT_H
 
+#include <linux/limits.h>
+
 #define INT8_MAX 127
 #define INT16_MAX 32767
 #define INT32_MAX 2147483647
@@ -14,6 +16,6 @@
 #define UINT16_MAX 65535
 #define UINT32_MAX 4294967295U
 #define UINT64_MAX 18446744073709551615ULL
-#define SIZE_MAX 18446744073709551615UL
+
 
 #endif

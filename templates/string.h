@@ -1,10 +1,2 @@
-// C11, 7.24, as far as clang expands the functions in place, which it does for small constant sizes.
-#ifndef DBCC_STRING_H
-#define DBCC_STRING_H
-
-#define memcpy(to, from, size) __builtin_memcpy((to), (from), (size))
-#define memmove(to, from, size) __builtin_memmove((to), (from), (size))
-#define memset(to, byte, size) __builtin_memset((to), (byte), (size))
-#define memcmp(a, b, size) __builtin_memcmp((a), (b), (size))
-
-#endif
+// C11, 7.24.
+#include <linux/string.h>

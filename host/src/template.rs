@@ -15,9 +15,11 @@ use crate::lex::{Lexed, TokenKind};
 
 mod headers;
 mod host;
+mod index;
 
 pub use headers::LocalHeader;
 pub use host::Host;
+pub use index::{header_of, names};
 
 /// Name of the file that the probe's text is compiled as, inside [`Templated::root`].
 pub const MAIN_FILE: &str = "probe.c";
@@ -149,18 +151,22 @@ impl Needs {
         let mut names = Names::default();
         names.add(&lexed);
         let mut tracepoints = tracepoints(&lexed);
+        let mut uses = index::Uses::default();
+        uses.add(&lexed);
 
         let mut files = headers::Files::default();
         files.include_preamble();
         files.include(&lexed, request.source.dir.as_deref());
         for header in files.local() {
             let lexed = Lexed::new(&header.text);
+            uses.add(&lexed);
             names.add(&lexed);
             identifiers.extend(lexed.identifiers());
             tracepoints.extend(self::tracepoints(&lexed));
         }
         for (_, value) in &request.defines {
             let value = Lexed::new(value);
+            uses.add(&value);
             identifiers.extend(value.identifiers());
             headers::add_uses(&mut names, &value);
             // The name may stand behind `struct`.
@@ -171,8 +177,12 @@ impl Needs {
             files.include_usdt();
         }
         let declared = names.declared.clone();
+        let is_declared = |name: &str| declared.contains(name) || names.declared_tags.contains(name);
+        files.include_api(&uses.headers(is_declared));
         files.expand(&mut identifiers, &mut names);
-        let configuration = identifiers.iter().filter(|name| name.starts_with("CONFIG_")).cloned().collect();
+        // IS_ENABLED asks for the one and the other.
+        let options = identifiers.iter().filter(|name| name.starts_with("CONFIG_"));
+        let configuration = options.flat_map(|name| [name.clone(), format!("{name}_MODULE")]).collect();
         Ok(Self { names, tracepoints, local: files.local().to_vec(), declared, configuration, files })
     }
 }
@@ -290,6 +300,10 @@ fn host_header(features: Features, needs: &Needs, kernel: &KernelText, host: &Ho
     for (tracepoint, _) in kernel.tracepoints.iter().filter(|_| features.tracepoint) {
         lines.push(format!("#define {HAVE_TRACEPOINT}{}__{} 1", tracepoint.category, tracepoint.name));
     }
+    // A type that the probe declares itself is nobody else's.
+    let has =
+        |tag: &&str| kernel.types.contains(&format!("struct {tag} {{")) || needs.names.declared_tags.contains(*tag);
+    lines.extend(needs.files.fallbacks().filter(has).map(|tag| format!("#define DBCC_KERNEL_HAS_{tag}")));
     for (name, value) in host.configuration(&needs.configuration) {
         lines.push(format!("#define {name} {value}"));
     }

@@ -12,10 +12,10 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
-#include <dbcc/kernel.h>
+#include <dbcc/tracepoints.h>  // generated: the records of the tracepoints that the probe names
+#include <dbcc/api.h>          // generated: the headers that define what the probe uses, and those that it includes
 #include <dbcc/helpers.h>
 #include <dbcc/filter.h>
-#include <dbcc/tracepoints.h>  // generated: the records of the tracepoints that the probe names
 #include <dbcc/rewriter.h>     // generated: what the rewriter needs
 #include <dbcc/probe.h>        // generated: names that the probe declares itself, and -D
 

@@ -1,12 +1,13 @@
-// Block devices: DISK_NAME_LEN is in include/linux/genhd.h up to 5.17 and in include/linux/blkdev.h since, REQ_OP_* in
-// include/linux/blk_types.h, Linux 6.1. The operations themselves (REQ_OP_READ, …) are enumerators.
+// Block devices: include/linux/blkdev.h and, up to 5.17, include/linux/genhd.h; include/linux/blk-mq.h, Linux 6.1.
 #ifndef DBCC_LINUX_BLKDEV_H
 #define DBCC_LINUX_BLKDEV_H
 
-#include <linux/fs.h>
+#include <linux/blk_types.h>
+#include <linux/kdev_t.h>
 
 #define DISK_NAME_LEN 32
-#define REQ_OP_BITS 8
-#define REQ_OP_MASK ((1 << REQ_OP_BITS) - 1)
+#define BDEVNAME_SIZE 32
+
+#define disk_devt(disk) ((dev_t)MKDEV((disk)->major, (disk)->first_minor))
 
 #endif

@@ -1,4 +1,4 @@
-// Capability numbers: include/uapi/linux/capability.h; CAP_OPT_*: include/linux/security.h, Linux 6.1.
+// Capabilities: include/uapi/linux/capability.h, Linux 6.1.
 #ifndef DBCC_LINUX_CAPABILITY_H
 #define DBCC_LINUX_CAPABILITY_H
 
@@ -44,8 +44,9 @@
 #define CAP_BPF 39
 #define CAP_CHECKPOINT_RESTORE 40
 
+// How a capability is checked: include/linux/security.h, Linux 5.1 and later.
 #define CAP_OPT_NONE 0x0
-#define CAP_OPT_NOAUDIT (1UL << 1)
-#define CAP_OPT_INSETID (1UL << 2)
+#define CAP_OPT_NOAUDIT 0x2UL
+#define CAP_OPT_INSETID 0x4UL
 
 #endif

@@ -5,9 +5,11 @@
 // The length depends on the kernel's version and configuration, so it is that of the member: a plain array, since 6.14
 // the bytes of a union.
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
-#define DNAME_INLINE_LEN sizeof(((struct dentry *)0)->d_shortname.string)
+#define DNAME_INLINE_LEN ((int)sizeof(((struct dentry *)0)->d_shortname.string))
 #else
-#define DNAME_INLINE_LEN sizeof(((struct dentry *)0)->d_iname)
+#define DNAME_INLINE_LEN ((int)sizeof(((struct dentry *)0)->d_iname))
 #endif
+
+#define IS_ROOT(dentry) ((dentry) == (dentry)->d_parent)
 
 #endif

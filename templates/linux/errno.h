@@ -1,4 +1,4 @@
-// Error numbers: include/uapi/asm-generic/errno-base.h and errno.h (x86 and arm64 use them) and include/linux/errno.h,
+// Numbers of errors: include/uapi/asm-generic/errno-base.h, include/uapi/asm-generic/errno.h, include/linux/errno.h,
 // Linux 6.1.
 #ifndef DBCC_LINUX_ERRNO_H
 #define DBCC_LINUX_ERRNO_H
@@ -43,7 +43,7 @@
 #define ENOSYS 38
 #define ENOTEMPTY 39
 #define ELOOP 40
-#define EWOULDBLOCK EAGAIN
+#define EWOULDBLOCK 11
 #define ENOMSG 42
 #define EIDRM 43
 #define ECHRNG 44
@@ -60,7 +60,7 @@
 #define ENOANO 55
 #define EBADRQC 56
 #define EBADSLT 57
-#define EDEADLOCK EDEADLK
+#define EDEADLOCK 35
 #define EBFONT 59
 #define ENOSTR 60
 #define ENODATA 61
@@ -140,6 +140,8 @@
 #define ERESTARTNOINTR 513
 #define ERESTARTNOHAND 514
 #define ENOIOCTLCMD 515
+#define ERESTART_RESTARTBLOCK 516
+#define EPROBE_DEFER 517
 #define EOPENSTALE 518
 #define ENOPARAM 519
 #define EBADHANDLE 521

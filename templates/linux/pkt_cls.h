@@ -12,5 +12,7 @@
 #define TC_ACT_REPEAT 6
 #define TC_ACT_REDIRECT 7
 #define TC_ACT_TRAP 8
+#define TC_ACT_JUMP 268435456
+#define TC_ACT_GOTO_CHAIN 536870912
 
 #endif

@@ -2,6 +2,9 @@
 #ifndef DBCC_LINUX_SOCKET_H
 #define DBCC_LINUX_SOCKET_H
 
+#define SCM_RIGHTS 0x1
+#define SCM_CREDENTIALS 0x2
+#define SCM_SECURITY 0x3
 #define AF_UNSPEC 0
 #define AF_UNIX 1
 #define AF_LOCAL 1
@@ -15,11 +18,12 @@
 #define AF_X25 9
 #define AF_INET6 10
 #define AF_ROSE 11
+#define AF_DECnet 12
 #define AF_NETBEUI 13
 #define AF_SECURITY 14
 #define AF_KEY 15
 #define AF_NETLINK 16
-#define AF_ROUTE AF_NETLINK
+#define AF_ROUTE 16
 #define AF_PACKET 17
 #define AF_ASH 18
 #define AF_ECONET 19
@@ -49,19 +53,59 @@
 #define AF_SMC 43
 #define AF_XDP 44
 #define AF_MCTP 45
-
-#define PF_UNSPEC AF_UNSPEC
-#define PF_UNIX AF_UNIX
-#define PF_LOCAL AF_LOCAL
-#define PF_INET AF_INET
-#define PF_INET6 AF_INET6
-#define PF_NETLINK AF_NETLINK
-#define PF_PACKET AF_PACKET
-#define PF_VSOCK AF_VSOCK
-
+#define PF_UNSPEC 0
+#define PF_UNIX 1
+#define PF_LOCAL 1
+#define PF_INET 2
+#define PF_AX25 3
+#define PF_IPX 4
+#define PF_APPLETALK 5
+#define PF_NETROM 6
+#define PF_BRIDGE 7
+#define PF_ATMPVC 8
+#define PF_X25 9
+#define PF_INET6 10
+#define PF_ROSE 11
+#define PF_DECnet 12
+#define PF_NETBEUI 13
+#define PF_SECURITY 14
+#define PF_KEY 15
+#define PF_NETLINK 16
+#define PF_ROUTE 16
+#define PF_PACKET 17
+#define PF_ASH 18
+#define PF_ECONET 19
+#define PF_ATMSVC 20
+#define PF_RDS 21
+#define PF_SNA 22
+#define PF_IRDA 23
+#define PF_PPPOX 24
+#define PF_WANPIPE 25
+#define PF_LLC 26
+#define PF_IB 27
+#define PF_MPLS 28
+#define PF_CAN 29
+#define PF_TIPC 30
+#define PF_BLUETOOTH 31
+#define PF_IUCV 32
+#define PF_RXRPC 33
+#define PF_ISDN 34
+#define PF_PHONET 35
+#define PF_IEEE802154 36
+#define PF_CAIF 37
+#define PF_ALG 38
+#define PF_NFC 39
+#define PF_VSOCK 40
+#define PF_KCM 41
+#define PF_QIPCRTR 42
+#define PF_SMC 43
+#define PF_XDP 44
+#define PF_MCTP 45
+#define SOMAXCONN 4096
 #define MSG_OOB 1
 #define MSG_PEEK 2
 #define MSG_DONTROUTE 4
+#define MSG_TRYHARD 4
 #define MSG_CTRUNC 8
 #define MSG_PROBE 0x10
 #define MSG_TRUNC 0x20
@@ -77,11 +121,12 @@
 #define MSG_MORE 0x8000
 #define MSG_WAITFORONE 0x10000
 #define MSG_BATCH 0x40000
-#define MSG_EOF MSG_FIN
+#define MSG_EOF 512
+#define MSG_NO_SHARED_FRAGS 0x80000
 #define MSG_ZEROCOPY 0x4000000
+#define MSG_SPLICE_PAGES 0x8000000
 #define MSG_FASTOPEN 0x20000000
 #define MSG_CMSG_CLOEXEC 0x40000000
-
 #define SOL_IP 0
 #define SOL_TCP 6
 #define SOL_UDP 17
@@ -123,8 +168,7 @@
 #define SOL_SMC 286
 #define SOL_VSOCK 287
 
-#define SCM_RIGHTS 0x01
-#define SCM_CREDENTIALS 0x02
-#define SCM_SECURITY 0x03
+// include/linux/socket.h
+#define sockaddr_storage __kernel_sockaddr_storage
 
 #endif

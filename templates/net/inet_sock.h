@@ -18,4 +18,8 @@
 #define ir_iif req.__req_common.skc_bound_dev_if
 #define ir_cookie req.__req_common.skc_cookie
 
+// Casts (see <linux/tcp.h>).
+#define inet_sk(sk) ((struct inet_sock *)(sk))
+#define inet_rsk(request) ((struct inet_request_sock *)(request))
+
 #endif

@@ -34,4 +34,10 @@
 #define sk_rxhash __sk_common.skc_rxhash
 #define sk_rmem_alloc sk_backlog.rmem_alloc
 
+#define sock_net(sk) ((sk)->__sk_common.skc_net.net)
+
+// Neither of a connection that is closing nor of one that is being made: TCP_* are enumerators of BTF.
+#define sk_fullsock(sk)                                                                            \
+    ((bool)((1 << (sk)->__sk_common.skc_state) & ~((1 << TCP_TIME_WAIT) | (1 << TCP_NEW_SYN_RECV))))
+
 #endif

@@ -15,7 +15,7 @@ static TREE: Dir<'static> = include_dir!("$OUT_DIR/include");
 
 /// Headers that are written for each probe, so that the tree has none.
 const GENERATED: &[&str] =
-    &["dbcc/host.h", "dbcc/kernel_types.h", "dbcc/tracepoints.h", "dbcc/rewriter.h", "dbcc/probe.h"];
+    &["dbcc/host.h", "dbcc/kernel_types.h", "dbcc/tracepoints.h", "dbcc/api.h", "dbcc/rewriter.h", "dbcc/probe.h"];
 
 /// Headers that the rewriter's output relies on: maps, reads, prints, programs.
 const REWRITER: &[&str] = &["dbcc/maps.h", "dbcc/methods.h", "dbcc/read.h", "dbcc/print.h", "dbcc/program.h"];
@@ -87,6 +87,8 @@ pub(super) struct Files {
     macros: HashMap<String, Vec<&'static str>>,
     /// What the templates use outside macros, and declare.
     names: Names,
+    /// Tags of types that a template gives where the kernel's BTF has none of the name.
+    fallbacks: BTreeSet<String>,
 }
 
 impl Files {
@@ -104,6 +106,15 @@ impl Files {
         self.take(USDT);
         let rewriter = self.texts.entry("dbcc/rewriter.h".into()).or_default();
         rewriter.push_str(&format!("#include <{USDT}>\n"));
+    }
+
+    /// Takes the headers that define what the probe uses, and lays out `dbcc/api.h`, which includes them and those that
+    /// the probe includes: before the probe, so that names which it declares are its own behind them.
+    pub(super) fn include_api(&mut self, headers: &[&str]) {
+        headers.iter().for_each(|name| self.take(name));
+        let names = self.texts.keys().filter(|name| !is_host(name) && embedded(name).is_some());
+        let text = names.map(|name| format!("#include <{name}>\n")).collect();
+        self.texts.insert("dbcc/api.h".into(), text);
     }
 
     /// Takes a header of the tree.
@@ -126,6 +137,11 @@ impl Files {
     /// The headers beside the probe.
     pub(super) fn local(&self) -> &[LocalHeader] {
         &self.local
+    }
+
+    /// The tags of types that templates give where the kernel's BTF has none of the name.
+    pub(super) fn fallbacks(&self) -> impl Iterator<Item = &str> {
+        self.fallbacks.iter().map(String::as_str)
     }
 
     /// Whether a template defines a macro of this name.
@@ -165,7 +181,12 @@ impl Files {
             self.macros.entry(name).or_default().push(body);
         }
         let declared = lexed.declared();
-        self.names.declared_tags.extend(declared.tags);
+        if is_host(name) {
+            self.names.declared_tags.extend(declared.tags);
+        } else {
+            self.names.tags.extend(declared.tags.iter().cloned());
+            self.fallbacks.extend(declared.tags);
+        }
         // The basic types may be declared again, and are in BTF.
         if name != "dbcc/types.h" {
             self.names.declared.extend(declared.ordinary);
@@ -208,6 +229,10 @@ impl Files {
             for body in self.macros.get(&name).into_iter().flatten() {
                 let body = Lexed::new(body);
                 add_uses(names, &body);
+                if names.tags.contains(&name) {
+                    // It stands for another tag.
+                    names.tags.extend(body.identifiers());
+                }
                 for used in body.identifiers() {
                     if self.is_macro(&used) && seen.insert(used.clone()) {
                         waiting.push(used.clone());
@@ -226,6 +251,11 @@ impl Files {
             all.extend(own.iter().cloned());
         }
     }
+}
+
+/// Whether a header is the host's own or libbpf's, and no answer to one of the kernel's.
+fn is_host(name: &str) -> bool {
+    name.starts_with("dbcc/") || name.starts_with("bpf/") || name.starts_with("ctx_")
 }
 
 /// Adds the names that a text uses, without those that it seems to declare.

@@ -19,12 +19,16 @@ fn host() -> Host {
     Host { release: "6.1.0".into(), version_code: 0x06_01_00, page_shift: 12 }
 }
 
+/// The types of the running kernel.
+fn btf() -> &'static crate::bpf::btf::Btf {
+    static BTF: std::sync::OnceLock<crate::bpf::btf::Btf> = std::sync::OnceLock::new();
+    BTF.get_or_init(|| crate::kernel::btf::load().expect("the tests need a kernel with BTF"))
+}
+
 /// The include tree for a request, with the types of the running kernel.
 fn templated(request: &CompileRequest) -> Templated {
     let needs = Needs::of(request).unwrap();
-    static BTF: std::sync::OnceLock<crate::bpf::btf::Btf> = std::sync::OnceLock::new();
-    let btf = BTF.get_or_init(|| crate::kernel::btf::load().expect("the tests need a kernel with BTF"));
-    let types = crate::kernel::btf::slice(btf, &needs.names).unwrap().text;
+    let types = crate::kernel::btf::slice(btf(), &needs.names).unwrap().text;
     write(request, &needs, &KernelText { types, tracepoints: Vec::new() }, &Host::running().unwrap()).unwrap()
 }
 
@@ -54,16 +58,61 @@ fn compiles(text: &str) {
 #[test]
 fn every_template_compiles_alone_and_all_of_them_together() {
     compiles("");
-    let mut all = String::new();
-    for name in headers::names()
+    let names: Vec<String> = headers::names()
         .filter(|name| !name.starts_with("dbcc/") && name != "bpf/bpf_helper_defs.h" && !name.starts_with("ctx_"))
-    {
-        let line = format!("#include <{name}>\n");
-        compiles(&line);
-        all.push_str(&line);
-    }
-    assert!(all.lines().count() > 30, "{all}");
+        .collect();
+    let all: String = names.iter().map(|name| format!("#include <{name}>\n")).collect();
+    assert!(names.len() > 100, "{all}");
     compiles(&all);
+    // All of them have the types of all.
+    let needs = Needs::of(&request(&all)).unwrap();
+    let types = crate::kernel::btf::slice(btf(), &needs.names).unwrap().text;
+    let clang = crate::toolchain::find().expect("the tests need clang").clang;
+    for name in names {
+        let request = request(&format!("#include <{name}>\n"));
+        let kernel = KernelText { types: types.clone(), tracepoints: Vec::new() };
+        let templated = write(&request, &Needs::of(&request).unwrap(), &kernel, &host()).unwrap();
+        std::fs::write(templated.main_file(), &request.source.text).unwrap();
+        let output = Command::new(&clang)
+            .args(&templated.arguments)
+            .args(["-Wall", "-Wno-unused-function", "-fsyntax-only"])
+            .arg(templated.main_file())
+            .output()
+            .unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{name}: {output:?}");
+    }
+}
+
+#[test]
+fn names_of_the_kernel_need_no_include() {
+    let includes = |text: &str| {
+        let needs = Needs::of(&request(text)).unwrap();
+        let text = needs.files.texts().find(|(name, _)| *name == "dbcc/api.h").unwrap().1;
+        text.lines().map(|line| line.trim_start_matches("#include <").trim_end_matches('>').to_owned()).collect()
+    };
+    let check = |text: &str, expect: &[&str]| {
+        let found: Vec<String> = includes(text);
+        assert_eq!(found, expect, "{text}");
+    };
+    check("int x;", &[]);
+    check("int x = AF_INET;", &["linux/socket.h"]);
+    check("int f(int m) { return S_ISREG(m); }", &["linux/stat.h"]);
+    // A name before no parenthesis is no call; what the text declares is its own, and so are its members.
+    check("int f(int min) { return min; }", &[]);
+    check("static int min(int a, int b) { return a; } int f(void) { return min(1, 2); }", &[]);
+    check("enum { AF_INET = 7 }; int x = AF_INET;", &[]);
+    check("struct own { int WRITE; }; int f(struct own *own) { return own->WRITE; }", &[]);
+    // The path to a member, where nothing of that name is declared.
+    check("u16 f(struct sock *sk) { return sk->sk_family; }", &["linux/in6.h", "net/sock.h"]);
+    check("struct event { u16 sk_family; }; void f(struct event *event) { event->sk_family = 1; }", &[]);
+    check("struct own { struct rcu_head head; };", &["linux/types.h"]);
+    check("int f(void) { struct rcu_head { int x; } rcu_head; return rcu_head.x; }", &[]);
+    assert_eq!(clang_says(&request("struct own { struct rcu_head head; struct sockaddr_storage address; } x;")), "");
+    // Also what is given behind -D, and what is included.
+    let mut defined = request("int x = LIMIT;");
+    defined.defines.push(("LIMIT".into(), "NAME_MAX".into()));
+    assert_eq!(clang_says(&defined), "");
+    check("#include <uapi/linux/un.h>", &["linux/un.h"]);
 }
 
 #[test]

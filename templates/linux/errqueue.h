@@ -1,0 +1,18 @@
+// Origins of errors of sockets: include/uapi/linux/errqueue.h, Linux 6.1.
+#ifndef DBCC_LINUX_ERRQUEUE_H
+#define DBCC_LINUX_ERRQUEUE_H
+
+#define SO_EE_ORIGIN_NONE 0
+#define SO_EE_ORIGIN_LOCAL 1
+#define SO_EE_ORIGIN_ICMP 2
+#define SO_EE_ORIGIN_ICMP6 3
+#define SO_EE_ORIGIN_TXSTATUS 4
+#define SO_EE_ORIGIN_ZEROCOPY 5
+#define SO_EE_ORIGIN_TXTIME 6
+#define SO_EE_ORIGIN_TIMESTAMPING 4
+#define SO_EE_CODE_ZEROCOPY_COPIED 1
+#define SO_EE_CODE_TXTIME_INVALID_PARAM 1
+#define SO_EE_CODE_TXTIME_MISSED 2
+#define SO_EE_RFC4884_FLAG_INVALID 1
+
+#endif

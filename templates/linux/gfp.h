@@ -1,0 +1,52 @@
+// Flags of allocations: include/linux/gfp_types.h (include/linux/gfp.h before 6.0), Linux 6.1. Left out are flags
+// whose value changed with the version or the configuration (GFP_NOWAIT, __GFP_ZEROTAGS, …).
+#ifndef DBCC_LINUX_GFP_H
+#define DBCC_LINUX_GFP_H
+
+// Since 6.10 the bits are enumerators of BTF.
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+#define DBCC_GFP(bit, flag) ((gfp_t)(1UL << (bit)))
+#else
+#define DBCC_GFP(bit, flag) ((gfp_t)(flag))
+#endif
+
+#define __GFP_DMA DBCC_GFP(___GFP_DMA_BIT, 0x1U)
+#define __GFP_HIGHMEM DBCC_GFP(___GFP_HIGHMEM_BIT, 0x2U)
+#define __GFP_DMA32 DBCC_GFP(___GFP_DMA32_BIT, 0x4U)
+#define __GFP_MOVABLE DBCC_GFP(___GFP_MOVABLE_BIT, 0x8U)
+#define __GFP_RECLAIMABLE DBCC_GFP(___GFP_RECLAIMABLE_BIT, 0x10U)
+#define __GFP_HIGH DBCC_GFP(___GFP_HIGH_BIT, 0x20U)
+#define __GFP_IO DBCC_GFP(___GFP_IO_BIT, 0x40U)
+#define __GFP_FS DBCC_GFP(___GFP_FS_BIT, 0x80U)
+#define __GFP_ZERO DBCC_GFP(___GFP_ZERO_BIT, 0x100U)
+#define __GFP_DIRECT_RECLAIM DBCC_GFP(___GFP_DIRECT_RECLAIM_BIT, 0x400U)
+#define __GFP_KSWAPD_RECLAIM DBCC_GFP(___GFP_KSWAPD_RECLAIM_BIT, 0x800U)
+#define __GFP_WRITE DBCC_GFP(___GFP_WRITE_BIT, 0x1000U)
+#define __GFP_NOWARN DBCC_GFP(___GFP_NOWARN_BIT, 0x2000U)
+#define __GFP_RETRY_MAYFAIL DBCC_GFP(___GFP_RETRY_MAYFAIL_BIT, 0x4000U)
+#define __GFP_NOFAIL DBCC_GFP(___GFP_NOFAIL_BIT, 0x8000U)
+#define __GFP_NORETRY DBCC_GFP(___GFP_NORETRY_BIT, 0x10000U)
+#define __GFP_MEMALLOC DBCC_GFP(___GFP_MEMALLOC_BIT, 0x20000U)
+#define __GFP_COMP DBCC_GFP(___GFP_COMP_BIT, 0x40000U)
+#define __GFP_NOMEMALLOC DBCC_GFP(___GFP_NOMEMALLOC_BIT, 0x80000U)
+#define __GFP_HARDWALL DBCC_GFP(___GFP_HARDWALL_BIT, 0x100000U)
+#define __GFP_THISNODE DBCC_GFP(___GFP_THISNODE_BIT, 0x200000U)
+#define __GFP_ACCOUNT DBCC_GFP(___GFP_ACCOUNT_BIT, 0x400000U)
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define __GFP_ATOMIC ((gfp_t)0x200U)
+#define GFP_ATOMIC (__GFP_HIGH | __GFP_ATOMIC | __GFP_KSWAPD_RECLAIM)
+#else
+#define GFP_ATOMIC (__GFP_HIGH | __GFP_KSWAPD_RECLAIM)
+#endif
+#define __GFP_RECLAIM (__GFP_DIRECT_RECLAIM | __GFP_KSWAPD_RECLAIM)
+#define GFP_KERNEL (__GFP_RECLAIM | __GFP_IO | __GFP_FS)
+#define GFP_KERNEL_ACCOUNT (GFP_KERNEL | __GFP_ACCOUNT)
+#define GFP_NOIO (__GFP_RECLAIM)
+#define GFP_NOFS (__GFP_RECLAIM | __GFP_IO)
+#define GFP_USER (__GFP_RECLAIM | __GFP_IO | __GFP_FS | __GFP_HARDWALL)
+#define GFP_DMA __GFP_DMA
+#define GFP_DMA32 __GFP_DMA32
+#define GFP_HIGHUSER (GFP_USER | __GFP_HIGHMEM)
+
+#endif

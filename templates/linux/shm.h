@@ -1,0 +1,33 @@
+// System V shared memory: include/uapi/linux/shm.h, Linux 6.1.
+#ifndef DBCC_LINUX_SHM_H
+#define DBCC_LINUX_SHM_H
+
+#define SHM_R 0400
+#define SHM_W 0200
+#define SHM_HUGETLB 04000
+#define SHM_NORESERVE 010000
+#define SHM_HUGE_SHIFT 26
+#define SHM_HUGE_MASK 63
+#define SHM_HUGE_64KB 0x40000000U
+#define SHM_HUGE_512KB 0x4c000000U
+#define SHM_HUGE_1MB 0x50000000U
+#define SHM_HUGE_2MB 0x54000000U
+#define SHM_HUGE_8MB 0x5c000000U
+#define SHM_HUGE_16MB 0x60000000U
+#define SHM_HUGE_32MB 0x64000000U
+#define SHM_HUGE_256MB 0x70000000U
+#define SHM_HUGE_512MB 0x74000000U
+#define SHM_HUGE_1GB 0x78000000U
+#define SHM_HUGE_2GB 0x7c000000U
+#define SHM_HUGE_16GB 0x88000000U
+#define SHM_RDONLY 010000
+#define SHM_RND 020000
+#define SHM_REMAP 040000
+#define SHM_EXEC 0100000
+#define SHM_LOCK 11
+#define SHM_UNLOCK 12
+#define SHM_STAT 13
+#define SHM_INFO 14
+#define SHM_STAT_ANY 15
+
+#endif

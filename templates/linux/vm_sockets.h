@@ -1,0 +1,20 @@
+// Sockets of virtual machines: include/uapi/linux/vm_sockets.h, Linux 6.1.
+#ifndef DBCC_LINUX_VM_SOCKETS_H
+#define DBCC_LINUX_VM_SOCKETS_H
+
+#define SO_VM_SOCKETS_BUFFER_SIZE 0
+#define SO_VM_SOCKETS_BUFFER_MIN_SIZE 1
+#define SO_VM_SOCKETS_BUFFER_MAX_SIZE 2
+#define SO_VM_SOCKETS_PEER_HOST_VM_ID 3
+#define SO_VM_SOCKETS_TRUSTED 5
+#define SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD 6
+#define SO_VM_SOCKETS_NONBLOCK_TXRX 7
+#define SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW 8
+#define VMADDR_CID_ANY 0xffffffffU
+#define VMADDR_PORT_ANY 0xffffffffU
+#define VMADDR_CID_HYPERVISOR 0
+#define VMADDR_CID_LOCAL 1
+#define VMADDR_CID_HOST 2
+#define VMADDR_FLAG_TO_HOST 0x1
+
+#endif
