@@ -61,7 +61,7 @@ fn copy_tree(from: &Path, to: &Path) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// The headers of `templates/` that answer `#include <linux/…>` and the like, by their names below it: neither those of
-/// the host itself nor the registers of an architecture.
+/// the host itself and of BCC nor the registers of an architecture.
 fn headers(templates: &Path) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::new()];
@@ -76,7 +76,7 @@ fn headers(templates: &Path) -> Result<Vec<String>, Box<dyn std::error::Error>> 
             }
         }
     }
-    found.retain(|name| !name.starts_with("dbcc/") && !name.starts_with("ctx_"));
+    found.retain(|name| !["dbcc/", "bcc/", "ctx_"].iter().any(|own| name.starts_with(own)));
     found.sort();
     Ok(found)
 }

@@ -216,7 +216,7 @@ fn templates() -> Result<Vec<String>> {
     let mut found = Vec::new();
     walk(&need::repository().join("templates"), Path::new(""), &mut found)?;
     // Those of the C library are not the kernel's.
-    found.retain(|name| name.contains('/') && !name.starts_with("dbcc/"));
+    found.retain(|name| name.contains('/') && !name.starts_with("dbcc/") && !name.starts_with("bcc/"));
     found.sort();
     Ok(found)
 }

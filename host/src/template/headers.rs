@@ -253,9 +253,9 @@ impl Files {
     }
 }
 
-/// Whether a header is the host's own or libbpf's, and no answer to one of the kernel's.
+/// Whether a header is the host's own, BCC's or libbpf's, and no answer to one of the kernel's.
 fn is_host(name: &str) -> bool {
-    name.starts_with("dbcc/") || name.starts_with("bpf/") || name.starts_with("ctx_")
+    ["dbcc/", "bcc/", "bpf/", "ctx_"].iter().any(|own| name.starts_with(own))
 }
 
 /// Adds the names that a text uses, without those that it seems to declare.
