@@ -7,6 +7,7 @@ use crate::builtin;
 use crate::cli::{CompileArgs, RunArgs};
 use crate::directive::{Attach, is_identifier, parse_attach, parse_duration};
 use crate::facts::Features;
+use crate::include;
 use crate::source::{Source, SourceError};
 
 /// How a probe is compiled, whatever is done with it then.
@@ -207,7 +208,7 @@ pub fn read_probe(name: &str) -> Result<Source, ConfigError> {
         return Ok(probe.source());
     }
     if name.contains(['/', '.']) || path.is_file() {
-        return Ok(Source::read(path)?);
+        return Ok(include::read(path)?);
     }
     let known: Vec<&str> = builtin::all().iter().map(|probe| probe.name).collect();
     Err(ConfigError::NoProbe { name: name.to_owned(), known: known.join(", ") })

@@ -20,6 +20,7 @@ pub mod elf;
 pub mod event;
 pub mod facts;
 pub mod frontend;
+pub mod include;
 pub mod kernel;
 pub mod kind;
 pub mod lex;

@@ -50,7 +50,18 @@ pub struct LineColumn {
     pub column: u32,
 }
 
-/// A probe file as the user wrote it.
+/// A run of lines of the text that come from one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Offset of its first byte in the text.
+    pub start: u32,
+    /// The file's name, as messages show it.
+    pub file: String,
+    /// The number in the file of its first line, from 1.
+    pub line: u32,
+}
+
+/// A probe file as the user wrote it, the files beside it that it includes among its lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// The name that messages show: the path as given, or the name of a built-in probe.
@@ -59,6 +70,21 @@ pub struct Source {
     pub dir: Option<PathBuf>,
     /// The text. Bytes that are not UTF-8 are replaced one for one by `?`, so that offsets stay true.
     pub text: String,
+    /// Which lines come from which file, in order; empty where all are the probe's own.
+    pub parts: Vec<Part>,
+}
+
+/// What a range of the text is in files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt<'s> {
+    /// The name of the file.
+    pub file: &'s str,
+    /// The lines around it that come from that file without a break.
+    pub text: &'s str,
+    /// Offset of these lines in the whole text.
+    pub start: u32,
+    /// The number in the file of the first of these lines.
+    pub line: u32,
 }
 
 /// Why a probe file could not be read.
@@ -110,12 +136,12 @@ impl Source {
             return Err(SourceError::Binary { path: shown, offset });
         }
         let dir = path.parent().map(|dir| if dir.as_os_str().is_empty() { PathBuf::from(".") } else { dir.into() });
-        Ok(Self { name: shown, dir, text: one_for_one(bytes) })
+        Ok(Self { name: shown, dir, text: one_for_one(bytes), parts: Vec::new() })
     }
 
     /// A text that is in memory already, shown under `name`.
     pub fn from_text(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), dir: None, text: text.into() }
+        Self { name: name.into(), dir: None, text: text.into(), parts: Vec::new() }
     }
 
     /// Line and column of a byte offset; an offset behind the end is the end.
@@ -126,6 +152,31 @@ impl Source {
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
         LineColumn { line: u32::try_from(line).unwrap_or(u32::MAX), column: u32::try_from(column).unwrap_or(u32::MAX) }
+    }
+
+    /// The file that a place comes from, and its lines.
+    pub fn excerpt(&self, offset: u32) -> Excerpt<'_> {
+        let next = self.parts.partition_point(|part| part.start <= offset);
+        let end = self.parts.get(next).and_then(|part| usize::try_from(part.start).ok()).unwrap_or(self.text.len());
+        match next.checked_sub(1).and_then(|index| self.parts.get(index)) {
+            Some(part) => {
+                let start = usize::try_from(part.start).unwrap_or(usize::MAX);
+                let text = self.text.get(start..end).unwrap_or_default();
+                Excerpt { file: &part.file, text, start: part.start, line: part.line }
+            }
+            None => Excerpt { file: &self.name, text: self.text.get(..end).unwrap_or_default(), start: 0, line: 1 },
+        }
+    }
+
+    /// Line and column in the file that a place comes from.
+    pub fn in_file(&self, offset: u32) -> LineColumn {
+        let at = self.line_column(offset);
+        if self.parts.is_empty() {
+            return at;
+        }
+        let excerpt = self.excerpt(offset);
+        let first = self.line_column(excerpt.start).line;
+        LineColumn { line: at.line - first.min(at.line) + excerpt.line, column: at.column }
     }
 
     /// The byte offset of a line and column; places outside the text go to its nearest place.
@@ -155,7 +206,7 @@ impl Source {
 }
 
 /// Valid UTF-8 of the same length: a byte that is no part of a valid sequence becomes `?`.
-fn one_for_one(bytes: Vec<u8>) -> String {
+pub(crate) fn one_for_one(bytes: Vec<u8>) -> String {
     match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {

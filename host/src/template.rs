@@ -246,6 +246,8 @@ fn arguments(request: &CompileRequest, root: &Path) -> Vec<String> {
         "-fno-jump-tables",
         // What BCC's probes do by the hundred, and BCC says nothing about.
         "-Wno-macro-redefined",
+        // The lines of files that a probe includes are among its own.
+        "-Wno-pragma-once-outside-header",
         "-Wno-pointer-sign",
         "-Wno-unused-value",
         "-Wno-address-of-packed-member",

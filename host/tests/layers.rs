@@ -11,6 +11,7 @@ const ORDER: &[&str] = &[
     "diag",
     "facts",
     "lex",
+    "include",
     "bpf",
     "kernel",
     "kind",

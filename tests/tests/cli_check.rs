@@ -132,3 +132,30 @@ fn json_is_one_object_a_file() -> Result<()> {
     assert!(objects[1].to_string().contains("pd"), "{stdout}");
     Ok(())
 }
+
+#[test]
+fn files_beside_a_probe_are_part_of_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let put = |name: &str, text: &str| fs::write(folder.path().join(name), text);
+    let probe = folder.path().join("probe.c").display().to_string();
+    put("probe.c", "#include \"state.h\"\n#include \"programs.c\"\n")?;
+    put("state.h", "#pragma once\nstruct state { u32 parent; };\nBPF_HASH(states, u32, struct state);\n")?;
+    let programs = "#include \"state.h\"\n#include <linux/sched.h>\n\
+                    static u32 parent(struct task_struct *task) { return task->real_parent->tgid; }\n\
+                    int kprobe__vfs_read(struct pt_regs *ctx)\n{\n\
+                    u32 key = 1;\n\
+                    struct state state = {.parent = parent((struct task_struct *)bpf_get_current_task())};\n\
+                    states.update(&key, &state);\n\
+                    return 0;\n}\n";
+    put("programs.c", programs)?;
+    let finished = dbcc::run(["check", &probe])?;
+    assert_eq!(finished.code(), Some(0), "{}{}", finished.stdout(), finished.stderr());
+    assert!(finished.stdout().contains("kprobe__vfs_read"), "{}", finished.stdout());
+
+    put("programs.c", &programs.replace("states.update", "states.updat"))?;
+    let finished = dbcc::run(["check", &probe])?;
+    let report = finished.stdout() + &finished.stderr();
+    assert_eq!(finished.code(), Some(1), "{report}");
+    assert!(report.contains("/programs.c:8:8") && report.contains("states.updat(&key, &state);"), "{report}");
+    Ok(())
+}

@@ -31,16 +31,26 @@ pub fn render(diagnostic: &Diagnostic, source: &Source, color: bool) -> String {
     let notes: Vec<String> = diagnostic.notes.iter().map(|note| printable(note)).collect();
     let help: Vec<String> = diagnostic.help.iter().map(|help| printable(help)).collect();
 
+    // The primary place first; what stands in the same lines of the same file is shown with it.
+    let mut places: Vec<(Span, Option<&str>)> = Vec::new();
+    places.extend(diagnostic.span.map(|span| (inside(span, source), None)));
+    places.extend(labels.iter().map(|(span, text)| (*span, Some(text.as_str()))));
     let mut elements: Vec<Element<'_>> = Vec::new();
-    if diagnostic.span.is_some() || !labels.is_empty() {
-        let mut snippet = Snippet::source(source.text.as_str()).path(source.name.as_str());
-        if let Some(span) = diagnostic.span {
-            snippet = snippet.annotation(AnnotationKind::Primary.span(inside(span, source).range()));
-        }
-        for (span, text) in &labels {
-            snippet = snippet.annotation(AnnotationKind::Context.span(span.range()).label(text.as_str()));
+    while let Some((first, _)) = places.first() {
+        let excerpt = source.excerpt(first.start);
+        let line = usize::try_from(excerpt.line).unwrap_or(1);
+        let mut snippet = Snippet::source(excerpt.text).path(excerpt.file).line_start(line);
+        let here = |span: &Span| source.excerpt(span.start).start == excerpt.start;
+        for (span, label) in places.iter().filter(|(span, _)| here(span)) {
+            let start = span.start - excerpt.start;
+            let range = inside_of(excerpt.text, Span::new(start, start.saturating_add(span.len()))).range();
+            snippet = snippet.annotation(match label {
+                None => AnnotationKind::Primary.span(range),
+                Some(label) => AnnotationKind::Context.span(range).label(*label),
+            });
         }
         elements.push(snippet.into());
+        places.retain(|(span, _)| !here(span));
     }
     elements.extend(notes.iter().map(|note| Level::NOTE.message(note.as_str()).into()));
     elements.extend(help.iter().map(|help| Level::HELP.message(help.as_str()).into()));
@@ -98,6 +108,9 @@ pub struct Place {
 /// A further place with its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Label<'a> {
+    /// The file, where it is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<&'a str>,
     /// The place.
     #[serde(flatten)]
     pub place: Place,
@@ -108,13 +121,19 @@ pub struct Label<'a> {
 impl<'a> Located<'a> {
     /// A message with its places as lines and columns.
     pub fn new(diagnostic: &'a Diagnostic, source: &'a Source) -> Self {
+        let of = |span: Span| source.excerpt(inside(span, source).start).file;
+        let file = diagnostic.span.map_or(source.name.as_str(), of);
         let labels = diagnostic.labels.iter();
+        let label = |(span, text): &'a (Span, String)| {
+            let other = Some(of(*span)).filter(|other| *other != file);
+            Label { file: other, place: place(*span, source), text }
+        };
         Self {
-            file: &source.name,
+            file,
             severity: diagnostic.severity,
             message: &diagnostic.message,
             place: diagnostic.span.map(|span| place(span, source)),
-            labels: labels.map(|(span, text)| Label { place: place(*span, source), text }).collect(),
+            labels: labels.map(label).collect(),
             notes: &diagnostic.notes,
             help: &diagnostic.help,
         }
@@ -123,13 +142,16 @@ impl<'a> Located<'a> {
 
 fn place(span: Span, source: &Source) -> Place {
     let span = inside(span, source);
-    let (start, end) = (source.line_column(span.start), source.line_column(span.end));
+    let (start, end) = (source.in_file(span.start), source.in_file(span.end));
     Place { line: start.line, column: start.column, end_line: end.line, end_column: end.column }
 }
 
 /// The span cut to the text, on borders of characters.
 fn inside(span: Span, source: &Source) -> Span {
-    let text = source.text.as_str();
+    inside_of(&source.text, span)
+}
+
+fn inside_of(text: &str, span: Span) -> Span {
     let offset = |offset: u32| usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
     let start = border_before(text, offset(span.start));
     let end = (offset(span.end)..text.len()).find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());

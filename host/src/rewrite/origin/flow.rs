@@ -92,6 +92,9 @@ impl Origins {
         if let Some(caller) = tree.function_of(id) {
             let reach = self.reach.get(&caller).copied().unwrap_or_default();
             self.add_reach(called, reach);
+            if self.untraced.contains(&caller) {
+                self.changed |= self.untraced.insert(called);
+            }
         }
     }
 

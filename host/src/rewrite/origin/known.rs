@@ -2,17 +2,43 @@
 
 use super::Origin;
 use crate::clang::{Type, TypeKind};
-use crate::kind::{Context, Memory};
+use crate::kind::{Context, Kind, Memory};
+
+/// Sections of programs that trace: these have the helper that reads by the address (kernel/trace/bpf_trace.c,
+/// `bpf_tracing_func_proto`).
+const TRACING: &[&str] = &[
+    "kprobe",
+    "kretprobe",
+    "uprobe",
+    "uretprobe",
+    "usdt",
+    "tracepoint",
+    "tp",
+    "raw_tracepoint",
+    "raw_tp",
+    "tp_btf",
+    "perf_event",
+    "fentry",
+    "fexit",
+    "fmod_ret",
+    "lsm",
+    "iter",
+];
+
+/// Whether programs of a kind trace.
+pub(super) fn traces(kind: &dyn Kind) -> bool {
+    kind.sections().iter().any(|section| TRACING.contains(section))
+}
 
 /// Whose memory pointers are in that a program finds in its context.
-pub(super) fn reach(context: Context, targets: &[String]) -> Origin {
-    match context {
+pub(super) fn reach(kind: &dyn Kind, targets: &[String]) -> Origin {
+    match kind.context() {
         Context::Registers { memory: Memory::User, .. } => Origin::USER,
         // The arguments of system calls are the process's.
         Context::Record if targets.iter().any(|target| target.starts_with("syscalls:")) => Origin::USER,
+        Context::Opaque if !traces(kind) => Origin::OWN,
         // Kernel functions take pointers of the process too.
-        Context::Registers { .. } | Context::Arguments { .. } | Context::Record => Origin::FOREIGN,
-        Context::Opaque => Origin::OWN,
+        _ => Origin::FOREIGN,
     }
 }
 
@@ -49,6 +75,11 @@ pub(super) fn is_kernel_type(ty: Type<'_>) -> bool {
     ty.kind() == TypeKind::Record
         && ty.canonical().declaration().is_some_and(|declaration| declaration.span().is_none())
         && of_context(&ty.canonical().unqualified().spelling()).is_none()
+}
+
+/// Whether a type is a context that programs read directly.
+pub(super) fn is_own_context(ty: Type<'_>) -> bool {
+    ty.kind() == TypeKind::Record && of_context(&ty.canonical().unqualified().spelling()) == Some(Origin::OWN)
 }
 
 /// Whether a type is that of registers.

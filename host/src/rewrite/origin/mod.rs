@@ -5,7 +5,7 @@
 //! followed too, so that a pointer that was kept in a map, or written through a pointer, is found again. Fields are told
 //! apart by struct and name, not by instance. It runs to a fixed point; sets only grow and are bounded, so it ends.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::program::{Role, Roles, is_system_call};
 use super::tree::{FunctionId, NodeId, Tree};
@@ -83,6 +83,8 @@ pub struct Origins {
     returns: HashMap<FunctionId, Value>,
     /// The memory that arguments of the programs that run a function point to.
     reach: HashMap<FunctionId, Origin>,
+    /// Functions that programs run that trace nothing.
+    untraced: HashSet<FunctionId>,
     changed: bool,
 }
 
@@ -130,10 +132,10 @@ impl Origins {
         !origin.has(Origin::OWN) && origin.has(Origin::FOREIGN)
     }
 
-    /// Whether only programs run a function that are handed packets, sockets and the like: the helpers that trace are not
-    /// all theirs.
-    pub fn only_opaque(&self, tree: &Tree<'_>, node: NodeId) -> bool {
-        self.reach_of(tree, node) == Origin::OWN
+    /// Whether a program runs a function that traces nothing, but is handed packets, sockets and the like: it has fewer
+    /// helpers.
+    pub fn is_untraced(&self, tree: &Tree<'_>, node: NodeId) -> bool {
+        tree.function_of(node).is_some_and(|function| self.untraced.contains(&function))
     }
 
     /// What a value points to.
@@ -148,7 +150,10 @@ impl Origins {
                 Role::Programs(uses) => {
                     for program in uses {
                         let context = program.kind.context();
-                        self.add_reach(id, known::reach(context, &program.targets));
+                        self.add_reach(id, known::reach(program.kind, &program.targets));
+                        if !known::traces(program.kind) {
+                            self.untraced.insert(id);
+                        }
                         for (number, parameter) in function.parameters.iter().enumerate() {
                             let decl = tree.decl(*parameter);
                             let pointee = decl.and_then(|decl| decl.ty.canonical().pointee());
@@ -192,8 +197,10 @@ impl Origins {
     /// is whose the program's arguments are.
     fn by_type(&self, tree: &Tree<'_>, id: NodeId) -> Origin {
         let Some(node) = tree.node(id) else { return Origin::UNKNOWN };
-        if node.ty.canonical().pointee().is_some_and(known::is_kernel_type) {
-            return Origin::KERNEL;
+        match node.ty.canonical().pointee() {
+            Some(pointee) if known::is_kernel_type(pointee) => return Origin::KERNEL,
+            Some(pointee) if known::is_own_context(pointee) => return Origin::OWN,
+            _ => {}
         }
         self.reach_of(tree, id)
     }

@@ -223,7 +223,7 @@ impl Walk<'_, '_, '_> {
         match access {
             Access::User => "_user",
             // Programs that trace nothing lack the helper that tells by the address.
-            _ if self.probe.origins.only_opaque(self.probe.tree, id) => "_kernel",
+            _ if self.probe.origins.is_untraced(self.probe.tree, id) => "_kernel",
             _ => "",
         }
     }

@@ -123,7 +123,7 @@ fn print(probe: &Probe<'_, '_>, output: &mut Output, id: NodeId, name: &str) -> 
             let memory = match (wanted, probe.origins.access(tree, *value)) {
                 (Wanted::UserText, _) | (Wanted::Text, Access::User) => "user",
                 // The address tells.
-                (Wanted::Text, Access::Any) if !probe.origins.only_opaque(tree, *value) => "any",
+                (Wanted::Text, Access::Any) if !probe.origins.is_untraced(tree, *value) => "any",
                 // The helper reads the program's own memory too: it is the kernel's.
                 _ => "kernel",
             };
