@@ -257,8 +257,30 @@ fn macros(clang: &str, headers: &Headers, names: &[String]) -> Result<BTreeMap<S
     Ok(found)
 }
 
+/// The members of the types that templates give for kernels whose BTF has them in a module: type, member, and whether the
+/// member is of the kernel's type.
+fn members(names: &[String]) -> Result<Vec<(String, String, bool)>> {
+    let mut found: Vec<(String, String, String)> = Vec::new();
+    for name in names {
+        let text = fs::read_to_string(need::repository().join("templates").join(name))?;
+        let mut of = None;
+        for line in text.lines() {
+            if let Some(tag) = line.strip_prefix("#ifndef DBCC_KERNEL_HAS_") {
+                of = Some(tag.to_owned());
+            } else if line.starts_with('}') {
+                of = None;
+            } else if let Some(of) = of.as_ref().filter(|_| line.starts_with("    ")) {
+                let (ty, member) = line.trim().trim_end_matches(';').rsplit_once(' ').context("a member")?;
+                found.push((of.clone(), member.trim_start_matches('*').to_owned(), ty.to_owned()));
+            }
+        }
+    }
+    let tags: BTreeSet<String> = found.iter().map(|(of, ..)| format!("struct {of}")).collect();
+    Ok(found.iter().map(|(of, member, ty)| (of.clone(), member.clone(), !tags.contains(ty))).collect())
+}
+
 /// The C program that compares.
-fn program(headers: &Headers, names: &[String], macros: &BTreeMap<String, Macro>) -> String {
+fn program(names: &[String], macros: &BTreeMap<String, Macro>, members: &[(String, String, bool)]) -> String {
     let mut text = String::new();
     let mut line = |part: &str| {
         text.push_str(part);
@@ -303,7 +325,6 @@ fn program(headers: &Headers, names: &[String], macros: &BTreeMap<String, Macro>
     for (name, ty) in POINTERS {
         line(&format!("static {ty}{name};"));
     }
-    let _ = headers;
     let unchecked = |name: &str| UNCHECKED.iter().any(|(known, _)| *known == name);
     for (prefix, undefine) in [("kernel", false), ("template", true)] {
         if undefine {
@@ -319,9 +340,19 @@ fn program(headers: &Headers, names: &[String], macros: &BTreeMap<String, Macro>
             line("#define bpf_be64_to_cpu(x) ((__u64)__builtin_bswap64(x))");
             line("#define bpf_cpu_to_be64(x) ((__be64)__builtin_bswap64(x))");
             line("#define __TARGET_ARCH_x86");
+            // The same types under other names.
+            for (of, ..) in members {
+                line(&format!("#undef {of}\n#define {of} dbcc_{of}"));
+            }
             for name in names {
                 line(&format!("#include \"{}\"", need::repository().join("templates").join(name).display()));
             }
+        }
+        for (of, member, is_same) in members.iter().filter(|_| undefine) {
+            line(&format!("#undef {of}"));
+            let size = |of: &str| if *is_same { format!("sizeof(((struct {of} *)0)->{member})") } else { "1".into() };
+            let (kernel, template) = (size(of), size(&format!("dbcc_{of}")));
+            line(&format!("_Static_assert(offsetof(struct {of}, {member}) + 1 && {kernel} == {template}, \"{of}\");"));
         }
         for (name, one) in macros.iter().filter(|(name, _)| !unchecked(name)) {
             let known = ARGUMENTS.iter().find(|(known, _)| known == name).map(|(_, arguments)| (*arguments).to_owned());
@@ -435,7 +466,7 @@ fn macros_mean_what_the_headers_of_the_kernel_mean() -> Result<()> {
     }
     let folder = tempfile::tempdir()?;
     let place = |name: &str| folder.path().join(name);
-    let text = program(&headers, &names, &macros);
+    let text = program(&names, &macros, &members(&names)?);
     if let Some(keep) = std::env::var_os("DBCC_KEEP_PROGRAM") {
         fs::write(keep, &text)?;
     }
