@@ -198,6 +198,19 @@ impl Headers {
 struct Macro {
     /// The names of its parameters; none where it has no parentheses.
     parameters: Option<Vec<String>>,
+    /// What it stands for.
+    body: String,
+}
+
+impl Macro {
+    /// Whether it is no value, and is compared as text: an annotation, the path to a member.
+    fn is_text(&self, macros: &BTreeMap<String, Macro>) -> bool {
+        let word = self.body.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').next();
+        let word = word.unwrap_or_default();
+        let is_name = word.starts_with(|first: char| first.is_ascii_lowercase() || first == '_');
+        let names_none = self.body.is_empty() || (is_name && !macros.contains_key(word));
+        word == "__attribute__" || (self.parameters.is_none() && names_none)
+    }
 }
 
 /// The headers of `templates/` that stand for headers of the kernel, by the names below it.
@@ -248,11 +261,11 @@ fn macros(clang: &str, headers: &Headers, names: &[String]) -> Result<BTreeMap<S
         if name.starts_with("DBCC_") || name.starts_with("dbcc_") {
             continue;
         }
-        let parameters = behind
-            .strip_prefix('(')
-            .and_then(|rest| rest.split_once(')'))
+        let list = behind.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+        let body = list.map_or(behind, |(_, body)| body).trim().to_owned();
+        let parameters = list
             .map(|(list, _)| list.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect());
-        found.insert(name.to_owned(), Macro { parameters });
+        found.insert(name.to_owned(), Macro { parameters, body });
     }
     Ok(found)
 }
@@ -363,35 +376,28 @@ fn program(names: &[String], macros: &BTreeMap<String, Macro>, members: &[(Strin
                 });
                 Some(parameters.collect::<Vec<_>>().join(", "))
             });
-            // A name without a value (an annotation, the path to a member) is compared as text.
-            let is_text = one.parameters.is_none() && !name.starts_with(|first: char| first.is_ascii_uppercase());
-            let is_text = (is_text && !matches!(name.as_str(), "true" | "false") && !name.starts_with("__GFP"))
-                || name == "__aligned";
-            let is_text =
-                is_text && !name.starts_with("__TASK") && !name.starts_with("__O_") && !name.starts_with("_IOC");
-            let is_text = is_text && !name.starts_with("__PAGE") && !name.starts_with("__START");
-            let is_text =
-                is_text && !name.starts_with("__NEW") && !name.starts_with("__OLD") && !name.starts_with("__W");
-            let value = match &arguments {
-                Some(arguments) if is_text => format!("TEXT({name}({arguments}))"),
-                None if is_text => format!("TEXT({name})"),
-                Some(arguments) => format!("{name}({arguments})"),
-                None => name.clone(),
-            };
-            line(&match is_text {
-                true => {
-                    format!("static struct value {prefix}_{name}(void) {{ return (struct value){{ 0, 0, {value} }}; }}")
+            let value = match (&arguments, one.is_text(macros)) {
+                (Some(arguments), true) => format!("0, 0, TEXT({name}({arguments}))"),
+                (None, true) => format!("0, 0, TEXT({name})"),
+                (Some(arguments), false) => {
+                    line(&format!("static struct value {prefix}_{name}(void)"));
+                    let call = format!("{name}({arguments})");
+                    line(&format!("{{ return (struct value){{ (u64)({call}), SHAPE({call}), \"\" }}; }}"));
+                    continue;
                 }
-                false => format!(
-                    "static struct value {prefix}_{name}(void) {{ __auto_type got = {value}; \
-                     return (struct value){{ (u64)got, SHAPE({value}), \"\" }}; }}"
-                ),
-            });
+                (None, false) => format!("(u64)({name}), SHAPE({name}), \"\""),
+            };
+            line(&format!("static const struct value {prefix}_{name}_value = {{ {value} }};"));
         }
     }
-    line("static const struct { const char *name; struct value (*kernel)(void), (*template)(void); } rows[] = {");
-    for name in macros.keys().filter(|name| !unchecked(name)) {
-        line(&format!("{{ \"{name}\", kernel_{name}, template_{name} }},"));
+    line(
+        "static const struct { const char *name; const struct value *values[2]; struct value (*calls[2])(void); } rows[] = {",
+    );
+    for (name, one) in macros.iter().filter(|(name, _)| !unchecked(name)) {
+        line(&match one.parameters.is_some() && !one.is_text(macros) {
+            true => format!("{{ \"{name}\", {{}}, {{ kernel_{name}, template_{name} }} }},"),
+            false => format!("{{ \"{name}\", {{ &kernel_{name}_value, &template_{name}_value }}, {{}} }},"),
+        });
     }
     line("};");
     let mut set = String::new();
@@ -436,7 +442,10 @@ SET;
         sk->sk_state = x % TCP_MAX_STATES;
         zone->zone_pgdat = (void *)((char *)zone - 4096);
         for (unsigned long i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-            struct value a = rows[i].kernel(), b = rows[i].template();
+            if (round && rows[i].values[0])
+                continue;
+            struct value a = rows[i].values[0] ? *rows[i].values[0] : rows[i].calls[0]();
+            struct value b = rows[i].values[1] ? *rows[i].values[1] : rows[i].calls[1]();
             if (a.value == b.value && a.shape == b.shape && !strcmp(a.text, b.text))
                 continue;
             if (wrong++ < 200)
