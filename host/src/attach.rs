@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::bpf;
+use crate::bpf::iter::KernelIterator;
 use crate::bpf::program::Misses;
 use crate::kernel::Kernel;
 use crate::kind::{self, Attachment, Missed, Target};
@@ -17,8 +18,18 @@ pub struct Attached {
     links: Vec<Held>,
     programs: Vec<AttachedProgram>,
     counters: Vec<Counter>,
+    iterators: Vec<Iterating>,
     /// Programs and maps stay as long as something runs.
     loaded: Loaded,
+}
+
+/// An iterator of a probe.
+#[derive(Debug)]
+pub struct Iterating {
+    /// The C function as the user named it.
+    pub function: String,
+    /// The iterator: reading it runs the function.
+    pub iterator: KernelIterator,
 }
 
 /// What keeps one program attached.
@@ -85,18 +96,19 @@ enum Source {
 /// # Errors
 /// Every program that was not attached, with the reason. The others are detached again.
 pub fn attach(loaded: Loaded, kernel: &Kernel, pids: &[u32]) -> Result<Attached, AttachError> {
-    attach_for(loaded, kernel, threads(pids))
+    attach_for(loaded, kernel, pids, threads(pids))
 }
 
 /// Attaches with room for that many threads in the functions of kretprobes.
-fn attach_for(loaded: Loaded, kernel: &Kernel, threads: u64) -> Result<Attached, AttachError> {
+fn attach_for(loaded: Loaded, kernel: &Kernel, pids: &[u32], threads: u64) -> Result<Attached, AttachError> {
     if let Ok(tracefs) = kernel.tracefs() {
         kind::remove_stale(tracefs);
     }
-    let options = kind::Options { tracefs: kernel.tracefs(), threads };
+    let options = kind::Options { tracefs: kernel.tracefs(), threads, pids, maps: loaded.maps() };
     let mut links = Vec::new();
     let mut programs = Vec::new();
     let mut counters = Vec::new();
+    let mut iterators = Vec::new();
     let mut failures = Vec::new();
     for program in loaded.programs() {
         let function = || program.function.clone();
@@ -141,13 +153,19 @@ fn attach_for(loaded: Loaded, kernel: &Kernel, threads: u64) -> Result<Attached,
                         target: target.to_string(),
                         why: why(program, target, &attachment),
                     });
+                    iterators
+                        .extend(attachment.iterator().map(|iterator| Iterating { function: function(), iterator }));
                     links.push(Held::Target(attachment));
                 }
                 Err(error) => failures.push(Failure { function: function(), error, why: program.why.clone() }),
             }
         }
     }
-    if failures.is_empty() { Ok(Attached { links, programs, counters, loaded }) } else { Err(AttachError { failures }) }
+    if failures.is_empty() {
+        Ok(Attached { links, programs, counters, iterators, loaded })
+    } else {
+        Err(AttachError { failures })
+    }
 }
 
 impl Attached {
@@ -165,6 +183,11 @@ impl Attached {
     /// [`Self::detach`].
     pub fn take_counters(&mut self) -> Vec<Counter> {
         std::mem::take(&mut self.counters)
+    }
+
+    /// Takes the iterators, to be read during the run.
+    pub fn take_iterators(&mut self) -> Vec<Iterating> {
+        std::mem::take(&mut self.iterators)
     }
 
     /// Detaches all programs; the maps and what is in them stay.

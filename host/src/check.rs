@@ -7,11 +7,12 @@ use serde::Serialize;
 use crate::cli::CheckArgs;
 use crate::config::{CompileSettings, read_probe};
 use crate::diag::{self, Diagnostic, Located};
+use crate::directive::Directives;
 use crate::facts::{Compiled, Features, ProgramFact};
 use crate::kernel::{Kernel, capability};
 use crate::kind::{self, Target, TargetSpec};
 use crate::load::{self, Loaded};
-use crate::pipeline::{self, Failure};
+use crate::pipeline::{self, Failure, Prepared};
 use crate::source::Source;
 
 /// What was found out about one file.
@@ -88,8 +89,8 @@ fn check(
     kernel: &Kernel,
     features: Features,
 ) -> Result<Report, Failure> {
-    let compiled = match pipeline::prepare(source, settings, features) {
-        Ok(prepared) => prepared.compiled,
+    let Prepared { compiled, directives, .. } = match pipeline::prepare(source, settings, features) {
+        Ok(prepared) => prepared,
         Err(Failure::Probe { diagnostics, .. }) => return Ok(Report { diagnostics, ..Report::default() }),
         Err(failure) => return Err(failure),
     };
@@ -113,15 +114,23 @@ fn check(
             without_kprobe: settings.lacks("kprobe"),
             ..Default::default()
         };
-        report.load(source, &compiled, &loading, kernel, settings.verbose);
+        let targets: Vec<Vec<Target>> = compiled.facts.programs.iter().map(|fact| targets(fact, &directives)).collect();
+        report.load(source, &compiled, &targets, &loading, kernel, settings.verbose);
     }
     Ok(report)
 }
 
 impl Report {
     /// Loads all programs at once and, where that fails, one by one, so that one mistake does not hide another.
-    fn load(&mut self, source: &Source, compiled: &Compiled, loading: &load::Settings, kernel: &Kernel, verbose: bool) {
-        let targets: Vec<Vec<Target>> = compiled.facts.programs.iter().map(target).collect();
+    fn load(
+        &mut self,
+        source: &Source,
+        compiled: &Compiled,
+        targets: &[Vec<Target>],
+        loading: &load::Settings,
+        kernel: &Kernel,
+        verbose: bool,
+    ) {
         let wanted = |index: usize| (index, targets.get(index).map(Vec::as_slice).unwrap_or_default());
         if let Ok(loaded) = load::load(compiled, (0..targets.len()).map(wanted), kernel, loading) {
             for checked in &mut self.programs {
@@ -169,12 +178,21 @@ impl Checked {
     }
 }
 
-/// The target that the program's name or section gives, as far as the verifier needs it: kernel functions are looked up
-/// in the kernel's types, everything else is found when it is attached.
-fn target(fact: &ProgramFact) -> Vec<Target> {
-    let spec = fact.target.as_deref().and_then(|target| kind::by_name(&fact.kind)?.parse_target(target).ok());
-    match spec {
-        Some(TargetSpec::KernelFunction { name, offset }) => vec![Target::KernelFunction { name, offset }],
+/// The target that a directive or the program's name or section gives, as far as the verifier needs it: what the kernel's
+/// types describe is looked up there, everything else is found when it is attached.
+fn targets(fact: &ProgramFact, directives: &Directives) -> Vec<Target> {
+    let given = directives.attaches.iter().find(|attach| attach.function == fact.function);
+    let given = given.and_then(|attach| attach.alternatives.first());
+    let (kind, target) = match (given, &fact.target) {
+        (Some(point), _) => (&point.kind, &point.target),
+        (None, Some(target)) => (&fact.kind, target),
+        (None, None) => return Vec::new(),
+    };
+    let spec = kind::by_name(kind).and_then(|kind| kind.parse_target(target).ok());
+    match spec.and_then(TargetSpec::found) {
+        Some(target @ (Target::KernelFunction { .. } | Target::RawTracepoint { .. } | Target::Iterator { .. })) => {
+            vec![target]
+        }
         _ => Vec::new(),
     }
 }

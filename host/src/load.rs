@@ -208,7 +208,9 @@ fn select(object: &mut OpenObject, programs: &[LoadedProgram], facts: &Facts) ->
         if !open.has_type() {
             open.set_type(kind.program_type())?;
         }
-        if let (kind::Context::Arguments { .. }, Some(function)) = (kind.context(), function_of(program, facts)) {
+        if kind.program_type().has_typed_target()
+            && let Some(function) = function_of(program, facts)
+        {
             open.set_function(&function)?;
         }
     }
@@ -237,9 +239,11 @@ fn usdt(programs: &[LoadedProgram], count: impl Fn(usize, usize) -> usize) -> u3
     u32::try_from(counts.fold(0, usize::saturating_add)).unwrap_or(u32::MAX)
 }
 
-/// The kernel function that an fentry or fexit program is verified against.
+/// What of the kernel's types a program is verified against.
 fn function_of(program: &LoadedProgram, facts: &Facts) -> Option<String> {
-    if let Some(Target::KernelFunction { name, .. }) = program.targets.first() {
+    use Target::{Iterator, KernelFunction, RawTracepoint};
+    if let Some(KernelFunction { name, .. } | RawTracepoint { name } | Iterator { name, .. }) = program.targets.first()
+    {
         return Some(name.clone());
     }
     facts.programs.iter().find(|fact| fact.function == program.function)?.target.clone()

@@ -62,6 +62,13 @@ pub enum Body {
         /// The CPU.
         cpu: u32,
     },
+    /// What an iterator wrote.
+    Text {
+        /// The C function of the iterator.
+        from: String,
+        /// The text, as the program wrote it.
+        bytes: Vec<u8>,
+    },
     /// Something was lost: said when it is noticed and again as a total at the end.
     Lost {
         /// What was lost: `events` of a perf buffer, `returns` of a kretprobe, `updates` of a full map, …

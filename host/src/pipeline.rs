@@ -25,7 +25,7 @@ use crate::load::{self, LoadError, Loaded};
 use crate::output::{AttachedProgram, Body, Output, Scale};
 use crate::render;
 use crate::resolve::{self, Plan};
-use crate::session::{Endings, EventType, Meaning, Session, Table};
+use crate::session::{Endings, EventType, Iterators, Meaning, Session, Table};
 use crate::source::{Source, Span};
 use crate::toolchain;
 use crate::verifier;
@@ -208,6 +208,11 @@ fn start(
     let filters = loaded.filters();
     let mut attached = attach::attach(loaded, &kernel, &settings.pids).map_err(|error| Failure::Run(error.into()))?;
     events.watch(attached.take_counters());
+    let iterators = Iterators {
+        all: attached.take_iterators(),
+        again: settings.interval.or(directives.interval).is_some(),
+        alone: attached.programs().iter().all(|program| program.kind == "iter"),
+    };
 
     let mut first: Vec<Body> = Vec::new();
     if settings.compile.verbose {
@@ -216,7 +221,7 @@ fn start(
     let kernel_wide = programs
         .iter()
         .flat_map(|program| &program.targets)
-        .any(|target| !matches!(target, Target::UserFunction { .. } | Target::Usdt { .. }));
+        .any(|target| !matches!(target, Target::UserFunction { .. } | Target::Usdt { .. } | Target::PerfEvent(_)));
     if !settings.pids.is_empty() && !filters && kernel_wide {
         let message =
             "the probe does not use FILTER_PID, so --pid does not limit what it sees in the kernel".to_owned();
@@ -232,7 +237,7 @@ fn start(
     let endings =
         Endings { duration: settings.duration, count: settings.count, stop, watch, pids: settings.pids.clone() };
     let interval = settings.interval.or(directives.interval).unwrap_or(DEFAULT_INTERVAL);
-    Ok((Session::new(attached, events, tables, meaning, endings, interval), first))
+    Ok((Session::new(attached, events, tables, iterators, meaning, endings, interval), first))
 }
 
 /// Whether process ids mean here what they mean to `bpf_get_current_pid_tgid`. The first PID namespace has a fixed number

@@ -144,9 +144,6 @@ impl Resolver<'_> {
             return Err(Miss::new(format!("unknown kind of attach point `{}`", point.kind)));
         };
         match kind.parse_target(&point.target).map_err(|error| Miss::new(error.to_string()))? {
-            TargetSpec::KernelFunction { name, offset } => Ok(vec![Target::KernelFunction { name, offset }]),
-            TargetSpec::Tracepoint { category, name } => Ok(vec![Target::Tracepoint { category, name }]),
-            TargetSpec::RawTracepoint { name } => Ok(vec![Target::RawTracepoint { name }]),
             TargetSpec::Usdt { binary, provider, name } => {
                 let pids: Vec<Option<u32>> = match self.pids {
                     [] => vec![None],
@@ -170,6 +167,7 @@ impl Resolver<'_> {
                 let pids = self.pids;
                 pids.iter().map(|pid| self.function(Some(*pid), binary.clone(), &function, offset)).collect()
             }
+            spec => Ok(spec.found().into_iter().collect()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, after, never, select, tick};
 
-use crate::attach::Attached;
+use crate::attach::{Attached, Iterating};
 use crate::bpf::map::Map;
 use crate::decode::{self, Print, Value, decode_print};
 use crate::directive::Layout as Columns;
@@ -56,6 +56,17 @@ impl Table {
     }
 }
 
+/// The iterators of a probe: read at the start, and again at each interval where one was asked for.
+#[derive(Debug, Default)]
+pub struct Iterators {
+    /// The iterators.
+    pub all: Vec<Iterating>,
+    /// Whether they are read again.
+    pub again: bool,
+    /// Whether there is nothing else to wait for.
+    pub alone: bool,
+}
+
 /// How events are understood.
 #[derive(Debug, Default)]
 pub struct Meaning {
@@ -101,6 +112,7 @@ pub struct Session {
     events: Option<Events>,
     records: Receiver<Record>,
     tables: Vec<Table>,
+    iterators: Iterators,
     meaning: Meaning,
     endings: Endings,
     ticks: Receiver<Instant>,
@@ -117,14 +129,16 @@ impl Session {
         attached: Attached,
         events: Events,
         tables: Vec<Table>,
+        iterators: Iterators,
         meaning: Meaning,
         endings: Endings,
         interval: Duration,
     ) -> Self {
-        let ticks = if tables.is_empty() { never() } else { tick(interval) };
+        let ticks = if tables.is_empty() && !iterators.again { never() } else { tick(interval) };
         let deadline = endings.duration.map_or_else(never, after);
-        Self {
+        let mut session = Self {
             attached,
+            iterators,
             records: events.records().clone(),
             events: Some(events),
             tables,
@@ -136,7 +150,12 @@ impl Session {
             ready: VecDeque::new(),
             lost: BTreeMap::new(),
             counted: 0,
+        };
+        session.iterate();
+        if session.iterators.alone && !session.iterators.again {
+            session.end("all iterators were read".to_owned(), true);
         }
+        session
     }
 }
 
@@ -234,9 +253,32 @@ impl Session {
     fn tick(&mut self) {
         self.counted += 1;
         let last = self.is_enough();
+        if self.iterators.again {
+            self.iterate();
+        }
         self.report(last);
         if last {
             self.end(format!("{} records were asked for", self.counted), false);
+        }
+    }
+
+    /// Runs all iterators, and makes records of what they write.
+    fn iterate(&mut self) {
+        for index in 0..self.iterators.all.len() {
+            let Some(Iterating { function, iterator }) = self.iterators.all.get(index) else { continue };
+            let from = function.clone();
+            match iterator.read() {
+                Ok(reading) => {
+                    self.ready.push_back(Output {
+                        time: SystemTime::now(),
+                        body: Body::Text { from: from.clone(), bytes: reading.bytes },
+                    });
+                    if reading.cut {
+                        self.note(format!("`{from}` wrote more than 16 MiB; the rest is not shown"));
+                    }
+                }
+                Err(error) => self.note(format!("iterator `{from}` cannot be read: {error}")),
+            }
         }
     }
 

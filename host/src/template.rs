@@ -150,6 +150,7 @@ impl Needs {
         let mut identifiers = lexed.identifiers();
         let mut names = Names::default();
         names.add(&lexed);
+        names.tags.extend(iterators(&lexed));
         let mut tracepoints = tracepoints(&lexed);
         let mut uses = index::Uses::default();
         uses.add(&lexed);
@@ -347,6 +348,19 @@ fn wrong_define((name, value): &(String, String)) -> Option<Diagnostic> {
         return Some(Diagnostic::error(format!("the value of `-D {name}` must stand on one line"), None));
     }
     None
+}
+
+/// The contexts of the iterators that a text declares by BCC's macro, `BPF_ITER(task)`.
+fn iterators(lexed: &Lexed<'_>) -> BTreeSet<String> {
+    let tokens: Vec<_> = lexed.tokens().iter().filter(|token| token.kind != TokenKind::Comment).collect();
+    let mut found = BTreeSet::new();
+    for window in tokens.windows(3) {
+        let [word, open, name] = window else { continue };
+        if open.kind == TokenKind::Punctuation(b'(') && lexed.spelling(word) == "BPF_ITER" {
+            found.insert(format!("bpf_iter__{}", lexed.spelling(name)));
+        }
+    }
+    found
 }
 
 /// The tracepoints that a text names: by BCC's macro, by the naming convention, or by asking whether they are there.

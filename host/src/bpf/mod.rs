@@ -9,6 +9,7 @@
 
 pub mod btf;
 pub mod errno;
+pub mod iter;
 pub mod link;
 mod log;
 pub mod map;
@@ -18,6 +19,7 @@ pub mod perf_event;
 pub mod program;
 pub mod ring;
 pub mod sys;
+pub mod tc;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod trial;

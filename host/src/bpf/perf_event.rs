@@ -106,6 +106,66 @@ impl Pmu {
     }
 }
 
+/// What an event counts (`enum perf_type_id` and its configurations, include/uapi/linux/perf_event.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counter {
+    /// The type: hardware, software, cache, raw.
+    pub event_type: u32,
+    /// The configuration of that type.
+    pub config: u64,
+}
+
+/// How often a counting event runs its program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sampling {
+    /// Each time that so many were counted.
+    Every(u64),
+    /// So often a second, on the average.
+    Hertz(u64),
+}
+
+/// Where a counting event counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Where {
+    /// On one CPU, whatever runs there.
+    Cpu(u32),
+    /// In one thread and those that it will start, on all CPUs.
+    Thread(u32),
+}
+
+/// An event that counts, and that runs programs at the rate of `sampling`.
+///
+/// # Errors
+/// The kernel's: `ENOENT` or `EOPNOTSUPP` where this machine does not count that, `ENODEV` for a CPU that is not online,
+/// `ESRCH` for a thread that ended, `EINVAL` for a rate above `kernel.perf_event_max_sample_rate`.
+pub fn counting(counter: Counter, sampling: Sampling, place: Where) -> io::Result<OwnedFd> {
+    let mut attributes = attributes(counter.event_type, counter.config);
+    match sampling {
+        Sampling::Every(period) => attributes.__bindgen_anon_1.sample_period = period,
+        Sampling::Hertz(frequency) => {
+            attributes.__bindgen_anon_1.sample_freq = frequency;
+            attributes.set_freq(1);
+        }
+    }
+    let thread = match place {
+        Where::Cpu(cpu) => {
+            let cpu = i32::try_from(cpu).map_err(io::Error::other)?;
+            return sys::perf_event_open_on(&mut attributes, -1, cpu);
+        }
+        Where::Thread(thread) => i32::try_from(thread).map_err(io::Error::other)?,
+    };
+    attributes.set_inherit(1);
+    attributes.set_inherit_thread(1);
+    match sys::perf_event_open_on(&mut attributes, thread, -1) {
+        // Before Linux 5.13, child processes are counted too.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            attributes.set_inherit_thread(0);
+            sys::perf_event_open_on(&mut attributes, thread, -1)
+        }
+        other => other,
+    }
+}
+
 /// An event at a tracepoint by the number in its `id` file.
 ///
 /// # Errors

@@ -28,8 +28,56 @@ pub enum ProgramType {
     Fentry,
     /// Return of a kernel function through its BTF.
     Fexit,
+    /// A function of the kernel whose return value the program replaces.
+    FmodRet,
+    /// A tracepoint through its BTF.
+    TpBtf,
+    /// A hook of the security modules.
+    Lsm,
+    /// An iterator over objects of the kernel.
+    Iter,
     /// A perf event.
     PerfEvent,
+    /// Packets in the driver.
+    Xdp,
+    /// A classifier of traffic control.
+    SchedCls,
+    /// An action of traffic control.
+    SchedAct,
+    /// Packets of a socket.
+    SocketFilter,
+    /// Packets of a cgroup.
+    CgroupSkb,
+    /// Sockets of a cgroup.
+    CgroupSock,
+    /// Addresses of a cgroup's sockets.
+    CgroupSockAddr,
+    /// TCP connections of a cgroup.
+    SockOps,
+    /// Socket options of a cgroup.
+    CgroupSockopt,
+    /// Devices of a cgroup.
+    CgroupDevice,
+    /// Settings that a cgroup reads or writes.
+    CgroupSysctl,
+    /// What sockets of a map receive.
+    SkSkb,
+    /// What sockets of a map send.
+    SkMsg,
+    /// How packets are sorted into flows.
+    FlowDissector,
+    /// Which socket gets a connection.
+    SkLookup,
+    /// Which socket of a group gets a packet.
+    SkReuseport,
+    /// Incoming packets of a route.
+    LwtIn,
+    /// Outgoing packets of a route.
+    LwtOut,
+    /// Packets of a route on their way to an interface.
+    LwtXmit,
+    /// Packets of segment routing.
+    LwtSeg6local,
 }
 
 impl ProgramType {
@@ -41,8 +89,83 @@ impl ProgramType {
             Self::PerfEvent => (sys::BPF_PROG_TYPE_PERF_EVENT, 0),
             Self::Fentry => (sys::BPF_PROG_TYPE_TRACING, sys::BPF_TRACE_FENTRY),
             Self::Fexit => (sys::BPF_PROG_TYPE_TRACING, sys::BPF_TRACE_FEXIT),
+            Self::FmodRet => (sys::BPF_PROG_TYPE_TRACING, sys::BPF_MODIFY_RETURN),
+            Self::TpBtf => (sys::BPF_PROG_TYPE_TRACING, sys::BPF_TRACE_RAW_TP),
+            Self::Iter => (sys::BPF_PROG_TYPE_TRACING, sys::BPF_TRACE_ITER),
+            Self::Lsm => (sys::BPF_PROG_TYPE_LSM, sys::BPF_LSM_MAC),
+            Self::Xdp => (sys::BPF_PROG_TYPE_XDP, sys::BPF_XDP),
+            Self::SchedCls => (sys::BPF_PROG_TYPE_SCHED_CLS, 0),
+            Self::SchedAct => (sys::BPF_PROG_TYPE_SCHED_ACT, 0),
+            Self::SocketFilter => (sys::BPF_PROG_TYPE_SOCKET_FILTER, 0),
+            Self::CgroupSkb => (sys::BPF_PROG_TYPE_CGROUP_SKB, 0),
+            Self::CgroupSock => (sys::BPF_PROG_TYPE_CGROUP_SOCK, sys::BPF_CGROUP_INET_SOCK_CREATE),
+            Self::CgroupSockAddr => (sys::BPF_PROG_TYPE_CGROUP_SOCK_ADDR, sys::BPF_CGROUP_INET4_CONNECT),
+            Self::SockOps => (sys::BPF_PROG_TYPE_SOCK_OPS, sys::BPF_CGROUP_SOCK_OPS),
+            Self::CgroupSockopt => (sys::BPF_PROG_TYPE_CGROUP_SOCKOPT, sys::BPF_CGROUP_GETSOCKOPT),
+            Self::CgroupDevice => (sys::BPF_PROG_TYPE_CGROUP_DEVICE, sys::BPF_CGROUP_DEVICE),
+            Self::CgroupSysctl => (sys::BPF_PROG_TYPE_CGROUP_SYSCTL, sys::BPF_CGROUP_SYSCTL),
+            Self::SkSkb => (sys::BPF_PROG_TYPE_SK_SKB, 0),
+            Self::SkMsg => (sys::BPF_PROG_TYPE_SK_MSG, sys::BPF_SK_MSG_VERDICT),
+            Self::FlowDissector => (sys::BPF_PROG_TYPE_FLOW_DISSECTOR, sys::BPF_FLOW_DISSECTOR),
+            Self::SkLookup => (sys::BPF_PROG_TYPE_SK_LOOKUP, sys::BPF_SK_LOOKUP),
+            Self::SkReuseport => (sys::BPF_PROG_TYPE_SK_REUSEPORT, sys::BPF_SK_REUSEPORT_SELECT),
+            Self::LwtIn => (sys::BPF_PROG_TYPE_LWT_IN, 0),
+            Self::LwtOut => (sys::BPF_PROG_TYPE_LWT_OUT, 0),
+            Self::LwtXmit => (sys::BPF_PROG_TYPE_LWT_XMIT, 0),
+            Self::LwtSeg6local => (sys::BPF_PROG_TYPE_LWT_SEG6LOCAL, 0),
         }
     }
+
+    /// Whether its programs are verified against one object of the kernel's types, by name: a function, a tracepoint, a
+    /// hook, an iterator.
+    pub fn has_typed_target(self) -> bool {
+        matches!(self, Self::Fentry | Self::Fexit | Self::FmodRet | Self::TpBtf | Self::Lsm | Self::Iter)
+    }
+}
+
+/// At which hook a program is attached (`enum bpf_attach_type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttachType(pub(super) sys::bpf_attach_type);
+
+#[allow(missing_docs, reason = "the names are those of enum bpf_attach_type, documented in include/uapi/linux/bpf.h")]
+impl AttachType {
+    /// No hook: the program is not attached by one.
+    pub const NONE: Self = Self(0);
+    pub const XDP: Self = Self(sys::BPF_XDP);
+    pub const TCX_INGRESS: Self = Self(sys::BPF_TCX_INGRESS);
+    pub const TCX_EGRESS: Self = Self(sys::BPF_TCX_EGRESS);
+    pub const TRACE_ITER: Self = Self(sys::BPF_TRACE_ITER);
+    pub const TRACE_KPROBE_MULTI: Self = Self(sys::BPF_TRACE_KPROBE_MULTI);
+    pub const TRACE_UPROBE_MULTI: Self = Self(sys::BPF_TRACE_UPROBE_MULTI);
+    pub const FLOW_DISSECTOR: Self = Self(sys::BPF_FLOW_DISSECTOR);
+    pub const SK_LOOKUP: Self = Self(sys::BPF_SK_LOOKUP);
+    pub const SK_SKB_STREAM_PARSER: Self = Self(sys::BPF_SK_SKB_STREAM_PARSER);
+    pub const SK_SKB_STREAM_VERDICT: Self = Self(sys::BPF_SK_SKB_STREAM_VERDICT);
+    pub const SK_SKB_VERDICT: Self = Self(sys::BPF_SK_SKB_VERDICT);
+    pub const SK_MSG_VERDICT: Self = Self(sys::BPF_SK_MSG_VERDICT);
+    pub const CGROUP_INET_INGRESS: Self = Self(sys::BPF_CGROUP_INET_INGRESS);
+    pub const CGROUP_INET_EGRESS: Self = Self(sys::BPF_CGROUP_INET_EGRESS);
+    pub const CGROUP_INET_SOCK_CREATE: Self = Self(sys::BPF_CGROUP_INET_SOCK_CREATE);
+    pub const CGROUP_INET_SOCK_RELEASE: Self = Self(sys::BPF_CGROUP_INET_SOCK_RELEASE);
+    pub const CGROUP_INET4_POST_BIND: Self = Self(sys::BPF_CGROUP_INET4_POST_BIND);
+    pub const CGROUP_INET6_POST_BIND: Self = Self(sys::BPF_CGROUP_INET6_POST_BIND);
+    pub const CGROUP_INET4_BIND: Self = Self(sys::BPF_CGROUP_INET4_BIND);
+    pub const CGROUP_INET6_BIND: Self = Self(sys::BPF_CGROUP_INET6_BIND);
+    pub const CGROUP_INET4_CONNECT: Self = Self(sys::BPF_CGROUP_INET4_CONNECT);
+    pub const CGROUP_INET6_CONNECT: Self = Self(sys::BPF_CGROUP_INET6_CONNECT);
+    pub const CGROUP_UDP4_SENDMSG: Self = Self(sys::BPF_CGROUP_UDP4_SENDMSG);
+    pub const CGROUP_UDP6_SENDMSG: Self = Self(sys::BPF_CGROUP_UDP6_SENDMSG);
+    pub const CGROUP_UDP4_RECVMSG: Self = Self(sys::BPF_CGROUP_UDP4_RECVMSG);
+    pub const CGROUP_UDP6_RECVMSG: Self = Self(sys::BPF_CGROUP_UDP6_RECVMSG);
+    pub const CGROUP_INET4_GETPEERNAME: Self = Self(sys::BPF_CGROUP_INET4_GETPEERNAME);
+    pub const CGROUP_INET6_GETPEERNAME: Self = Self(sys::BPF_CGROUP_INET6_GETPEERNAME);
+    pub const CGROUP_INET4_GETSOCKNAME: Self = Self(sys::BPF_CGROUP_INET4_GETSOCKNAME);
+    pub const CGROUP_INET6_GETSOCKNAME: Self = Self(sys::BPF_CGROUP_INET6_GETSOCKNAME);
+    pub const CGROUP_SOCK_OPS: Self = Self(sys::BPF_CGROUP_SOCK_OPS);
+    pub const CGROUP_GETSOCKOPT: Self = Self(sys::BPF_CGROUP_GETSOCKOPT);
+    pub const CGROUP_SETSOCKOPT: Self = Self(sys::BPF_CGROUP_SETSOCKOPT);
+    pub const CGROUP_DEVICE: Self = Self(sys::BPF_CGROUP_DEVICE);
+    pub const CGROUP_SYSCTL: Self = Self(sys::BPF_CGROUP_SYSCTL);
 }
 
 /// A program of an object that is not loaded yet.
@@ -109,7 +232,21 @@ impl<'o> OpenProgram<'o> {
         .map(drop)
     }
 
-    /// Sets the kernel function of an fentry or fexit program.
+    /// Sets the hook that it will be attached at.
+    ///
+    /// # Errors
+    /// libbpf's; none is known for an open object.
+    pub fn set_attach_type(&mut self, attach_type: AttachType) -> Result<(), Error> {
+        check(
+            || format!("set the hook of program `{}`", self.name()),
+            // SAFETY: the program is alive as long as its object, which is not loaded.
+            || unsafe { sys::bpf_program__set_expected_attach_type(self.raw.as_ptr(), attach_type.0) },
+        )
+        .map(drop)
+    }
+
+    /// Sets what of the kernel's types a program is verified against: the function of an fentry or fexit program, the
+    /// hook of an LSM program.
     ///
     /// # Errors
     /// `ESRCH` or `ENOENT` if the kernel's BTF has no such function.
@@ -231,16 +368,13 @@ impl<'o> Program<'o> {
         })
     }
 
-    /// Attaches an fentry or fexit program to the function that it was loaded for.
+    /// Attaches a program to what it was loaded for: an fentry or fexit program to its function, and so on.
     ///
     /// # Errors
     /// The kernel's, such as `ENOTSUPP` (524) where it has no trampolines for the function.
-    pub fn attach_trace(&self, function: &str) -> Result<Link, Error> {
+    pub fn attach_traced(&self, subject: &str) -> Result<Link, Error> {
         // SAFETY: the program is alive as long as its object; the link is new.
-        self.link(
-            || format!("attach to the entry or return of `{function}`"),
-            || unsafe { sys::bpf_program__attach_trace(self.raw.as_ptr()) },
-        )
+        self.link(|| format!("attach to {subject}"), || unsafe { sys::bpf_program__attach_trace(self.raw.as_ptr()) })
     }
 
     /// Attaches it to a raw tracepoint.

@@ -69,14 +69,21 @@ pub fn filesystem_magic(directory: BorrowedFd<'_>) -> io::Result<u64> {
 /// # Errors
 /// The kernel's.
 pub(super) fn perf_event_open(attributes: &mut perf_event_attr, pid: Option<u32>) -> io::Result<OwnedFd> {
-    let (pid, cpu) = match pid {
-        Some(pid) => (libc::pid_t::try_from(pid).map_err(io::Error::other)?, -1),
-        None => (-1, 0),
-    };
+    match pid {
+        Some(pid) => perf_event_open_on(attributes, i32::try_from(pid).map_err(io::Error::other)?, -1),
+        None => perf_event_open_on(attributes, -1, 0),
+    }
+}
+
+/// Opens a perf event in one thread or, with -1, in all, on one CPU or, with -1, on all.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn perf_event_open_on(attributes: &mut perf_event_attr, thread: i32, cpu: i32) -> io::Result<OwnedFd> {
     // SAFETY: the attributes say their size and live through the call; strings that they point to belong to callers,
     // who keep them; the call makes a new descriptor.
     unsafe {
-        new_fd(libc::syscall(libc::SYS_perf_event_open, &raw mut *attributes, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC))
+        new_fd(libc::syscall(libc::SYS_perf_event_open, &raw mut *attributes, thread, cpu, -1, PERF_FLAG_FD_CLOEXEC))
     }
 }
 

@@ -22,15 +22,19 @@ impl Kind for Fentry {
     }
 
     fn grammar(&self) -> &'static str {
-        "fentry:FUNCTION"
+        "fentry:[MODULE:]FUNCTION"
     }
 
     fn prefixes(&self) -> &'static [&'static str] {
-        &["kfunc__vmlinux__", "kfunc__"]
+        &["kfunc__", "fentry__"]
+    }
+
+    fn target_of_name(&self, rest: &str) -> String {
+        target::module_function(rest)
     }
 
     fn sections(&self) -> &'static [&'static str] {
-        &["fentry"]
+        &["fentry", "fentry.s"]
     }
 
     fn context(&self) -> Context {
@@ -60,15 +64,19 @@ impl Kind for Fexit {
     }
 
     fn grammar(&self) -> &'static str {
-        "fexit:FUNCTION"
+        "fexit:[MODULE:]FUNCTION"
     }
 
     fn prefixes(&self) -> &'static [&'static str] {
-        &["kretfunc__vmlinux__", "kretfunc__"]
+        &["kretfunc__", "fexit__"]
+    }
+
+    fn target_of_name(&self, rest: &str) -> String {
+        target::module_function(rest)
     }
 
     fn sections(&self) -> &'static [&'static str] {
-        &["fexit"]
+        &["fexit", "fexit.s"]
     }
 
     fn context(&self) -> Context {
@@ -89,18 +97,15 @@ impl Kind for Fexit {
 }
 
 fn parse(kind: &dyn Kind, text: &str) -> Result<TargetSpec, TargetError> {
-    match target::kernel_function(text) {
-        Ok(TargetSpec::KernelFunction { offset, .. }) if offset != 0 => Err(target_error(kind, text)(
-            "it has an offset, and only a whole function has an entry and a return".into(),
-        )),
-        other => other.map_err(target_error(kind, text)),
-    }
+    target::whole_function(text).map_err(target_error(kind, text))
 }
 
 fn attach(kind: &dyn Kind, program: Program<'_>, target: &Target) -> Result<Attachment, Error> {
     match target {
         // The function was chosen when the program was loaded.
-        Target::KernelFunction { name, offset: 0 } => program.attach_trace(name).map(Attachment::new),
+        Target::KernelFunction { name, offset: 0 } => {
+            program.attach_traced(&format!("the entry or return of `{name}`")).map(Attachment::new)
+        }
         _ => Err(wrong_target(kind, target)),
     }
 }

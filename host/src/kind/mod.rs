@@ -3,15 +3,27 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use std::os::fd::OwnedFd;
+
+use crate::bpf::iter::KernelIterator;
 use crate::bpf::program::ProgramType;
-use crate::bpf::{Error, Link, Program};
+use crate::bpf::tc::TcFilter;
+use crate::bpf::{Error, Link, Map, Program};
 use crate::kernel::tracefs::Tracefs;
 
+mod cgroup;
 mod fentry;
+mod iter;
 mod kprobe;
 mod kretprobe;
+mod loaded;
+mod network;
+pub mod perf_event;
+mod placed;
 mod raw_tracepoint;
+mod sockmap;
 pub mod target;
+mod traced;
 mod tracepoint;
 mod uprobe;
 mod usdt;
@@ -37,8 +49,17 @@ pub enum Context {
     },
     /// The record of a tracepoint: a struct with the fields of its format.
     Record,
+    /// `struct bpf_raw_tracepoint_args *`: the arguments of a tracepoint's call by number.
+    RawArguments,
     /// Something else: the context is passed on as it is.
     Opaque,
+}
+
+impl Context {
+    /// Whether parameters behind the context can be bound to something.
+    pub fn binds(self) -> bool {
+        matches!(self, Self::Registers { .. } | Self::Arguments { .. } | Self::RawArguments)
+    }
 }
 
 /// Whose memory a pointer points to.
@@ -76,6 +97,25 @@ pub trait Kind: Sync {
     /// Names of the sections that libbpf gives this kind, as in `kprobe` for `SEC("kprobe/f")`; the first is the one
     /// to generate.
     fn sections(&self) -> &'static [&'static str];
+
+    /// The section of a program for a target: `kprobe/tcp_sendmsg`. Only what libbpf understands stands in it; where that
+    /// is not the target, the section's name alone.
+    fn section(&self, target: &str) -> String {
+        let name = self.sections().first().copied().unwrap_or_default();
+        if is_plain(target) { format!("{name}/{target}") } else { name.to_owned() }
+    }
+
+    /// The target that stands in a section behind its name and the `/`.
+    fn target_of_section(&self, rest: &str) -> Option<String> {
+        let rest = rest.trim_start_matches('/');
+        (!rest.is_empty()).then(|| rest.to_owned())
+    }
+
+    /// Tags of the structs that programs of this kind alone get as context, as in `xdp_md`: they tell the kind of a
+    /// function of which nothing else is said. One that ends in `__` is the start of tags.
+    fn contexts(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// What a program of this kind is handed.
     fn context(&self) -> Context;
@@ -125,6 +165,10 @@ pub struct Options<'o> {
     pub tracefs: Result<&'o Tracefs, &'o std::io::Error>,
     /// How many threads may be inside of a probed function at once, as far as is known: sizes kretprobes.
     pub threads: u64,
+    /// The traced processes; empty for all.
+    pub pids: &'o [u32],
+    /// The probe's maps: some programs are attached to one.
+    pub maps: &'o [Map],
 }
 
 /// A program that is attached to one target. Dropping it detaches, and leaves nothing behind.
@@ -145,11 +189,27 @@ pub struct Missed {
 
 #[derive(Debug)]
 struct State {
-    /// None when detached.
-    link: Mutex<Option<Link>>,
+    /// Empty when detached.
+    links: Mutex<Vec<Held>>,
     /// What the link said last.
     missed: AtomicU64,
     definition: Option<kretprobe::Definition>,
+}
+
+/// What keeps a program attached at one place; dropping it detaches.
+#[derive(Debug)]
+enum Held {
+    /// A link in libbpf's hands.
+    Link(Link),
+    /// A link, or a socket that the program is a filter of.
+    Descriptor(#[expect(dead_code, reason = "it is held to be closed")] OwnedFd),
+    /// A filter of traffic control, of a kernel that has no links for it.
+    Filter(#[expect(dead_code, reason = "it is held to be dropped")] TcFilter),
+    /// An iterator, which runs when it is read.
+    Iterator(KernelIterator),
+    /// Another attachment.
+    #[expect(dead_code, reason = "patterns need it")]
+    Other(Attachment),
 }
 
 impl Attachment {
@@ -159,13 +219,26 @@ impl Attachment {
     }
 
     fn with(link: Link, definition: Option<kretprobe::Definition>, note: Option<String>) -> Self {
-        let state = State { link: Mutex::new(Some(link)), missed: AtomicU64::new(0), definition };
+        Self::holding(vec![Held::Link(link)], definition, note)
+    }
+
+    fn holding(links: Vec<Held>, definition: Option<kretprobe::Definition>, note: Option<String>) -> Self {
+        let state = State { links: Mutex::new(links), missed: AtomicU64::new(0), definition };
         Self { state: Arc::new(state), note }
     }
 
     /// What the user should know about how it was attached.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
+    }
+
+    /// The iterator, if it is one.
+    pub fn iterator(&self) -> Option<KernelIterator> {
+        let links = self.state.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.iter().find_map(|held| match held {
+            Held::Iterator(iterator) => Some(iterator.clone()),
+            _ => None,
+        })
     }
 
     /// What it missed.
@@ -178,7 +251,7 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         // Not counting is no reason not to detach.
         let _ = self.missed().count();
-        drop(self.state.link.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(std::mem::take(&mut *self.state.links.lock().unwrap_or_else(PoisonError::into_inner)));
     }
 }
 
@@ -192,8 +265,18 @@ impl Missed {
         if let Some(definition) = &self.state.definition {
             return definition.missed();
         }
-        if let Some(link) = self.state.link.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            self.state.missed.store(link.missed()?.unwrap_or(0), Ordering::Relaxed);
+        let links = self.state.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missed = 0_u64;
+        for held in links.iter() {
+            let more = match held {
+                Held::Link(link) => link.missed()?.unwrap_or(0),
+                Held::Other(attachment) => attachment.missed().count()?,
+                Held::Descriptor(_) | Held::Filter(_) | Held::Iterator(_) => 0,
+            };
+            missed = missed.saturating_add(more);
+        }
+        if !links.is_empty() {
+            self.state.missed.store(missed, Ordering::Relaxed);
         }
         Ok(self.state.missed.load(Ordering::Relaxed))
     }
@@ -210,6 +293,31 @@ pub static KINDS: &[&dyn Kind] = &[
     &usdt::Usdt,
     &tracepoint::Tracepoint,
     &raw_tracepoint::RawTracepoint,
+    &traced::TP_BTF,
+    &traced::LSM,
+    &traced::FMOD_RET,
+    &iter::Iter,
+    &perf_event::Row,
+    &network::XDP,
+    &network::TC,
+    &network::SOCKET,
+    &network::FLOW_DISSECTOR,
+    &network::SK_LOOKUP,
+    &cgroup::SKB,
+    &cgroup::SOCK,
+    &cgroup::SOCK_ADDR,
+    &cgroup::SOCK_OPS,
+    &cgroup::SOCKOPT,
+    &cgroup::DEVICE,
+    &cgroup::SYSCTL,
+    &sockmap::SK_SKB,
+    &sockmap::SK_MSG,
+    &loaded::SCHED_ACT,
+    &loaded::LWT_IN,
+    &loaded::LWT_OUT,
+    &loaded::LWT_XMIT,
+    &loaded::LWT_SEG6LOCAL,
+    &loaded::SK_REUSEPORT,
 ];
 
 /// The row of that name.
@@ -224,6 +332,33 @@ pub fn by_function(function: &str) -> Option<(&'static dyn Kind, String)> {
     let fitting = fitting.filter_map(|(kind, prefix)| Some((kind, prefix, function.strip_prefix(prefix)?)));
     let (kind, _, rest) = fitting.filter(|(_, _, rest)| !rest.is_empty()).max_by_key(|(_, prefix, _)| prefix.len())?;
     Some((kind, kind.target_of_name(rest)))
+}
+
+/// The kind that a section means, and its target: `kprobe/tcp_sendmsg`, `tp/sched/sched_switch`, `cgroup/connect4`.
+pub fn by_section(section: &str) -> Option<(&'static dyn Kind, Option<String>)> {
+    let section = section.strip_prefix('?').unwrap_or(section);
+    let of = |name: &str| KINDS.iter().copied().find(|kind| kind.sections().contains(&name));
+    if let Some(kind) = of(section) {
+        return Some((kind, None));
+    }
+    let (name, rest) = section.split_once('/')?;
+    of(name).map(|kind| (kind, kind.target_of_section(rest)))
+}
+
+/// The kind that the context's type means, and its target where the type tells it: `bpf_iter__task` is an iterator over
+/// tasks. `tag` is the struct's name.
+pub fn by_context(tag: &str) -> Option<(&'static dyn Kind, Option<String>)> {
+    let tags = KINDS.iter().copied().flat_map(|kind| kind.contexts().iter().map(move |known| (kind, *known)));
+    let fitting = tags.filter_map(|(kind, known)| match known.ends_with("__") {
+        true => tag.strip_prefix(known).map(|rest| (kind, Some(kind.target_of_name(rest)))),
+        false => (tag == known).then_some((kind, None)),
+    });
+    fitting.into_iter().next()
+}
+
+/// Whether a target may stand in the name of a section.
+fn is_plain(target: &str) -> bool {
+    target.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':'))
 }
 
 /// The error for a target that resolution made for another kind.

@@ -26,11 +26,15 @@ impl Kind for RawTracepoint {
     }
 
     fn sections(&self) -> &'static [&'static str] {
-        &["raw_tracepoint", "raw_tp"]
+        &["raw_tracepoint", "raw_tp", "raw_tracepoint.w", "raw_tp.w"]
+    }
+
+    fn contexts(&self) -> &'static [&'static str] {
+        &["bpf_raw_tracepoint_args"]
     }
 
     fn context(&self) -> Context {
-        Context::Opaque
+        Context::RawArguments
     }
 
     fn program_type(&self) -> ProgramType {

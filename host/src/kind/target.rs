@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::perf_event::PerfEvent;
+
 /// A target as written, taken apart by its kind's grammar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetSpec {
@@ -44,6 +46,37 @@ pub enum TargetSpec {
         /// Its name.
         name: String,
     },
+    /// What counts on a CPU or in a thread.
+    PerfEvent(PerfEvent),
+    /// What an iterator goes over.
+    Iterator {
+        /// Its name: `task`, `bpf_map_elem`.
+        name: String,
+        /// The map of the probe that it goes over, of those that need one.
+        map: Option<String>,
+    },
+    /// A hook of a place.
+    Place {
+        /// An interface, the path of a cgroup or of a namespace, a map of the probe.
+        place: String,
+        /// The hook; empty where the place has only one.
+        hook: &'static str,
+    },
+}
+
+impl TargetSpec {
+    /// The target, where nothing is to be looked up.
+    pub fn found(self) -> Option<Target> {
+        Some(match self {
+            Self::KernelFunction { name, offset } => Target::KernelFunction { name, offset },
+            Self::Tracepoint { category, name } => Target::Tracepoint { category, name },
+            Self::RawTracepoint { name } => Target::RawTracepoint { name },
+            Self::PerfEvent(event) => Target::PerfEvent(event),
+            Self::Iterator { name, map } => Target::Iterator { name, map },
+            Self::Place { place, hook } => Target::Place { place, hook },
+            Self::UserFunction { .. } | Self::Usdt { .. } => return None,
+        })
+    }
 }
 
 /// A target as found: nothing is left to look up but by the kernel.
@@ -102,6 +135,22 @@ pub enum Target {
         /// Its name.
         name: String,
     },
+    /// What counts on a CPU or in a thread.
+    PerfEvent(PerfEvent),
+    /// What an iterator goes over.
+    Iterator {
+        /// Its name.
+        name: String,
+        /// The map of the probe that it goes over, of those that need one.
+        map: Option<String>,
+    },
+    /// A hook of a place.
+    Place {
+        /// An interface, the path of a cgroup or of a namespace, a map of the probe.
+        place: String,
+        /// The hook; empty where the place has only one.
+        hook: &'static str,
+    },
 }
 
 impl fmt::Display for Target {
@@ -115,6 +164,11 @@ impl fmt::Display for Target {
                 write!(to, "{shown}:{provider}:{name} ({sites} sites)")
             }
             Self::Tracepoint { category, name } => write!(to, "{category}:{name}"),
+            Self::PerfEvent(event) => write!(to, "{event}"),
+            Self::Iterator { name, map: Some(map) } => write!(to, "{name}:{map}"),
+            Self::Iterator { name, map: None } => write!(to, "{name}"),
+            Self::Place { place, hook: "" } => write!(to, "{place}"),
+            Self::Place { place, hook } => write!(to, "{place}:{hook}"),
         }
     }
 }
@@ -138,6 +192,41 @@ pub struct TargetError {
 pub(super) fn system_call(name: &str) -> String {
     let wrapper = if cfg!(target_arch = "aarch64") { "__arm64_" } else { "__x64_" };
     if name.starts_with("sys_") { format!("{wrapper}{name}") } else { name.to_owned() }
+}
+
+/// The target that BCC's name of an fentry program means behind its prefix: `vmlinux__vfs_read` is `vfs_read`, and
+/// `nf_conntrack__nf_ct_delete` is `nf_conntrack:nf_ct_delete`. A name that starts with `_` is a function's own, as in
+/// `__x64_sys_openat`.
+pub(super) fn module_function(rest: &str) -> String {
+    match rest.split_once("__") {
+        Some(("vmlinux", function)) => function.to_owned(),
+        Some((module, function)) if !module.is_empty() && !function.is_empty() => format!("{module}:{function}"),
+        _ => rest.to_owned(),
+    }
+}
+
+/// The target in the section of a user function: it begins with a file, whose path may begin with a slash.
+pub(super) fn user_section(rest: &str) -> Option<String> {
+    (!rest.is_empty()).then(|| rest.to_owned())
+}
+
+/// Reads `[MODULE:]FUNC` of the kernel.
+pub(super) fn whole_function(text: &str) -> Result<TargetSpec, String> {
+    let (module, function) = text.split_once(':').map_or((None, text), |(module, rest)| (Some(module), rest));
+    let good = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    if module.is_some_and(|module| module.is_empty() || !module.chars().all(good)) {
+        return Err("what stands before the `:` is no name of a module".to_owned());
+    }
+    match kernel_function(function)? {
+        TargetSpec::KernelFunction { offset, .. } if offset != 0 => {
+            Err("it has an offset, and only a whole function has an entry and a return".to_owned())
+        }
+        TargetSpec::KernelFunction { name, offset } => {
+            let name = module.map_or(name.clone(), |module| format!("{module}:{name}"));
+            Ok(TargetSpec::KernelFunction { name, offset })
+        }
+        other => Ok(other),
+    }
 }
 
 /// Reads `FUNC[+OFF]` of the kernel.

@@ -1,7 +1,7 @@
 //! tracepoint: a place that the kernel's authors provided, with a record of named fields.
 
 use super::{Attachment, Context, Kind, Options, Target, TargetError, TargetSpec};
-use super::{target, target_error, wrong_target};
+use super::{is_plain, target, target_error, wrong_target};
 use crate::bpf::perf_event;
 use crate::bpf::program::ProgramType;
 use crate::bpf::{Error, Program};
@@ -32,6 +32,18 @@ impl Kind for Tracepoint {
 
     fn sections(&self) -> &'static [&'static str] {
         &["tracepoint", "tp"]
+    }
+
+    fn section(&self, target: &str) -> String {
+        if is_plain(target) { format!("tracepoint/{}", target.replacen(':', "/", 1)) } else { "tracepoint".to_owned() }
+    }
+
+    fn target_of_section(&self, rest: &str) -> Option<String> {
+        (!rest.is_empty()).then(|| rest.replacen('/', ":", 1))
+    }
+
+    fn contexts(&self) -> &'static [&'static str] {
+        &["tracepoint__"]
     }
 
     fn context(&self) -> Context {

@@ -30,6 +30,15 @@ impl Kind for Uprobe {
         &["uprobe", "uprobe.s"]
     }
 
+    /// The target names a file, which may not be where the object is loaded.
+    fn section(&self, _target: &str) -> String {
+        "uprobe".to_owned()
+    }
+
+    fn target_of_section(&self, rest: &str) -> Option<String> {
+        target::user_section(rest)
+    }
+
     fn context(&self) -> Context {
         Context::Registers { returns: false, memory: Memory::User }
     }
@@ -62,6 +71,14 @@ impl Kind for Uretprobe {
 
     fn sections(&self) -> &'static [&'static str] {
         &["uretprobe", "uretprobe.s"]
+    }
+
+    fn section(&self, _target: &str) -> String {
+        "uretprobe".to_owned()
+    }
+
+    fn target_of_section(&self, rest: &str) -> Option<String> {
+        target::user_section(rest)
     }
 
     fn context(&self) -> Context {

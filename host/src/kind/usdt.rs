@@ -35,6 +35,14 @@ impl Kind for Usdt {
         &["usdt", "usdt.s"]
     }
 
+    fn section(&self, _target: &str) -> String {
+        "usdt".to_owned()
+    }
+
+    fn target_of_section(&self, rest: &str) -> Option<String> {
+        target::user_section(rest)
+    }
+
     fn context(&self) -> Context {
         Context::Registers { returns: false, memory: Memory::User }
     }

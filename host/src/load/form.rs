@@ -1,10 +1,11 @@
 //! Which form of a program is loaded.
 
 use super::{LoadError, Settings};
+use crate::bpf::program::ProgramType;
 use crate::config::AttachAs;
 use crate::facts::{Form, ProgramFact};
 use crate::kernel::{Kernel, functions};
-use crate::kind::{self, Context, Target};
+use crate::kind::{self, Target};
 
 /// The form that was chosen, and why.
 #[derive(Debug)]
@@ -59,8 +60,9 @@ pub(super) fn choose<'f>(
 
 /// Whether a form is fentry or fexit: if so, whether it is the return.
 fn is_traced(form: &Form) -> Option<bool> {
-    match kind::by_name(&form.kind)?.context() {
-        Context::Arguments { returns } => Some(returns),
+    match kind::by_name(&form.kind)?.program_type() {
+        ProgramType::Fentry => Some(false),
+        ProgramType::Fexit => Some(true),
         _ => None,
     }
 }
@@ -87,6 +89,10 @@ fn try_traced<'f>(
         [_] => return Err("the target is no kernel function".to_owned()),
         several => return Err(format!("one program serves one function, and there are {}", several.len())),
     };
+    // A module's function is not in the kernel's own types, so that there is nothing to try.
+    if name.contains(':') {
+        return forms.first().copied().ok_or_else(|| "it has no form".to_owned());
+    }
     let returns = is_traced(first).unwrap_or(false);
     let function = functions::try_fentry(kernel, name, returns).map_err(|why| why.to_string())?;
     // A struct that is passed in two registers takes two places; a form that counts on another layout reads wrong

@@ -1,6 +1,6 @@
 //! One JSON object a line.
 //!
-//! Every record has `kind` (`attached`, `event`, `map`, `entry`, `print`, `lost`, `note`, `end`) and `time` (RFC 3339,
+//! Every record has `kind` (`attached`, `event`, `map`, `entry`, `print`, `text`, `lost`, `note`, `end`) and `time` (RFC 3339,
 //! nanoseconds, offset of the zone). A report of a map is a record `map` that says how many entries follow, and a record
 //! `entry` for each. Values:
 //!
@@ -59,6 +59,7 @@ fn object(body: &Body, time: &str) -> Map<String, JsonValue> {
         Body::Event { .. } => "event",
         Body::Map { .. } => "map",
         Body::Print { .. } => "print",
+        Body::Text { .. } => "text",
         Body::Lost { .. } => "lost",
         Body::Note { .. } => "note",
         Body::End { .. } => "end",
@@ -93,6 +94,14 @@ fn object(body: &Body, time: &str) -> Map<String, JsonValue> {
             object.put("tid", *tid);
             object.put("comm", comm.as_str());
             object.put("cpu", *cpu);
+        }
+        Body::Text { from, bytes } => {
+            object.put("from", from.as_str());
+            let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+            object.put(
+                "lines",
+                lines.map(|line| readable(line.strip_suffix(b"\n").unwrap_or(line)).into()).collect::<Vec<JsonValue>>(),
+            );
         }
         Body::Lost { what, from, count, help, total } => {
             object.put("what", what.as_str());

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
+use super::escape::{harmless, readable};
 use super::{Renderer, Settings, local};
 use crate::decode::Value;
 use crate::output::{Body, Output};
@@ -95,6 +96,16 @@ impl Renderer for Text {
             Body::Event { map, kind, fields } => self.event(output.time, map, kind, fields),
             Body::Print { message, pid, tid, comm, .. } => self.print(output.time, message, *pid, *tid, comm),
             Body::Map { .. } => self.map(output),
+            Body::Text { bytes, .. } => {
+                self.under = None;
+                let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+                // Tabs are what such text is aligned with.
+                let plain = |line: &[u8]| {
+                    let text = readable(line.strip_suffix(b"\n").unwrap_or(line)).into_owned();
+                    text.split('\t').map(|part| harmless(part).into_owned()).collect::<Vec<_>>().join("\t") + "\n"
+                };
+                lines.map(plain).collect()
+            }
             _ => String::new(),
         };
         if !text.is_empty() {

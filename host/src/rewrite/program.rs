@@ -1,7 +1,7 @@
 //! Which functions of a probe are programs, of which kind, and how they use their context.
 
 use crate::facts::FunctionKind;
-use crate::kind::{self, Context, Kind, Memory};
+use crate::kind::{self, Kind};
 
 use super::tree::{FunctionId, NodeKind, Tree};
 use super::usdt;
@@ -31,6 +31,8 @@ pub struct Use {
     pub named_target: Option<String>,
     /// All targets that are known, for what depends on them; that of the name among them.
     pub targets: Vec<String>,
+    /// Nothing but the type of its context tells the kind: it is verified, and attached where that type tells the target.
+    pub by_context: bool,
 }
 
 /// Whether a program is at the wrapper of a system call: the kernel function takes the registers of the process, and the
@@ -107,7 +109,7 @@ fn role(tree: &Tree<'_>, id: FunctionId, functions: &[FunctionKind], called: &[b
     let mut uses: Vec<Use> = Vec::new();
     let mut add = |kind: &'static dyn Kind, target: String, named: bool| {
         let index = uses.iter().position(|known| known.kind.name() == kind.name()).unwrap_or_else(|| {
-            uses.push(Use { kind, named_target: None, targets: Vec::new() });
+            uses.push(Use { kind, named_target: None, targets: Vec::new(), by_context: false });
             uses.len() - 1
         });
         if let Some(known) = uses.get_mut(index) {
@@ -130,7 +132,7 @@ fn role(tree: &Tree<'_>, id: FunctionId, functions: &[FunctionKind], called: &[b
         && let Some((kind, target)) = kind::by_function(&function.name)
     {
         let mut add = |kind, target: String| {
-            uses.push(Use { kind, named_target: Some(target.clone()), targets: vec![target] });
+            uses.push(Use { kind, named_target: Some(target.clone()), targets: vec![target], by_context: false });
         };
         add(kind, target);
     }
@@ -142,22 +144,74 @@ fn role(tree: &Tree<'_>, id: FunctionId, functions: &[FunctionKind], called: &[b
         return Role::Helper;
     }
     // What reads the arguments of a USDT probe is a program for one, whichever it will be.
-    match kind::by_name(usdt::KIND).filter(|_| reads_usdt) {
-        Some(kind) => Role::Programs(vec![Use { kind, named_target: None, targets: Vec::new() }]),
+    if let Some(kind) = kind::by_name(usdt::KIND).filter(|_| reads_usdt) {
+        return Role::Programs(vec![Use { kind, named_target: None, targets: Vec::new(), by_context: false }]);
+    }
+    match by_context(tree, id) {
+        Some((kind, named_target)) => {
+            let targets = named_target.iter().cloned().collect();
+            Role::Programs(vec![Use { kind, named_target, targets, by_context: true }])
+        }
         None => Role::Unattached,
     }
 }
 
 /// The kind and the target of a libbpf section: `kprobe/tcp_sendmsg`, `tp/sched/sched_switch`, `uprobe`.
 pub fn of_section(section: &str) -> (Option<&'static dyn Kind>, Option<String>) {
-    let section = section.strip_prefix('?').unwrap_or(section);
-    let (name, rest) = section.split_once('/').unwrap_or((section, ""));
-    let kind = kind::KINDS.iter().copied().find(|kind| kind.sections().contains(&name));
-    let target = match kind {
-        Some(kind) if kind.context() == Context::Record => rest.replacen('/', ":", 1),
-        // The target of a user function begins with a file, whose path may begin with a slash.
-        Some(kind) if matches!(kind.context(), Context::Registers { memory: Memory::User, .. }) => rest.to_owned(),
-        _ => rest.trim_start_matches('/').to_owned(),
-    };
-    (kind, (!target.is_empty()).then_some(target))
+    kind::by_section(section).map_or((None, None), |(kind, target)| (Some(kind), target))
+}
+
+/// The kind that the type of a function's only parameter tells, and the target where it tells that too.
+fn by_context(tree: &Tree<'_>, id: FunctionId) -> Option<(&'static dyn Kind, Option<String>)> {
+    let function = tree.function(id)?;
+    let [context] = function.parameters.as_slice() else { return None };
+    let pointee = tree.decl(*context)?.ty.canonical().pointee()?.unqualified().spelling();
+    let tag = pointee.strip_prefix("struct ")?;
+    // Sockets see packets, traffic control acts on them; what a packet is looked at for tells which.
+    if tag == "__sk_buff" && acts_on_packets(tree, id, 0) {
+        return kind::by_name("tc").map(|kind| (kind, None));
+    }
+    kind::by_context(tag)
+}
+
+/// How deeply calls are followed for what a function does to its packet.
+const MAX_CALLS: usize = 8;
+
+/// Fields of a packet that a socket filter may not read (net/core/filter.c: sk_filter_is_valid_access).
+const TRAFFIC_FIELDS: &[&str] = &["data", "data_end", "data_meta", "tc_classid", "tstamp", "wire_len", "hwtstamp"];
+
+/// Fields of a packet that traffic control may write, and a socket filter may not.
+const TRAFFIC_MARKS: &[&str] = &["mark", "priority", "tc_index", "queue_mapping", "tstamp", "tc_classid"];
+
+/// Helpers that a packet is read with, which a socket filter has too (net/core/filter.c: sk_filter_func_proto).
+const READING: &[&str] = &[
+    "bpf_skb_load_bytes",
+    "bpf_skb_load_bytes_relative",
+    "bpf_skb_output",
+    "bpf_get_socket_cookie",
+    "bpf_get_socket_uid",
+    "bpf_skb_get_current_pid_tgid",
+];
+
+/// Whether a function, or one that it calls, does what traffic control alone may.
+fn acts_on_packets(tree: &Tree<'_>, id: FunctionId, depth: usize) -> bool {
+    tree.nodes_of(id).any(|(node, found)| match &found.kind {
+        NodeKind::Member(member) if member.record == "struct __sk_buff" => {
+            let name = member.name.as_str();
+            let is_written = found.parent.and_then(|parent| tree.kind(parent)).is_some_and(|parent| {
+                matches!(parent, NodeKind::Assign { .. })
+                    && found.parent.and_then(|parent| tree.kid(parent, 0)) == Some(node)
+            });
+            TRAFFIC_FIELDS.contains(&name) || (is_written && TRAFFIC_MARKS.contains(&name))
+        }
+        NodeKind::Call => tree.callee(node).is_some_and(|name| match tree.function_named(name) {
+            Some(called) => called != id && depth < MAX_CALLS && acts_on_packets(tree, called, depth + 1),
+            None => {
+                let acts =
+                    ["bpf_skb_", "bpf_l3_", "bpf_l4_", "bpf_clone_redirect", "bpf_redirect", "bpf_sk_", "bpf_skc_"];
+                acts.iter().any(|start| name.starts_with(start)) && !READING.contains(&name)
+            }
+        }),
+        _ => false,
+    })
 }

@@ -12,6 +12,7 @@ use crate::facts::{Features, FunctionKind};
 use crate::source::Source;
 use crate::template::{Host, KernelText, Needs, write};
 
+mod kinds;
 mod reads;
 
 /// The running kernel's types, read once.

@@ -20,7 +20,7 @@ pub(super) fn of(body: &Body, verbose: bool) -> String {
         Body::Map { map, incomplete: Some(why), .. } => line(&format!("map {map} is not shown whole: {why}")),
         Body::End { reason } => line(&format!("ended: {reason}")),
         Body::Note { message } => line(message),
-        Body::Map { .. } | Body::Event { .. } | Body::Print { .. } => String::new(),
+        Body::Map { .. } | Body::Event { .. } | Body::Print { .. } | Body::Text { .. } => String::new(),
     }
 }
 

@@ -65,6 +65,8 @@ pub(super) fn of_context(record: &str) -> Option<Origin> {
         | "struct bpf_sk_lookup"
         | "struct bpf_sock"
         | "struct bpf_tcp_sock"
+        | "struct bpf_sysctl"
+        | "struct bpf_cgroup_dev_ctx"
         | "struct bpf_iter_meta" => Some(Origin::OWN),
         _ => None,
     }

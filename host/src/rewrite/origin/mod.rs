@@ -165,9 +165,9 @@ impl Origins {
                                 _ if is_system_call(&function.name, &program.targets) => Origin::USER,
                                 _ => match context {
                                     Context::Registers { memory: Memory::User, .. } => Origin::USER,
-                                    Context::Registers { memory: Memory::Kernel, .. } | Context::Arguments { .. } => {
-                                        known::from_kernel(decl.map(|decl| decl.ty))
-                                    }
+                                    Context::Registers { memory: Memory::Kernel, .. }
+                                    | Context::Arguments { .. }
+                                    | Context::RawArguments => known::from_kernel(decl.map(|decl| decl.ty)),
                                     Context::Record => Origin::UNKNOWN,
                                     Context::Opaque => Origin::OWN,
                                 },

@@ -17,6 +17,9 @@ use super::{Refusal, Rule};
 /// How many arguments are handed over in registers that `PT_REGS_PARMn` names.
 const MAX_BOUND: usize = 6;
 
+/// How many arguments are handed over by number, a return value behind them included.
+const MAX_BY_NUMBER: usize = 13;
+
 /// The row.
 pub(super) struct Programs;
 
@@ -27,7 +30,8 @@ impl Rule for Programs {
 
     fn documentation(&self) -> &'static str {
         "A function that a directive, the command line or its name (`kprobe__tcp_sendmsg`) attaches becomes a program; the \
-         parameters behind its context are bound to the arguments of the probed function. For a kprobe or kretprobe the \
+         parameters behind its context are bound to the arguments of the probed function. Where none of these tells, the \
+         type of the context does (`struct xdp_md *`). For a kprobe or kretprobe the \
          object holds an fentry or fexit program too, for which `PT_REGS_RC`, `PT_REGS_PARMn` and bound arguments mean \
          the same, unless the function uses its context for more. `SEC(\"…\")` is left as it is."
     }
@@ -136,6 +140,9 @@ impl Writer<'_, '_, '_> {
             let text = format!("SEC(\"{}\") ", section(only.kind, &only.targets));
             self.output.edits.open(self.function.span, text);
         }
+        for program in uses.iter().filter(|program| program.by_context && program.targets.is_empty()) {
+            self.output.messages.push(not_attached(&self.function.name, program.kind, name_span));
+        }
         for (number, program) in uses.iter().enumerate() {
             let fact = self.program(program, needs, number);
             self.output.programs.push(fact);
@@ -151,9 +158,13 @@ impl Writer<'_, '_, '_> {
         for (number, parameter) in bound.iter().enumerate() {
             let Some(decl) = tree.decl(*parameter) else { continue };
             let span = decl.span.unwrap_or(self.function.span);
-            let binds = uses
+            let binds = uses.iter().all(|program| program.kind.context().binds());
+            // Those that come by number are in memory; the kernel hands over as many (MAX_BPF_FUNC_ARGS of
+            // include/linux/bpf.h), and a return value.
+            let by_number = uses
                 .iter()
-                .all(|program| matches!(program.kind.context(), Context::Registers { .. } | Context::Arguments { .. }));
+                .all(|program| matches!(program.kind.context(), Context::Arguments { .. } | Context::RawArguments));
+            let most = if by_number { MAX_BY_NUMBER } else { most };
             let error = if !binds {
                 let kind = uses.first().map_or("program", |program| program.kind.name());
                 Diagnostic::error(format!("a {kind} has no arguments that `{}` could be bound to", decl.name), span)
@@ -161,7 +172,8 @@ impl Writer<'_, '_, '_> {
             } else if number >= most && uses.iter().any(|program| program.kind.name() == usdt::KIND) {
                 Diagnostic::error(format!("a USDT probe has at most {most} arguments"), span)
             } else if number >= most {
-                Diagnostic::error(format!("only the first {most} arguments are in registers"), span)
+                let where_they_are = if by_number { "handed over" } else { "in registers" };
+                Diagnostic::error(format!("only the first {most} arguments are {where_they_are}"), span)
                     .help("read the others from the stack of the probed function")
             } else if !matches!(decl.ty.kind(), TypeKind::Integer | TypeKind::Pointer) {
                 Diagnostic::error(
@@ -249,13 +261,17 @@ impl Writer<'_, '_, '_> {
         if !function.parameters.is_empty() {
             arguments.push(if wants_registers { "&regs".to_owned() } else { "(void *)ctx".to_owned() });
         }
-        let known = arity.and_then(|arity| usize::try_from(arity).ok()).unwrap_or(MAX_BOUND);
+        let known = arity.and_then(|arity| usize::try_from(arity).ok());
+        let known = known.unwrap_or(if by_number && !wants_registers { MAX_BY_NUMBER } else { MAX_BOUND });
         for (number, parameter) in function.parameters.iter().skip(1).enumerate() {
             let Some(decl) = self.probe.tree.decl(*parameter) else { continue };
             let value = match (by_number, number < known) {
                 _ if self.binds_system_call(targets) => {
                     let registers = if by_number { "ctx[0]" } else { "PT_REGS_PARM1(ctx)" };
                     format!("PT_REGS_PARM{}_CORE_SYSCALL((struct pt_regs *){registers})", number + 1)
+                }
+                _ if context == Context::RawArguments => {
+                    format!("((struct bpf_raw_tracepoint_args *)ctx)->args[{number}]")
                 }
                 (true, true) => format!("ctx[{number}]"),
                 (true, false) => "0".to_owned(),
@@ -298,6 +314,17 @@ impl Writer<'_, '_, '_> {
     fn binds_system_call(&self, targets: &[String]) -> bool {
         program::is_system_call(&self.function.name, targets) && !is_registers(self.probe, self.function, 1)
     }
+}
+
+/// The warning about a program of which only the kind is known.
+fn not_attached(function: &str, kind: &dyn Kind, span: Span) -> Diagnostic {
+    let name = kind.name();
+    let message =
+        format!("`{function}` is a program of the kind {name} by its context, and is not attached to anything");
+    Diagnostic::warning(message, span).help(format!(
+        "attach it with `//@ attach {grammar} = {function}` in the probe or `--attach {grammar}={function}`",
+        grammar = kind.grammar()
+    ))
 }
 
 /// Whether the parameter of that number is a pointer to registers.
@@ -367,22 +394,13 @@ fn body_name(function: &str) -> String {
     format!("{function}__body")
 }
 
-/// The section of a program: with its target if it has only one, as libbpf wants it.
+/// The section of a program: that of its targets if they have the same, as libbpf wants it.
 fn section(kind: &dyn Kind, targets: &[String]) -> String {
-    let name = kind.sections().first().copied().unwrap_or_default();
-    let plain = |target: &&String| {
-        target.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':'))
-    };
-    match (targets, kind.context()) {
-        ([target], Context::Record) if plain(&target) => format!("{name}/{}", target.replacen(':', "/", 1)),
-        // The target of a user function names a file, which may not be where the object is loaded.
-        ([target], Context::Registers { memory: kind::Memory::Kernel, .. } | Context::Arguments { .. })
-            if plain(&target) =>
-        {
-            format!("{name}/{target}")
-        }
-        ([target], Context::Opaque) if plain(&target) => format!("{name}/{target}"),
-        _ => name.to_owned(),
+    let mut sections: Vec<String> = targets.iter().map(|target| kind.section(target)).collect();
+    sections.dedup();
+    match sections.as_mut_slice() {
+        [only] => std::mem::take(only),
+        _ => kind.sections().first().copied().unwrap_or_default().to_owned(),
     }
 }
 

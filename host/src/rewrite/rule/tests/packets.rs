@@ -140,6 +140,7 @@ fn a_field_becomes_its_place_and_bits() {
          return bpf_l3_csum_replace(skb, (u64)&ip->hchecksum, 0, 1, sizeof(ip->src));\n}\n",
         &[]
     ), @r#"
+    SEC("tc") int f(struct __sk_buff *skb)
     u16 *list = 0; u32 at = dbcc_packet_load(skb, (__u64)(ip) + 12, 0, 32) + own.src;
     dbcc_packet_store(skb, (__u64)(ip) + 8, 0, 8, (at ? dbcc_packet_load(skb, (__u64)(ip) + 8, 0, 8) : at)); dbcc_packet_change(skb, (__u64)(ip) + 16, 0, 32, +, (own.dst));
     #ifdef BPF_LICENSE
@@ -159,16 +160,16 @@ fn what_cannot_be_a_field_of_a_packet_is_said() {
          int two(struct xdp_md *ctx) { struct ip_t *ip = 0; return ip->ttl; }\n",
         &[]
     ), @"
-    Warning 3:5 `one`: function `one` is not attached to anything
-      help: attach it with `//@ attach KIND:TARGET = one` in the probe or `--attach KIND:TARGET=one`, or name it by BCC's convention (`kprobe__tcp_sendmsg`)
+    Warning 3:5 `one`: `one` is a program of the kind socket by its context, and is not attached to anything
+      help: attach it with `//@ attach socket:INTERFACE = one` in the probe or `--attach socket:INTERFACE=one`
     Error 3:75 `odd->whole`: this cannot be loaded from or stored to a packet: only whole numbers are
       help: copy it with bpf_skb_load_bytes(skb, (u64)&header->field, &own, sizeof(own))
     Error 3:87 `odd->wide`: this cannot be loaded from or stored to a packet: it has more than 64 bits
       help: copy it with bpf_skb_load_bytes(skb, (u64)&header->field, &own, sizeof(own))
     Error 3:109 `odd->pointer`: this cannot be loaded from or stored to a packet: only whole numbers are
       help: copy it with bpf_skb_load_bytes(skb, (u64)&header->field, &own, sizeof(own))
-    Warning 4:5 `two`: function `two` is not attached to anything
-      help: attach it with `//@ attach KIND:TARGET = two` in the probe or `--attach KIND:TARGET=two`, or name it by BCC's convention (`kprobe__tcp_sendmsg`)
+    Warning 4:5 `two`: `two` is a program of the kind xdp by its context, and is not attached to anything
+      help: attach it with `//@ attach xdp:INTERFACE[:generic|:native|:offload] = two` in the probe or `--attach xdp:INTERFACE[:generic|:native|:offload]=two`
     Error 4:59 `ip->ttl`: fields of packets need the packet, and this function is not given it
       note: packets are read so in socket filters and in programs of tc
       help: give the function a parameter `struct __sk_buff *skb`; in XDP, read through pointers between `data` and `data_end`
