@@ -19,7 +19,7 @@ use crate::diag::Diagnostic;
 use crate::elf;
 use crate::facts::{CompileRequest, Compiled};
 use crate::kernel::Kernel;
-use crate::kernel::btf::{function, members, slice};
+use crate::kernel::btf::{enumerators, function, members, slice};
 use crate::kernel::tracepoint::{Tracepoint, TracepointError};
 use crate::rewrite::{KernelFacts, rewrite};
 use crate::source::Source;
@@ -181,6 +181,14 @@ impl KernelFacts for BtfFacts<'_> {
 
     fn members(&self, record: &str) -> Vec<String> {
         members(self.0, untagged(record))
+    }
+
+    fn has_function(&self, name: &str) -> bool {
+        function(self.0, name).is_some()
+    }
+
+    fn enumerators(&self) -> Vec<String> {
+        enumerators(self.0)
     }
 
     fn has_type(&self, name: &str) -> bool {

@@ -6,7 +6,7 @@ mod query;
 mod slice;
 
 pub use names::Names;
-pub use query::{Function, Parameter, function, functions, has_raw_tracepoint, members, type_names};
+pub use query::{Function, Parameter, enumerators, function, functions, has_raw_tracepoint, members, type_names};
 pub use slice::{Slice, SliceError, slice};
 
 use std::io::Read as _;

@@ -3,12 +3,13 @@
 use crate::clang::{Fix, Level, Message, Place};
 use crate::diag::{Diagnostic, Severity};
 use crate::source::Span;
+use crate::template;
 
 use super::KernelFacts;
 use super::rule::maps::{self, Map};
 use super::rule::methods;
 use super::slice;
-use super::suggest::{did_you_mean, nearest};
+use super::suggest::{did_you_mean, nearest, nearest_of_many};
 use super::tree::{Expansion, Tree};
 
 /// The start of the name of the struct that a map is while it is parsed.
@@ -184,6 +185,11 @@ impl Known<'_> {
             {
                 return self.undeclared(diagnostic, name);
             }
+            if message.text.starts_with("unknown type name") && !message_suggests(&diagnostic) {
+                return diagnostic.note(format!(
+                    "`{name}` is neither declared in the probe nor in dbcc's headers nor in the kernel's BTF"
+                ));
+            }
             if message.text.starts_with("incomplete definition of type")
                 || message.text.contains("has incomplete type")
                 || message.text.contains("incomplete type")
@@ -228,16 +234,46 @@ impl Known<'_> {
         if members.is_empty() { diagnostic } else { diagnostic.note(format!("as this kernel's BTF has `{record}`")) }
     }
 
-    fn undeclared(&self, diagnostic: Diagnostic, name: &str) -> Diagnostic {
+    fn undeclared(&self, mut diagnostic: Diagnostic, name: &str) -> Diagnostic {
+        // Since when a function must be declared is of no help.
+        if let Some((message, _)) = diagnostic.message.split_once("; ISO C99") {
+            diagnostic.message = message.to_owned();
+        }
         if message_suggests(&diagnostic) {
             return diagnostic;
         }
         let maps = self.maps.iter().map(|map| map.name.as_str());
-        match did_you_mean(&nearest(name, maps)) {
-            Some(suggestion) => diagnostic.help(suggestion),
-            None => diagnostic
-                .note(format!("`{name}` is neither in the probe nor in dbcc's headers nor in the kernel's BTF")),
+        if let Some(suggestion) = did_you_mean(&nearest(name, maps)) {
+            return diagnostic.help(suggestion);
         }
+        if let Some(header) = template::header_of(name) {
+            // Where it is not seen that the text uses the name: `##` made it, or it stands for a member elsewhere.
+            return diagnostic.help(format!("`#include <{header}>` has `{name}`"));
+        }
+        if self.kernel.has_function(name) {
+            return diagnostic.note(format!(
+                "`{name}` is a function of the kernel; a probe can call BPF's helpers (`bpf_…`) and functions of its own"
+            ));
+        }
+        let is_call = diagnostic.message.starts_with("call to");
+        let diagnostic =
+            diagnostic.note(format!("`{name}` is neither in the probe nor in dbcc's headers nor in the kernel's BTF"));
+        let enumerators = self.kernel.enumerators();
+        let known = template::names().map(|name| -> &str { name }).chain(enumerators.iter().map(String::as_str));
+        if let Some(suggestion) = did_you_mean(&nearest_of_many(name, known)) {
+            return diagnostic.help(suggestion);
+        }
+        if is_call {
+            return diagnostic.help(format!(
+                "if the kernel's headers have it, write it in the probe: `static inline …` or `#define {name}(…) …`"
+            ));
+        }
+        if name.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            return diagnostic;
+        }
+        diagnostic.help(format!(
+            "if it is a macro of the kernel's headers, write `#define {name} VALUE`, or give `-D {name}=VALUE`"
+        ))
     }
 }
 

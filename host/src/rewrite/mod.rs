@@ -57,6 +57,12 @@ pub trait KernelFacts {
 
     /// Whether the kernel has a type of that name as C writes it (`struct sock`, `gfp_t`).
     fn has_type(&self, name: &str) -> bool;
+
+    /// Whether the kernel has a function of that name.
+    fn has_function(&self, name: &str) -> bool;
+
+    /// The names of all enumerators, for suggestions.
+    fn enumerators(&self) -> Vec<String>;
 }
 
 /// A kernel of which nothing is known.
@@ -74,6 +80,14 @@ impl KernelFacts for UnknownKernel {
 
     fn has_type(&self, _name: &str) -> bool {
         false
+    }
+
+    fn has_function(&self, _name: &str) -> bool {
+        false
+    }
+
+    fn enumerators(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 

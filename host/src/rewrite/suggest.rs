@@ -6,15 +6,27 @@ const MAX_NAME: usize = 128;
 /// The candidates that are near enough to `name` to be meant, nearest first, at most three: few letters differ, or one
 /// is the other with a prefix or suffix, as in `daddr` for `skc_daddr`.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    nearest_of(name, candidates, 3)
+}
+
+/// As [`nearest`], among so many candidates that some are near to any name: fewer letters may differ.
+pub fn nearest_of_many<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    nearest_of(name, candidates, 6)
+}
+
+/// The candidates of which one letter in `part` differs at most.
+fn nearest_of<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, part: usize) -> Vec<&'a str> {
     if name.is_empty() || name.len() > MAX_NAME {
         return Vec::new();
     }
-    let allowed = (name.len() / 3).max(1);
+    let allowed = (name.len() / part).max(1);
     let mut found: Vec<(usize, &str)> = candidates
         .into_iter()
         .filter(|candidate| !candidate.is_empty() && candidate.len() <= MAX_NAME && *candidate != name)
         .filter_map(|candidate| {
-            let distance = distance(name, candidate);
+            // Each letter that one has more is a difference.
+            let distance =
+                if name.len().abs_diff(candidate.len()) <= allowed { distance(name, candidate) } else { usize::MAX };
             if distance <= allowed {
                 return Some((distance, candidate));
             }
@@ -77,6 +89,7 @@ mod tests {
         check("skc_port", &["skc_dport"]);
         check("pid", &[]);
         check("", &[]);
+        assert_eq!(nearest_of_many("MAX_PID", ["MAX_PRIO", "MAX_PIDS"]), ["MAX_PIDS"]);
         assert_eq!(distance("lokup", "lookup"), 1);
         assert_eq!(distance("ab", "ba"), 1);
         assert_eq!(distance("", "abc"), 3);

@@ -41,6 +41,14 @@ impl KernelFacts for TestKernel {
     fn has_type(&self, name: &str) -> bool {
         !self.members(name).is_empty()
     }
+
+    fn has_function(&self, name: &str) -> bool {
+        crate::kernel::btf::function(btf(), name).is_some()
+    }
+
+    fn enumerators(&self) -> Vec<String> {
+        crate::kernel::btf::enumerators(btf())
+    }
 }
 
 fn request(text: &str, attach: &[&str]) -> CompileRequest {
@@ -608,6 +616,43 @@ fn what_is_wrong_with_types_is_said_with_what_the_kernel_has() {
       note: this kernel's BTF has no `struct no_such`, and the probe does not define it
     Error 6:8 `undeclared`: use of undeclared identifier 'undeclared'
       note: `undeclared` is neither in the probe nor in dbcc's headers nor in the kernel's BTF
+    ");
+}
+
+#[test]
+fn names_that_the_kernels_headers_may_have_are_said_with_what_to_write() {
+    insta::assert_snapshot!(messages(
+        "#include <linux/nothing_like_it.h>\n\
+         #define FAMILY(name) AF_##name\n\
+         int kprobe__f(struct pt_regs *ctx)\n{\n\
+         int a = NO_SUCH_MACRO;\n\
+         int b = AF_INET_;\n\
+         int c = FAMILY(INET);\n\
+         int d = no_such_inline(a);\n\
+         int e = kfree(0);\n\
+         int f = BPF_MAP_TYPE_HSH;\n\
+         no_such_t g = 0;\n\
+         return a + b + c + d + e + f;\n}\n",
+        &[]
+    ), @"
+    Error 5:9 `NO_SUCH_MACRO`: use of undeclared identifier 'NO_SUCH_MACRO'
+      note: `NO_SUCH_MACRO` is neither in the probe nor in dbcc's headers nor in the kernel's BTF
+      help: if it is a macro of the kernel's headers, write `#define NO_SUCH_MACRO VALUE`, or give `-D NO_SUCH_MACRO=VALUE`
+    Error 6:9 `AF_INET_`: use of undeclared identifier 'AF_INET_'
+      note: `AF_INET_` is neither in the probe nor in dbcc's headers nor in the kernel's BTF
+      help: did you mean `AF_INET` or `AF_INET6`?
+    Error 7:9 `FAMILY`: use of undeclared identifier 'AF_INET'
+      help: `#include <linux/socket.h>` has `AF_INET`
+    Error 8:9 `no_such_inline`: call to undeclared function 'no_such_inline'
+      note: `no_such_inline` is neither in the probe nor in dbcc's headers nor in the kernel's BTF
+      help: if the kernel's headers have it, write it in the probe: `static inline …` or `#define no_such_inline(…) …`
+    Error 9:9 `kfree`: call to undeclared function 'kfree'
+      note: `kfree` is a function of the kernel; a probe can call BPF's helpers (`bpf_…`) and functions of its own
+    Error 10:9 `BPF_MAP_TYPE_HSH`: use of undeclared identifier 'BPF_MAP_TYPE_HSH'
+      note: `BPF_MAP_TYPE_HSH` is neither in the probe nor in dbcc's headers nor in the kernel's BTF
+      help: did you mean `BPF_MAP_TYPE_HASH`?
+    Error 11:1 `no_such_t`: unknown type name 'no_such_t'
+      note: `no_such_t` is neither declared in the probe nor in dbcc's headers nor in the kernel's BTF
     ");
 }
 

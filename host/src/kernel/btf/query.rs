@@ -52,6 +52,13 @@ pub fn functions(btf: &Btf, names: &[&str]) -> BTreeMap<String, Function> {
     found
 }
 
+/// The names of all enumerators of the kernel, each once.
+pub fn enumerators(btf: &Btf) -> Vec<String> {
+    let enums = btf.types().filter(|found| matches!(found.kind(), Kind::Enum | Kind::Enum64));
+    let names: BTreeSet<NameOffset> = enums.flat_map(|found| found.enumerators().map(|(name, _)| name)).collect();
+    names.into_iter().map(|name| String::from_utf8_lossy(btf.string(name)).into_owned()).collect()
+}
+
 fn describe(btf: &Btf, function: Type<'_>) -> Function {
     let prototype = btf.get(function.target());
     let mut parameters: Vec<Parameter> = prototype
