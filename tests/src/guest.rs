@@ -13,6 +13,7 @@ use crate::process::{self, Running};
 use crate::scenario::{counted, netio_is_exact, nothing_lost, observe};
 use crate::senders::Senders;
 use crate::server::{Flavor, Server};
+use crate::sites::{self, Sites};
 
 /// A test in the form that Rust's own harness has too.
 pub type Test = fn() -> Result<()>;
@@ -31,6 +32,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("returns_past_40_blocked_threads_are_counted_by_kretprobe", || returns_past_blocked_threads("kprobe", 40, 0)),
     ("returns_past_200_late_threads_are_counted_by_fexit", || returns_past_blocked_threads("fentry", 0, 200)),
     ("returns_past_200_late_threads_are_reported_by_kretprobe", || returns_past_blocked_threads("kprobe", 0, 200)),
+    ("usdt_probes_are_exact_with_one_breakpoint_for_each_site", usdt_probes_are_exact),
     ("unit_tests_of_kernel_functions_pass", unit_tests_of_kernel_functions_pass),
     ("the_published_hello_attached_as_a_kprobe_runs_as_fentry", || hello("kprobe", &[], "fentry")),
     ("the_published_hello_is_forced_to_run_as_a_kprobe", || hello("kprobe", &["--attach-as", "kprobe"], "kprobe")),
@@ -62,6 +64,25 @@ fn unit_tests_of_kernel_functions_pass() -> Result<()> {
     let finished = process::run(tests)?;
     let (stdout, stderr) = (finished.stdout(), finished.stderr());
     ensure!(finished.code() == Some(0) && !stdout.contains(" 0 passed"), "{stdout}{stderr}");
+    Ok(())
+}
+
+/// Kernels before Linux 6.6 have no attachment to several sites at once.
+fn usdt_probes_are_exact() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = sites::compile(folder.path(), "sites", &[])?;
+    for pid in [false, true] {
+        let mut running = Sites::start(Command::new(&path))?;
+        let dbcc = match pid {
+            true => sites::start(None, Some(running.pid()))?,
+            false => sites::start(Some(&path), None)?,
+        };
+        let up = running.come_by(20)?;
+        ensure!(up == 20, "the semaphore was up {up} times");
+        sites::check(&dbcc.interrupt()?, 20)?;
+        let up = running.come_by(3)?;
+        ensure!(up == 0, "the semaphore was still up {up} times");
+    }
     Ok(())
 }
 

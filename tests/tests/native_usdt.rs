@@ -1,78 +1,12 @@
 //! USDT probes: every hit of every site, with equal values whatever place they are in.
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use dbcc_tests::dbcc::{self, Attached, Records};
+use dbcc_tests::dbcc::{self, Attached};
 use dbcc_tests::need;
-use dbcc_tests::sites::{Sites, compile};
-use serde_json::{Value, json};
-
-fn probe() -> String {
-    need::repository().join("tests/cases/usdt/sites_probe.c").display().to_string()
-}
-
-/// The probe's functions, attached to the program at `binary`, or where `--pid` says.
-fn attaches(binary: Option<&Path>) -> Vec<String> {
-    let binary = binary.map(|path| format!("{}:", path.display())).unwrap_or_default();
-    let attach = |point: &str, function: &str| ["--attach".to_owned(), format!("usdt:{binary}{point}={function}")];
-    [
-        attach("sites:values", "on_values"),
-        attach("text", "on_text"),
-        attach("sites:guarded", "on_guarded"),
-        attach("sites:text", "on_any"),
-        attach("sites:guarded", "on_any"),
-    ]
-    .concat()
-}
-
-fn start(binary: Option<&Path>, pid: Option<u32>) -> Result<Attached> {
-    let pid = pid.map(|pid| ["--pid".to_owned(), pid.to_string()]);
-    let arguments = [probe(), "--interval".to_owned(), "1h".to_owned()];
-    Attached::start(arguments.into_iter().chain(pid.into_iter().flatten()).chain(attaches(binary)))
-}
-
-/// The fields of all events of a map.
-fn events<'r>(records: &'r Records, map: &'r str) -> Vec<&'r Value> {
-    records.of_kind("event").filter(|event| event["map"] == map).map(|event| &event["fields"]).collect()
-}
-
-/// The value of the only entry of a map.
-fn only(records: &Records, map: &str) -> Result<Value> {
-    let entries = records.last_map(map)?;
-    assert_eq!(entries.len(), 1, "{entries:?}");
-    Ok(entries.first().context("one is there")?["value"].clone())
-}
-
-/// What `sites.c` passes at each of its sites.
-fn values(site: u64) -> Value {
-    json!({
-        "site": site, "s1": -3, "u1": 253, "s2": -300, "u2": 65236, "s4": -70000, "u4": 4294897296u64,
-        "s8": -5000000000i64, "u8": 5000000000u64, "wide_s1": -3, "wide_u1": 253, "wide_s4": -70000,
-        "wide_u4": 4294897296u64, "narrow_u8": 5000000000u64 & 0xffff, "missing": 1,
-    })
-}
-
-fn check(records: &Records, hits: u64) -> Result<()> {
-    assert_eq!(records.lost("events"), 0, "{}", records.text());
-    let found = events(records, "values");
-    assert_eq!(u64::try_from(found.len())?, 4 * hits, "{}", records.text());
-    for (number, found) in (0_u64..).zip(found) {
-        assert_eq!(*found, values(number % 4 + 1));
-    }
-    let texts = events(records, "texts");
-    assert_eq!(u64::try_from(texts.len())?, hits);
-    for text in texts {
-        let first = i64::from(b'S');
-        assert_eq!(*text, json!({"text": "SELECT 1", "first": first, "s4": -70000, "u8": 5000000000u64}));
-    }
-    assert_eq!(only(records, "sums")?, json!(hits * (hits - 1) / 2));
-    assert_eq!(only(records, "calls")?, json!(2 * hits));
-    let internal = records.all.iter().filter(|record| record.to_string().contains("__bpf_usdt"));
-    assert_eq!(internal.count(), 0, "libbpf's own maps are nobody's to see");
-    Ok(())
-}
+use dbcc_tests::sites::{Sites, check, compile, only, probe, start};
+use serde_json::json;
 
 #[test]
 fn every_hit_of_every_site_has_its_values() -> Result<()> {
@@ -136,6 +70,69 @@ fn the_probes_of_a_library_are_found_in_the_process_that_loaded_it() -> Result<(
     let dbcc = start(Some(&library), None)?;
     assert_eq!(sites.come_by(20)?, 20);
     check(&dbcc.interrupt()?, 20)
+}
+
+#[test]
+fn hundreds_of_sites_with_arguments_of_their_own_are_told_apart() -> Result<()> {
+    need!(need::root());
+    const SITES: u64 = 400;
+    let folder = tempfile::tempdir()?;
+    let source = folder.path().join("many.c");
+    let sites: String =
+        (0..SITES).map(|number| format!("USDT(\"many\", \"here\", \"4@%0\", \"i\"({number}));\n")).collect();
+    std::fs::write(
+        &source,
+        format!(
+            "#include <stdio.h>\n#include \"usdt.h\"\nint main(void)\n{{\nchar line[64];\nputs(\"ready\"); fflush(stdout);\n\
+             while (fgets(line, 64, stdin)) {{\n{sites}puts(\"done 0\"); fflush(stdout);\n}}\nreturn 0;\n}}\n"
+        ),
+    )?;
+    let program = folder.path().join("many");
+    let mut gcc = Command::new("gcc");
+    gcc.arg("-I").arg(need::repository().join("symres/tests/data")).arg("-o").arg(&program).arg(&source);
+    assert_eq!(dbcc_tests::process::run(gcc)?.code(), Some(0));
+    let probe = folder.path().join("probe.c");
+    std::fs::write(
+        &probe,
+        "BPF_HASH(seen, u32, u64);\nint here(struct pt_regs *ctx, u32 site) { seen.increment(site); return 0; }\n",
+    )?;
+    let mut sites = Sites::start(Command::new(&program))?;
+    let attach = format!("usdt:{}:many:here=here", program.display());
+    let dbcc = Attached::start([probe.display().to_string().as_str(), "--interval", "1h", "--attach", &attach])?;
+    sites.come_by(1)?;
+    sites.come_by(1)?;
+    let mut seen: Vec<(u64, u64)> = Vec::new();
+    for entry in dbcc.interrupt()?.last_map("seen")? {
+        seen.push((entry["key"].as_u64().context("no number")?, entry["value"].as_u64().context("no count")?));
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..SITES).map(|number| (number, 2)).collect::<Vec<_>>());
+    Ok(())
+}
+
+#[test]
+fn a_section_may_name_the_probe() -> Result<()> {
+    need!(need::root());
+    let folder = tempfile::tempdir()?;
+    let path = compile(folder.path(), "sites", &[])?;
+    let probe = folder.path().join("probe.c");
+    let text = format!(
+        "#include <vmlinux.h>\n#include <bpf/bpf_helpers.h>\n#include <bpf/usdt.bpf.h>\n\
+         struct {{ __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 10); __type(key, __u32); __type(value, __u64); }}\n\
+         sums SEC(\".maps\");\n\
+         SEC(\"usdt/{}:sites:guarded\")\n\
+         int BPF_USDT(on_guarded, long number)\n{{\n__u32 zero = 0; __u64 value = number;\n\
+         __u64 *sum = bpf_map_lookup_elem(&sums, &zero);\n\
+         if (sum) __sync_fetch_and_add(sum, number); else bpf_map_update_elem(&sums, &zero, &value, 0);\n\
+         return 0;\n}}\nchar LICENSE[] SEC(\"license\") = \"GPL\";\n",
+        path.display()
+    );
+    std::fs::write(&probe, text)?;
+    let mut sites = Sites::start(Command::new(&path))?;
+    let dbcc = Attached::start([probe.display().to_string().as_str(), "--interval", "1h"])?;
+    assert_eq!(sites.come_by(20)?, 20);
+    assert_eq!(only(&dbcc.interrupt()?, "sums")?, json!(190));
+    Ok(())
 }
 
 /// What a run that cannot start says.
