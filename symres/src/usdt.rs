@@ -29,6 +29,9 @@ const NT_STAPSDT: u32 = 3;
 const MAX_NOTES: u64 = 16 << 20;
 /// More sites are taken as damage.
 const MAX_SITES: usize = 1 << 16;
+/// Longer names, and longer texts of arguments, are taken as damage; 12 operands with C++ symbols are some kilobytes.
+const MAX_NAME: usize = 1 << 10;
+const MAX_ARGUMENTS: usize = 1 << 16;
 /// The most probes that are named as perhaps meant.
 const NEAR_LIMIT: usize = 5;
 
@@ -355,7 +358,8 @@ impl Note {
         // A text without its NUL was cut off. Without arguments the text is empty, or ":" (older versions).
         texts.next()?;
         let arguments = if arguments.starts_with(':') { String::new() } else { arguments };
-        (!name.is_empty()).then_some(Self { addr, base, semaphore, provider, name, arguments })
+        let bounded = provider.len() <= MAX_NAME && name.len() <= MAX_NAME && arguments.len() <= MAX_ARGUMENTS;
+        (bounded && !name.is_empty()).then_some(Self { addr, base, semaphore, provider, name, arguments })
     }
 }
 
