@@ -631,8 +631,8 @@ fn names_that_the_kernels_headers_may_have_are_said_with_what_to_write() {
          int d = no_such_inline(a);\n\
          int e = kfree(0);\n\
          int f = BPF_MAP_TYPE_HSH;\n\
-         no_such_t g = 0;\n\
-         return a + b + c + d + e + f;\n}\n",
+         return a + b + c + d + e + f;\n}\n\
+         static int g(no_such_t *x) { return 0; }\n",
         &[]
     ), @"
     Error 5:9 `NO_SUCH_MACRO`: use of undeclared identifier 'NO_SUCH_MACRO'
@@ -651,7 +651,7 @@ fn names_that_the_kernels_headers_may_have_are_said_with_what_to_write() {
     Error 10:9 `BPF_MAP_TYPE_HSH`: use of undeclared identifier 'BPF_MAP_TYPE_HSH'
       note: `BPF_MAP_TYPE_HSH` is neither in the probe nor in dbcc's headers nor in the kernel's BTF
       help: did you mean `BPF_MAP_TYPE_HASH`?
-    Error 11:1 `no_such_t`: unknown type name 'no_such_t'
+    Error 13:14 `no_such_t`: unknown type name 'no_such_t'
       note: `no_such_t` is neither declared in the probe nor in dbcc's headers nor in the kernel's BTF
     ");
 }
