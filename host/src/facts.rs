@@ -133,6 +133,17 @@ pub struct MapFact {
     pub span: Span,
     /// What it is for.
     pub role: MapRole,
+    /// Where it is shared with other programs, if it is.
+    pub pin: Option<Pin>,
+}
+
+/// A place in the file system of BPF that a map is pinned at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The path.
+    pub path: String,
+    /// Whether the map is made where it is not there; else another program has to make it.
+    pub made: bool,
 }
 
 /// What a map is for.

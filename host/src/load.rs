@@ -9,8 +9,10 @@ use crate::config::AttachAs;
 use crate::facts::{Compiled, Facts, ProgramFact};
 use crate::kernel::{Kernel, capability};
 use crate::kind::{self, Kind, Target};
+use crate::source::Span;
 
 mod form;
+mod pin;
 
 use form::Choice;
 
@@ -36,6 +38,9 @@ pub struct Settings {
     pub without_fentry: bool,
     /// Whether kprobes and kretprobes are refused, as on a kernel that has none.
     pub without_kprobe: bool,
+    /// Whether maps are shared with other programs as they are declared to be; else all are made anew, and nothing of
+    /// them stays.
+    pub shares_maps: bool,
 }
 
 /// A loaded probe: programs are verified and maps exist; nothing runs yet.
@@ -100,6 +105,16 @@ pub enum LoadError {
         /// The kernel's words.
         reason: String,
     },
+    /// A map that is shared with other programs cannot be.
+    #[error("{message}")]
+    Pin {
+        /// Where the map is declared.
+        span: Span,
+        /// What is in the way.
+        message: String,
+        /// What to do.
+        help: String,
+    },
     /// A program has no form that may be used.
     #[error("`{function}` cannot be attached: {why}")]
     Form {
@@ -144,14 +159,23 @@ pub fn load<'t>(
             why,
         });
     }
-    let mut object = OpenObject::open(&compiled.elf)?;
-    select(&mut object, &programs, &compiled.facts)?;
-    object.grow_map(USDT_ARGUMENTS, usdt_forms(&programs))?;
-    object.grow_map(USDT_SITES, usdt_sites(&programs))?;
-    let filters = object.set_initial_value(SETTINGS_MAP, &filter(&settings.pids)?)?;
-    let object = object.load().map_err(|failure| explain(failure, &compiled.facts, kernel))?;
-    let maps = object.maps()?;
-    Ok(Loaded { object, programs, maps, filters })
+    for _ in 0..pin::ATTEMPTS {
+        let mut object = OpenObject::open(&compiled.elf)?;
+        let waiting = match settings.shares_maps {
+            true => pin::reuse(&mut object, &compiled.facts)?,
+            false => pin::Waiting::default(),
+        };
+        select(&mut object, &programs, &compiled.facts)?;
+        object.grow_map(USDT_ARGUMENTS, usdt_forms(&programs))?;
+        object.grow_map(USDT_SITES, usdt_sites(&programs))?;
+        let filters = object.set_initial_value(SETTINGS_MAP, &filter(&settings.pids)?)?;
+        let object = object.load().map_err(|failure| explain(failure, &compiled.facts, kernel))?;
+        if waiting.pin(&object)? {
+            let maps = object.maps()?;
+            return Ok(Loaded { object, programs, maps, filters });
+        }
+    }
+    Err(LoadError::Kernel(bpf::Error::new("share maps that others pin at the same time", libc::EAGAIN)))
 }
 
 impl Loaded {

@@ -162,6 +162,10 @@ pub fn explain_load(error: LoadError, source: &Source, compiled: &Compiled, verb
             };
             Failure::Probe { source: source.clone(), diagnostics: vec![diagnostic] }
         }
+        LoadError::Pin { span, message, help } => {
+            let diagnostics = vec![Diagnostic::error(message.clone(), *span).help(help.clone())];
+            Failure::Probe { source: source.clone(), diagnostics }
+        }
         LoadError::Permission { .. } | LoadError::NoBtf(_) => Failure::Unusable(error.into()),
         _ => Failure::Run(anyhow::Error::from(error).context(format!("cannot load {}", source.name))),
     }
@@ -199,6 +203,7 @@ fn start(
         attach_as: settings.compile.attach_as,
         without_fentry: settings.compile.lacks("fentry"),
         without_kprobe: settings.compile.lacks("kprobe"),
+        shares_maps: true,
     };
     let loaded = load::load(&compiled, wanted, &kernel, &loading)
         .map_err(|error| explain_load(error, source, &compiled, settings.compile.verbose))?;

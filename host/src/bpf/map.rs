@@ -111,6 +111,11 @@ impl Map {
         }))
     }
 
+    /// The same map by another name.
+    pub(super) fn named(self, name: &str) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
     /// Its name in the source; `.rodata`, `.bss`, … for global data.
     pub fn name(&self) -> &Arc<str> {
         &self.name

@@ -16,6 +16,7 @@ pub mod map;
 pub mod object;
 pub mod perf;
 pub mod perf_event;
+pub mod pin;
 pub mod program;
 pub mod ring;
 pub mod sys;

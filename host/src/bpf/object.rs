@@ -1,5 +1,6 @@
 //! An object file in libbpf's hands: open, then loaded.
 
+use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex};
 
@@ -8,6 +9,7 @@ use libbpf_sys as sys;
 use super::errno::{Error, check, check_ptr};
 use super::log;
 use super::map::Map;
+use super::pin::{Pinned, Shape};
 use super::program::{OpenProgram, Program, c_string, text};
 
 /// Room for the verifier's log of one program. It is memory only as far as the kernel writes: a log is asked for only
@@ -19,6 +21,9 @@ const LOG_SIZE: usize = 16 << 20;
 #[must_use = "nothing is in the kernel before it is loaded"]
 pub struct OpenObject {
     raw: NonNull<sys::bpf_object>,
+    /// Maps that are pinned ones, by address: in the kernel they have the name that they were made with, and here that
+    /// in the object.
+    renamed: Vec<(usize, String)>,
 }
 
 /// A loaded object: its maps exist and its programs are verified. Dropping it gives up both, except for what links and
@@ -27,6 +32,7 @@ pub struct OpenObject {
 #[must_use = "dropping an object unloads its programs"]
 pub struct Object {
     raw: Arc<RawObject>,
+    renamed: Vec<(usize, String)>,
 }
 
 /// The loaded object itself, which attachments hold that libbpf keeps something of in the object.
@@ -76,7 +82,7 @@ impl OpenObject {
             // returns (bpf_object__elf_finish); the name and the options outlive the call.
             || unsafe { sys::bpf_object__open_mem(elf.as_ptr().cast(), length, &raw const options) },
         )?;
-        Ok(Self { raw })
+        Ok(Self { raw, renamed: Vec::new() })
     }
 
     /// Its programs, in the order of the object.
@@ -135,6 +141,38 @@ impl OpenObject {
         check(what, || unsafe { sys::bpf_map__set_max_entries(raw, entries) }).map(drop)
     }
 
+    /// What kind of map the one of that name will be; none if the object has none.
+    pub fn shape(&self, map: &str) -> Option<Shape> {
+        let raw = self.find_map(map)?.as_ptr();
+        // SAFETY: the map belongs to the open object.
+        unsafe {
+            Some(Shape {
+                map_type: sys::bpf_map__type(raw),
+                key_size: sys::bpf_map__key_size(raw),
+                value_size: sys::bpf_map__value_size(raw),
+            })
+        }
+    }
+
+    /// Takes a pinned map in place of the one of that name, which then is not made.
+    ///
+    /// # Errors
+    /// `ENOENT` if the object has no such map; the kernel's.
+    pub fn reuse_map(&mut self, map: &str, pinned: &Pinned) -> Result<(), Error> {
+        let what = || format!("take the pinned map for `{map}`");
+        let raw = self.find_map(map).ok_or_else(|| Error::new(what(), libc::ENOENT))?;
+        // SAFETY: the map belongs to the open object; libbpf keeps a duplicate of the descriptor.
+        check(what, || unsafe { sys::bpf_map__reuse_fd(raw.as_ptr(), pinned.fd().as_raw_fd()) })?;
+        self.renamed.push((raw.as_ptr().addr(), map.to_owned()));
+        Ok(())
+    }
+
+    fn find_map(&self, map: &str) -> Option<NonNull<sys::bpf_map>> {
+        let name = c_string(map).ok()?;
+        // SAFETY: the object is open and the name outlives the call.
+        NonNull::new(unsafe { sys::bpf_object__find_map_by_name(self.raw.as_ptr(), name.as_ptr()) })
+    }
+
     /// Creates the maps, relocates the selected programs against this kernel's types and has them verified.
     ///
     /// # Errors
@@ -158,10 +196,10 @@ impl OpenObject {
         );
         match loaded {
             Ok(_) => {
-                let raw = self.raw;
+                let (raw, renamed) = (self.raw, std::mem::take(&mut self.renamed));
                 // The raw object changes its owner.
                 std::mem::forget(self);
-                Ok(Object { raw: Arc::new(RawObject { raw, usdt: Mutex::new(()) }) })
+                Ok(Object { raw: Arc::new(RawObject { raw, usdt: Mutex::new(()) }), renamed })
             }
             Err(error) => {
                 let rejected = logs.iter().find_map(|(program, buffer)| rejection(program, buffer));
@@ -201,7 +239,11 @@ impl Object {
             let Some(raw) = NonNull::new(last) else { return Ok(maps) };
             // SAFETY: the map belongs to the loaded object.
             if let Some(map) = unsafe { Map::of_object(raw)? } {
-                maps.push(map);
+                let renamed = self.renamed.iter().find(|(known, _)| *known == raw.as_ptr().addr());
+                maps.push(match renamed {
+                    Some((_, name)) => map.named(name),
+                    None => map,
+                });
             }
         }
     }

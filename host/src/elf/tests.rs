@@ -98,7 +98,7 @@ fn what_was_promised_must_be_there() {
         forms: vec![Form { kind: "kprobe".into(), program: program.into(), arguments: None }],
         registers_because: None,
     };
-    let map = |name: &str| MapFact { name: name.into(), span, role: MapRole::Table };
+    let map = |name: &str| MapFact { name: name.into(), span, role: MapRole::Table, pin: None };
     let facts = |programs: Vec<ProgramFact>, maps: Vec<MapFact>| Facts { programs, maps, ..Facts::default() };
     contents.check(&facts(vec![program("on_f")], vec![map("counts")]), &source).unwrap();
     let wrong = contents.check(&facts(vec![program("absent")], vec![map("events")]), &source).unwrap_err();

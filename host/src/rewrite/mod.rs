@@ -278,7 +278,7 @@ fn map_fact(index: usize, map: &rule::maps::Map, events: &[(usize, String)]) -> 
         MapRole::RingEvents(_) => MapRole::RingEvents(types()),
         other => other.clone(),
     };
-    MapFact { name: map.name.clone(), span: map.span, role }
+    MapFact { name: map.name.clone(), span: map.span, role, pin: map.shared() }
 }
 
 /// The text under a span; empty where it is none.

@@ -1,8 +1,8 @@
 //! `BPF_HASH(…)` and the like.
 
 use crate::clang::{CursorKind, TypeKind};
-use crate::diag::Diagnostic;
-use crate::facts::MapRole;
+use crate::diag::{Diagnostic, Severity};
+use crate::facts::{MapRole, Pin};
 use crate::source::Span;
 
 use super::super::suggest::{did_you_mean, nearest};
@@ -63,7 +63,19 @@ pub struct Map {
     pub role: MapRole,
 }
 
+/// Where a map is looked for that another program makes and of which no path is known.
+const SHARED: &str = "/sys/fs/bpf";
+
 impl Map {
+    /// Where it is shared with other programs.
+    pub fn shared(&self) -> Option<Pin> {
+        match &self.pin {
+            Some(path) => Some(Pin { path: path.clone(), made: self.kind != "extern" }),
+            None if self.kind == "extern" => Some(Pin { path: format!("{SHARED}/{}", self.name), made: false }),
+            None => None,
+        }
+    }
+
     /// The entry of `dbcc_losses` that counts the failures of the map of that index. The array has 256 entries; what is
     /// behind them shares the last.
     pub fn loss(index: usize) -> usize {
@@ -184,6 +196,15 @@ impl Rule for Maps {
     fn apply(&self, probe: &Probe<'_, '_>, output: &mut Output) {
         // The macros do most; what remains is what they cannot express.
         for map in probe.maps {
+            if map.kind == "extern"
+                && let Some(pin) = map.shared()
+            {
+                let (name, path) = (&map.name, pin.path);
+                output.messages.push(
+                    Diagnostic::new(Severity::Note, format!("map `{name}` is another program's"), map.span)
+                        .note(format!("a run takes the one at {path}; `dbcc check` makes a hash in its place")),
+                );
+            }
             if map.inner.is_some() || matches!(map.kind.as_str(), "array_of_maps" | "hash_of_maps") {
                 match inner(probe, map) {
                     Ok(declaration) => output.behind.push_str(&declaration),
