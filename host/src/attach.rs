@@ -125,6 +125,9 @@ fn attach_for(loaded: Loaded, kernel: &Kernel, pids: &[u32], threads: u64) -> Re
             Ok(counter) => counters.push(counter),
             Err(error) => failures.push(Failure { function: function(), error, why: program.why.clone() }),
         }
+        if program.is_tail {
+            continue;
+        }
         let Some(kind) = program.kind.filter(|_| !program.targets.is_empty()) else {
             match handle.attach_by_section() {
                 Ok(link) => {

@@ -5,14 +5,20 @@
 //! //@ interval TIME
 //! //@ print MAP: COLUMN…        COLUMN is `time` or [HEADING=]PATH[/s][:UNIT], PATH as in key.pid or value
 //! //@ hide MAP
+//! //@ tail_call ARRAY[INDEX] = FUNCTION
+//! //@ fill MAP[KEY] = VALUE     VALUE by the type of the map: a number, a map, a control group, an interface, a counter
 //! ```
 
 use std::time::Duration;
 
 use crate::diag::Diagnostic;
-use crate::facts::FunctionKind;
+use crate::facts::{FunctionKind, TailCall};
 use crate::kind;
 use crate::source::Span;
+
+mod fill;
+
+pub use fill::{Fill, With, number};
 
 /// All that directives and the command line say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +29,8 @@ pub struct Directives {
     pub interval: Option<Duration>,
     /// Maps that are printed, or hidden, otherwise than by default.
     pub maps: Vec<MapDirective>,
+    /// What is put into maps before anything is attached.
+    pub fills: Vec<Fill>,
 }
 
 /// A function and its attach points: the first that the target has is taken.
@@ -153,9 +161,17 @@ impl Directives {
                 self.map(map, Some(layout), span)?;
             }
             "hide" => self.map(rest, None, span)?,
+            "tail_call" => {
+                let entry = fill::tail_call(rest, span);
+                self.fills.push(entry.map_err(|why| Diagnostic::error(why, span).help(fill::TAIL_CALL_HELP))?);
+            }
+            "fill" => {
+                let entry = fill::fill(rest, span);
+                self.fills.push(entry.map_err(|why| Diagnostic::error(why, span).help(fill::FILL_HELP))?);
+            }
             _ => {
                 return Err(Diagnostic::error(format!("unknown directive `{name}`"), span)
-                    .help("the directives are attach, interval, print and hide"));
+                    .help("the directives are attach, interval, print, hide, tail_call and fill"));
             }
         }
         Ok(())
@@ -177,6 +193,17 @@ impl Directives {
     pub fn override_with(&mut self, command_line: Vec<Attach>) {
         self.attaches.retain(|own| !command_line.iter().any(|given| given.function == own.function));
         self.attaches.extend(command_line);
+    }
+
+    /// The functions that are run by tail calls, for rewriting.
+    pub fn tail_calls(&self) -> Vec<TailCall> {
+        let calls = self.fills.iter().filter_map(|fill| match &fill.with {
+            With::Function(function) => {
+                Some(TailCall { array: fill.map.clone(), function: function.clone(), span: fill.span })
+            }
+            With::Text(_) => None,
+        });
+        calls.collect()
     }
 
     /// The kinds of the functions that are named, for rewriting.

@@ -33,6 +33,8 @@ pub struct CompileRequest {
     /// Functions whose attach kind is known from directives or the command line. The other functions are known by
     /// BCC's naming conventions (`kprobe__…`) or by `SEC("…")`.
     pub functions: Vec<FunctionKind>,
+    /// Functions that others run by tail calls.
+    pub tail_calls: Vec<TailCall>,
     /// `-D NAME=VALUE`, in order.
     pub defines: Vec<(String, String)>,
     /// What this kernel offers.
@@ -50,6 +52,17 @@ pub struct FunctionKind {
     pub kind: String,
     /// The target as written behind `KIND:`, such as `tcp_sendmsg` or `sock:sock_send_length`.
     pub target: String,
+}
+
+/// A function of the probe that is in an array of programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TailCall {
+    /// Name of the array.
+    pub array: String,
+    /// Name of the C function.
+    pub function: String,
+    /// Where the directive stands.
+    pub span: Span,
 }
 
 /// A clang and the libclang beside it.

@@ -6,11 +6,13 @@ use std::fmt;
 use crate::bpf::object::LoadFailure;
 use crate::bpf::{self, Map, Object, OpenObject};
 use crate::config::AttachAs;
+use crate::directive::{Fill, With};
 use crate::facts::{Compiled, Facts, ProgramFact};
 use crate::kernel::{Kernel, capability};
 use crate::kind::{self, Kind, Target};
 use crate::source::Span;
 
+mod fill;
 mod form;
 mod pin;
 
@@ -41,6 +43,8 @@ pub struct Settings {
     /// Whether maps are shared with other programs as they are declared to be; else all are made anew, and nothing of
     /// them stays.
     pub shares_maps: bool,
+    /// What is put into maps when they are there.
+    pub fills: Vec<Fill>,
 }
 
 /// A loaded probe: programs are verified and maps exist; nothing runs yet.
@@ -66,6 +70,8 @@ pub struct LoadedProgram {
     pub targets: Vec<Target>,
     /// Why this kind was chosen; empty where there was no choice.
     pub why: String,
+    /// Whether others run it, by tail calls, and it is attached to nothing.
+    pub is_tail: bool,
 }
 
 /// Why a probe was not loaded.
@@ -105,10 +111,10 @@ pub enum LoadError {
         /// The kernel's words.
         reason: String,
     },
-    /// A map that is shared with other programs cannot be.
+    /// What the probe says of its maps cannot be done here.
     #[error("{message}")]
-    Pin {
-        /// Where the map is declared.
+    Text {
+        /// Where it says so.
         span: Span,
         /// What is in the way.
         message: String,
@@ -157,6 +163,8 @@ pub fn load<'t>(
             kind: kind::by_name(&form.kind),
             targets: targets.to_vec(),
             why,
+            is_tail: targets.is_empty()
+                && settings.fills.iter().any(|fill| fill.with == With::Function(fact.function.clone())),
         });
     }
     for _ in 0..pin::ATTEMPTS {
@@ -172,6 +180,7 @@ pub fn load<'t>(
         let object = object.load().map_err(|failure| explain(failure, &compiled.facts, kernel))?;
         if waiting.pin(&object)? {
             let maps = object.maps()?;
+            fill::fill(&object, &programs, &maps, &settings.fills)?;
             return Ok(Loaded { object, programs, maps, filters });
         }
     }

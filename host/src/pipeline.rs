@@ -16,7 +16,7 @@ use crate::decode::{self, MapTypes, Types};
 use crate::diag::{self, Diagnostic};
 use crate::directive::Directives;
 use crate::event::{self, Events};
-use crate::facts::{CompileRequest, Compiled, Features, MapRole};
+use crate::facts::{CompileRequest, Compiled, Facts, Features, MapRole};
 use crate::frontend::Worker;
 use crate::kernel::{Kernel, capability};
 use crate::kind::Target;
@@ -24,7 +24,7 @@ use crate::lex::Lexed;
 use crate::load::{self, LoadError, Loaded};
 use crate::output::{AttachedProgram, Body, Output, Scale};
 use crate::render;
-use crate::resolve::{self, Plan};
+use crate::resolve::{self, Plan, Planned};
 use crate::session::{Endings, EventType, Iterators, Meaning, Session, Table};
 use crate::source::{Source, Span};
 use crate::toolchain;
@@ -125,6 +125,7 @@ pub fn prepare(source: &Source, settings: &CompileSettings, features: Features) 
     let request = CompileRequest {
         source: source.clone(),
         functions: directives.function_kinds(),
+        tail_calls: directives.tail_calls(),
         defines: settings.defines.clone(),
         features,
         toolchain: toolchain::find().map_err(|error| Failure::Unusable(error.into()))?,
@@ -162,9 +163,10 @@ pub fn explain_load(error: LoadError, source: &Source, compiled: &Compiled, verb
             };
             Failure::Probe { source: source.clone(), diagnostics: vec![diagnostic] }
         }
-        LoadError::Pin { span, message, help } => {
-            let diagnostics = vec![Diagnostic::error(message.clone(), *span).help(help.clone())];
-            Failure::Probe { source: source.clone(), diagnostics }
+        LoadError::Text { span, message, help } => {
+            let diagnostic = Diagnostic::error(message.clone(), *span);
+            let diagnostic = if help.is_empty() { diagnostic } else { diagnostic.help(help.clone()) };
+            Failure::Probe { source: source.clone(), diagnostics: vec![diagnostic] }
         }
         LoadError::Permission { .. } | LoadError::NoBtf(_) => Failure::Unusable(error.into()),
         _ => Failure::Run(anyhow::Error::from(error).context(format!("cannot load {}", source.name))),
@@ -197,13 +199,15 @@ fn start(
     let Plan { programs, notes: chosen } = resolve::resolve(facts, &directives, &settings.pids).map_err(probe)?;
     notes.extend(chosen);
 
-    let wanted = programs.iter().map(|program| (program.fact, program.targets.as_slice()));
+    let planned = programs.iter().map(|program| (program.fact, program.targets.as_slice()));
+    let wanted = planned.chain(tails(facts, &directives, &programs).into_iter().map(|fact| (fact, [].as_slice())));
     let loading = load::Settings {
         pids: settings.pids.clone(),
         attach_as: settings.compile.attach_as,
         without_fentry: settings.compile.lacks("fentry"),
         without_kprobe: settings.compile.lacks("kprobe"),
         shares_maps: true,
+        fills: directives.fills.clone(),
     };
     let loaded = load::load(&compiled, wanted, &kernel, &loading)
         .map_err(|error| explain_load(error, source, &compiled, settings.compile.verbose))?;
@@ -243,6 +247,15 @@ fn start(
         Endings { duration: settings.duration, count: settings.count, stop, watch, pids: settings.pids.clone() };
     let interval = settings.interval.or(directives.interval).unwrap_or(DEFAULT_INTERVAL);
     Ok((Session::new(attached, events, tables, iterators, meaning, endings, interval), first))
+}
+
+/// The programs that are attached to nothing and that others run by tail calls: indexes into [`Facts::programs`].
+fn tails(facts: &Facts, directives: &Directives, planned: &[Planned]) -> Vec<usize> {
+    let calls = directives.tail_calls();
+    let is_tail = |function: &str| calls.iter().any(|call| call.function == function);
+    let facts = facts.programs.iter().enumerate();
+    let facts = facts.filter(|(index, fact)| is_tail(&fact.function) && planned.iter().all(|one| one.fact != *index));
+    facts.map(|(index, _)| index).collect()
 }
 
 /// Whether process ids mean here what they mean to `bpf_get_current_pid_tgid`. The first PID namespace has a fixed number
@@ -291,6 +304,8 @@ fn meaning(loaded: &Loaded, compiled: &Compiled, directives: &Directives) -> any
                 let columns = directive.and_then(|directive| directive.layout.clone());
                 let of = |id: Option<TypeId>, size: usize| match id {
                     Some(id) => types.layout(id),
+                    // Queues and stacks have no keys.
+                    None if size == 0 => decode::Layout::nothing(),
                     None => decode::Layout::opaque(u64::try_from(size).unwrap_or(u64::MAX)),
                 };
                 let MapTypes { key, value } = types.map(&name).unwrap_or_default();

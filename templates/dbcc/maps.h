@@ -232,6 +232,9 @@
 #define BPF_HISTOGRAM_2(name, K) DBCC_HISTOGRAM(name, K, 64, 10240)
 #define BPF_HISTOGRAM_3(name, K, entries) DBCC_HISTOGRAM(name, K, entries, entries)
 
+/* The CPU that the program runs on, for perf_read() and perf_counter_value(): BPF_F_CURRENT_CPU. */
+#define CUR_CPU_IDENTIFIER 0xffffffffULL
+
 /* Events for user space. libbpf makes as many entries as there are CPUs. */
 #define BPF_PERF_OUTPUT(name) DBCC_DECLARE("perf_output", 4, int, __u32, name, 0, 0)
 /* BPF_RINGBUF_OUTPUT(name, pages of memory, a power of two) */

@@ -25,6 +25,8 @@ pub enum MapType {
     RingBuffer,
     /// Stack traces by number.
     StackTrace,
+    /// A queue or a stack: values without keys.
+    Queue,
     /// Anything else, by its number in `enum bpf_map_type`.
     Other(u32),
 }
@@ -86,16 +88,22 @@ impl Map {
             | sys::BPF_MAP_TYPE_PERCPU_HASH
             | sys::BPF_MAP_TYPE_LRU_HASH
             | sys::BPF_MAP_TYPE_LRU_PERCPU_HASH
-            | sys::BPF_MAP_TYPE_LPM_TRIE => MapType::Hash,
+            | sys::BPF_MAP_TYPE_LPM_TRIE
+            | sys::BPF_MAP_TYPE_CGROUP_STORAGE
+            | sys::BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE => MapType::Hash,
             sys::BPF_MAP_TYPE_ARRAY | sys::BPF_MAP_TYPE_PERCPU_ARRAY => MapType::Array,
             sys::BPF_MAP_TYPE_PERF_EVENT_ARRAY => MapType::PerfEventArray,
             sys::BPF_MAP_TYPE_RINGBUF => MapType::RingBuffer,
             sys::BPF_MAP_TYPE_STACK_TRACE => MapType::StackTrace,
+            sys::BPF_MAP_TYPE_QUEUE | sys::BPF_MAP_TYPE_STACK => MapType::Queue,
             other => MapType::Other(other),
         };
         let per_cpu = matches!(
             number,
-            sys::BPF_MAP_TYPE_PERCPU_HASH | sys::BPF_MAP_TYPE_LRU_PERCPU_HASH | sys::BPF_MAP_TYPE_PERCPU_ARRAY
+            sys::BPF_MAP_TYPE_PERCPU_HASH
+                | sys::BPF_MAP_TYPE_LRU_PERCPU_HASH
+                | sys::BPF_MAP_TYPE_PERCPU_ARRAY
+                | sys::BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE
         );
         let size = |size: u32| usize::try_from(size).unwrap_or(usize::MAX);
         Ok(Some(Self {
@@ -168,6 +176,8 @@ impl Map {
     /// goes away under the walk makes it start again, so a map that changes faster than it is read is reported as
     /// incomplete rather than read forever.
     ///
+    /// Of a queue or a stack only the value that is taken next can be seen without taking it; it has an empty key.
+    ///
     /// # Errors
     /// The kernel's; `EOPNOTSUPP` for a map that has no entries to read, such as a ring buffer.
     pub fn entries(&self) -> Result<Entries, Error> {
@@ -175,6 +185,10 @@ impl Map {
             MapType::Hash => walk::hash(self),
             MapType::Array => walk::array(self),
             MapType::StackTrace => walk::by_key(self),
+            MapType::Queue => {
+                let next = self.lookup(&[])?.map(|value| (Vec::new(), value));
+                Ok(Entries { rows: next.into_iter().collect(), incomplete: None })
+            }
             MapType::PerfEventArray | MapType::RingBuffer | MapType::Other(_) => {
                 Err(Error::new(self.what("read"), libc::EOPNOTSUPP))
             }
@@ -198,7 +212,11 @@ impl Map {
             || self.what("look up a key in"),
             // SAFETY: the key is as long as the map's keys, the value as long as the kernel writes (checked above and
             // by `row_size`).
-            || unsafe { sys::bpf_map_lookup_elem(self.raw_fd(), key.as_ptr().cast(), value.as_mut_ptr().cast()) },
+            || unsafe {
+                // A map without keys takes no address of one.
+                let key = if key.is_empty() { ptr::null() } else { key.as_ptr() };
+                sys::bpf_map_lookup_elem(self.raw_fd(), key.cast(), value.as_mut_ptr().cast())
+            },
         );
         match found {
             Ok(_) => Ok(Some(value)),

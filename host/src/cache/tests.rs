@@ -8,6 +8,7 @@ fn request(text: &str) -> CompileRequest {
     CompileRequest {
         source: Source::from_text("t.c", text),
         functions: Vec::new(),
+        tail_calls: Vec::new(),
         defines: Vec::new(),
         features: Features::default(),
         // Any files will do: they are not run.

@@ -10,6 +10,7 @@ fn compiled(text: &str, edits: &[(&str, &str)]) -> (CompileRequest, Result<Objec
     let request = CompileRequest {
         source: Source::from_text("probe.bpf.c", text),
         functions: Vec::new(),
+        tail_calls: Vec::new(),
         defines: Vec::new(),
         features: Features::default(),
         toolchain: crate::toolchain::find().expect("the tests need clang"),

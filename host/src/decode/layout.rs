@@ -57,6 +57,11 @@ pub(super) struct Field {
 }
 
 impl Layout {
+    /// The layout of what has no bytes: a struct without fields.
+    pub fn nothing() -> Self {
+        Self { size: 0, shape: Shape::Struct(Vec::new()) }
+    }
+
     /// The layout of bytes of which nothing is known.
     pub fn opaque(size: u64) -> Self {
         Self { size, shape: Shape::Opaque }

@@ -9,6 +9,7 @@ fn request(name: &str, text: &str) -> CompileRequest {
     CompileRequest {
         source: Source::from_text(name, text),
         functions: Vec::new(),
+        tail_calls: Vec::new(),
         defines: Vec::new(),
         features: Features { kprobe: true, fentry: true, uprobe: true, ringbuf: true, tracepoint: true },
         toolchain: crate::toolchain::find().expect("the tests need clang"),

@@ -105,5 +105,5 @@ fn unfit(map: &MapFact, pin: &Pin, own: Shape, pinned: Shape) -> LoadError {
 }
 
 fn failed(map: &MapFact, message: String, help: &str) -> LoadError {
-    LoadError::Pin { span: map.span, message, help: help.to_owned() }
+    LoadError::Text { span: map.span, message, help: help.to_owned() }
 }

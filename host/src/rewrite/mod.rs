@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use crate::clang::{Library, Unit};
 use crate::diag::{Diagnostic, Severity};
-use crate::facts::{CompileRequest, Facts, FunctionKind, MapFact, MapRole, ProgramFact};
+use crate::facts::{CompileRequest, Facts, MapFact, MapRole, ProgramFact, TailCall};
 use crate::linemap::LineMap;
 use crate::source::Span;
 use crate::template::Templated;
@@ -23,6 +23,7 @@ pub mod origin;
 pub mod program;
 pub mod rule;
 pub mod suggest;
+pub mod tail;
 pub mod tree;
 pub mod usdt;
 
@@ -99,6 +100,10 @@ pub struct Probe<'p, 'u> {
     pub tree: &'p tree::Tree<'u>,
     /// What each function is.
     pub roles: &'p program::Roles,
+    /// Functions that are run by tail calls, as directives say.
+    pub tail_calls: &'p [TailCall],
+    /// What these functions are.
+    pub tails: &'p tail::TailCalls,
     /// How functions use the contexts that they get.
     pub contexts: &'p context::Contexts,
     /// Whose memory pointers point to.
@@ -161,7 +166,7 @@ pub fn rewrite(
         let unit = Unit::parse(&library, &path, &text, &arguments).map_err(|error| fatal(error.to_string()))?;
         let trace = |span: Span| if round == 0 { Some(span) } else { map.to_source(span, source) };
         let traced = |messages| traced(messages, &trace);
-        match once(&unit, &text, &request.functions, kernel).map_err(traced)? {
+        match once(&unit, &text, request, kernel).map_err(traced)? {
             Step::Rewritten(mut rewritten) => {
                 rewritten.line_map = compose(&map, &rewritten.line_map);
                 rewritten.warnings = traced(rewritten.warnings);
@@ -190,12 +195,7 @@ enum Step {
     WrittenOut(String, LineMap),
 }
 
-fn once(
-    unit: &Unit,
-    text: &str,
-    functions: &[FunctionKind],
-    kernel: &dyn KernelFacts,
-) -> Result<Step, Vec<Diagnostic>> {
+fn once(unit: &Unit, text: &str, request: &CompileRequest, kernel: &dyn KernelFacts) -> Result<Step, Vec<Diagnostic>> {
     let tree = lower::lower(unit, text);
     let mut messages = message::diagnostics(&unit.messages(), text, &tree, kernel);
     let has_errors = |messages: &[Diagnostic]| messages.iter().any(|message| message.severity == Severity::Error);
@@ -203,11 +203,23 @@ fn once(
         return Err(messages);
     }
 
-    let roles = program::Roles::find(&tree, functions);
+    let mut roles = program::Roles::find(&tree, &request.functions);
+    let tails = tail::TailCalls::find(&tree, &mut roles, &request.tail_calls);
     let contexts = context::Contexts::find(&tree, &roles);
     let origins = origin::Origins::find(&tree, &roles);
     let maps = rule::maps::find(&tree);
-    let probe = Probe { text, tree: &tree, roles: &roles, contexts: &contexts, origins: &origins, maps: &maps, kernel };
+    let tail_calls = request.tail_calls.as_slice();
+    let probe = Probe {
+        text,
+        tree: &tree,
+        roles: &roles,
+        tail_calls,
+        tails: &tails,
+        contexts: &contexts,
+        origins: &origins,
+        maps: &maps,
+        kernel,
+    };
     let mut output = Output::default();
     for rule in rule::RULES {
         rule.apply(&probe, &mut output);

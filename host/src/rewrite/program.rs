@@ -87,6 +87,13 @@ impl Roles {
         self.roles.get(function.index()).unwrap_or(&Role::Helper)
     }
 
+    /// Gives a function another role.
+    pub fn set(&mut self, function: FunctionId, role: Role) {
+        if let Some(known) = self.roles.get_mut(function.index()) {
+            *known = role;
+        }
+    }
+
     /// Whether a function is called by one of the text.
     pub fn is_called(&self, function: FunctionId) -> bool {
         self.called.get(function.index()).copied().unwrap_or(false)

@@ -51,6 +51,14 @@ impl KernelFacts for TestKernel {
     }
 }
 
+/// The tail calls that the directives of a text name.
+fn tail_calls(text: &str) -> Vec<crate::facts::TailCall> {
+    let lexed = crate::lex::Lexed::new(text);
+    let lines = lexed.directives();
+    let lines: Vec<(Span, &str)> = lines.iter().map(|line| (line.span, line.text.as_str())).collect();
+    crate::directive::Directives::parse(&lines).map(|directives| directives.tail_calls()).unwrap_or_default()
+}
+
 fn request(text: &str, attach: &[&str]) -> CompileRequest {
     let functions = attach.iter().map(|attach| {
         let (point, function) = attach.split_once('=').expect("KIND:TARGET=FUNCTION");
@@ -60,6 +68,7 @@ fn request(text: &str, attach: &[&str]) -> CompileRequest {
     CompileRequest {
         source: Source::from_text("probe.c", text),
         functions: functions.collect(),
+        tail_calls: tail_calls(text),
         defines: Vec::new(),
         features: Features { kprobe: true, fentry: true, uprobe: true, ringbuf: true, ..Features::default() },
         toolchain: crate::toolchain::find().expect("the tests need clang"),

@@ -9,6 +9,7 @@ fn request(text: &str) -> CompileRequest {
     CompileRequest {
         source: Source::from_text("probe.c", text),
         functions: Vec::new(),
+        tail_calls: Vec::new(),
         defines: Vec::new(),
         features: Features::default(),
         toolchain: Toolchain { clang: "clang".into(), libclang: "libclang.so".into(), version: 19 },

@@ -11,6 +11,7 @@ fn refused(text: &str) -> (Source, Compiled, String) {
     let request = CompileRequest {
         source: source.clone(),
         functions: vec![FunctionKind { function: "f".into(), kind: "uprobe".into(), target: "x".into() }],
+        tail_calls: Vec::new(),
         defines: Vec::new(),
         features: Features { uprobe: true, ringbuf: true, ..Features::default() },
         toolchain: crate::toolchain::find().unwrap(),

@@ -72,6 +72,8 @@ pub(super) fn flatten(name: &str, value: &Value, into: &mut Vec<(String, Cell)>)
                 flatten(&format!("{name}.{field}"), value, into);
             }
         }
+        // Queues and stacks have no keys.
+        Value::Struct(_) if name == "key" => {}
         Value::PerCpu(_) => match value.sum() {
             Some(sum) => flatten(name, &sum, into),
             None => into.push((name.to_owned(), Cell::of(value))),

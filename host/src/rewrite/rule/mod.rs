@@ -14,6 +14,7 @@ pub mod methods;
 pub mod packets;
 pub mod prints;
 pub mod programs;
+pub mod tail_calls;
 pub mod usdt;
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub trait Rule: Sync {
 pub static RULES: &[&dyn Rule] = &[
     &maps::Maps,
     &methods::Methods,
+    &tail_calls::TailCalls,
     &events::Events,
     &prints::Prints,
     &packets::Packets,

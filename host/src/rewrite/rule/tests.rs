@@ -21,3 +21,4 @@ fn every_example_is_rewritten_and_compiles() {
 
 mod maps;
 mod packets;
+mod tail_calls;
