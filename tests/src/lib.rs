@@ -10,6 +10,7 @@ pub mod dbcc;
 pub mod fuzz;
 pub mod guest;
 pub mod load;
+pub mod meaning;
 pub mod need;
 pub mod process;
 pub mod scenario;
