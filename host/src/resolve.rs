@@ -98,6 +98,10 @@ impl Resolver<'_> {
             let point = AttachPoint { kind: program.kind.clone(), target: target.clone() };
             return self.first(&program.function, &[point], program.span);
         }
+        if let Some(error) = of_several_kinds(program, &given) {
+            self.errors.push(error);
+            return Vec::new();
+        }
         let mut targets = Vec::new();
         for attach in given {
             let span = attach.span.unwrap_or(program.span);
@@ -192,7 +196,9 @@ impl Resolver<'_> {
         let Some(number) = pid else {
             let written = provider.map(|provider| format!("{provider}:")).unwrap_or_default();
             let mut miss = Miss::new(format!("`usdt:{written}{name}` names no binary, and there is no --pid"));
-            miss.help = Some(format!("give --pid N, or write usdt:BINARY:{written}{name}"));
+            let any = provider.map(|binary| format!(", or usdt:{binary}::{name} if `{binary}` is the binary"));
+            let any = any.unwrap_or_default();
+            miss.help = Some(format!("give --pid N, or write usdt:BINARY:{written}{name}{any}"));
             return Err(miss);
         };
         let process = self
@@ -311,6 +317,18 @@ fn usdt_target(open: &Path, shown: String, probe: &UsdtProbe, pid: Option<u32>) 
         semaphore: probe.has_semaphore(),
         pid,
     })
+}
+
+/// The message for a function that is attached as several kinds.
+fn of_several_kinds(program: &ProgramFact, given: &[&Attach]) -> Option<Diagnostic> {
+    let kinds: Vec<(&str, Option<Span>)> =
+        given.iter().filter_map(|attach| Some((attach.alternatives.first()?.kind.as_str(), attach.span))).collect();
+    let (first, _) = *kinds.first()?;
+    let (other, span) = *kinds.iter().find(|(kind, _)| *kind != first)?;
+    let function = &program.function;
+    let message = format!("`{function}` is attached as {first} and as {other}; one function can only be of one kind");
+    let help = format!("write a second function that calls `{function}`, and attach that");
+    Some(Diagnostic::error(message, span.unwrap_or(program.span)).help(help))
 }
 
 /// The message for a USDT probe that has fewer arguments than the program reads.

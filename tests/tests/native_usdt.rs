@@ -1,5 +1,6 @@
 //! USDT probes: every hit of every site, with equal values whatever place they are in.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -111,6 +112,45 @@ fn hundreds_of_sites_with_arguments_of_their_own_are_told_apart() -> Result<()> 
 }
 
 #[test]
+fn one_probe_in_a_program_and_in_its_library_is_seen_in_both() -> Result<()> {
+    need!(need::root());
+    let folder = tempfile::tempdir()?;
+    let (library, program, source) =
+        (folder.path().join("libhere.so"), folder.path().join("program"), folder.path().join("both.c"));
+    std::fs::write(
+        &source,
+        "#include <stdio.h>\n#include \"usdt.h\"\nvoid there(long number);\n#ifdef LIBRARY\n\
+         void there(long number) { USDT(\"both\", \"here\", \"-8@%0\", \"r\"(number)); }\n#else\n\
+         int main(void)\n{\nchar line[64];\nputs(\"ready\"); fflush(stdout);\n\
+         while (fgets(line, 64, stdin)) {\n\
+         there(1); USDT(\"both\", \"here\", \"-8@%0\", \"i\"(2)); puts(\"done 0\"); fflush(stdout);\n}\nreturn 0;\n}\n#endif\n",
+    )?;
+    let gcc = |arguments: &[&str], to: &Path, more: &[&Path]| -> Result<()> {
+        let mut gcc = Command::new("gcc");
+        gcc.arg("-I").arg(need::repository().join("symres/tests/data")).args(arguments);
+        gcc.arg("-o").arg(to).arg(&source).args(more);
+        let finished = dbcc_tests::process::run(gcc)?;
+        assert_eq!(finished.code(), Some(0), "{}", finished.stderr());
+        Ok(())
+    };
+    gcc(&["-shared", "-fPIC", "-DLIBRARY", "-Wl,-soname,libhere.so"], &library, &[])?;
+    let path = format!("-Wl,-rpath,{}", folder.path().display());
+    gcc(&[&path], &program, &[&library])?;
+    let probe = folder.path().join("probe.c");
+    let text = "BPF_HASH(seen, u64, u64);\nint here(struct pt_regs *ctx, long n) { seen.increment(n); return 0; }\n";
+    std::fs::write(&probe, text)?;
+    let mut running = Sites::start(Command::new(&program))?;
+    let (probe, pid) = (probe.display().to_string(), running.pid().to_string());
+    let dbcc = Attached::start([probe.as_str(), "--interval", "1h", "--pid", &pid, "--attach", "usdt:both:here=here"])?;
+    running.come_by(1)?;
+    running.come_by(1)?;
+    let mut seen = dbcc.interrupt()?.last_map("seen")?;
+    seen.sort_by_key(|entry| entry["key"].as_u64());
+    assert_eq!(seen, [json!({"key": 1, "value": 2}), json!({"key": 2, "value": 2})]);
+    Ok(())
+}
+
+#[test]
 fn a_section_may_name_the_probe() -> Result<()> {
     need!(need::root());
     let folder = tempfile::tempdir()?;
@@ -163,7 +203,11 @@ fn a_probe_that_is_not_there_is_told_with_what_is() -> Result<()> {
     )?;
     check(&["--attach", &format!("usdt:{path}:site:values=on_values")], &["one of the provider sites"])?;
     check(&["--attach", "usdt:/bin/true:values=on_values"], &["it has no USDT probes"])?;
-    check(&["--attach", "usdt:sites:values=on_values"], &["names no binary", "--pid N"])?;
+    check(&["--attach", "usdt:sites:values=on_values"], &["names no binary", "--pid N", "usdt:sites::values"])?;
+    check(
+        &["--attach", &format!("usdt:{path}:sites:text=on_any"), "--attach", &format!("uprobe:{path}:main=on_any")],
+        &["`on_any` is attached as usdt and as uprobe", "a second function"],
+    )?;
     let pid = sites.pid().to_string();
     check(&["--pid", &pid, "--attach", "usdt:nothing=on_values"], &["its executable and libraries"])?;
     check(
