@@ -140,10 +140,9 @@ fn malloc() {
     }
 }
 
-/// Some tenths of a second of nothing but arithmetic.
+/// Some tenths of a second in one loop of one long instruction.
 fn spin() {
-    let mut state = 1_u64;
-    for _ in 0..30_000_000 {
-        state = black_box(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+    for _ in 0..5_000_000 {
+        std::hint::spin_loop();
     }
 }

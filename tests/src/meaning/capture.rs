@@ -156,7 +156,7 @@ impl Attach {
     fn perf_event(&self) -> Option<String> {
         let number = |name: &str| self.rest.get(name)?.as_u64();
         // PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK.
-        let event = if (number("type")?, number("config")?) == (1, 0) { "cpu-clock" } else { return None };
+        let event = if (number("type")?, number("config")?) == (1, 0) { "software:cpu-clock" } else { return None };
         Some(format!("perf_event:{event}:{}hz={}", number("frequency")?, self.function))
     }
 }

@@ -78,6 +78,9 @@ pub enum Rule {
         /// The slot of the shortest duration that there can be.
         least: u64,
     },
+    /// Samples: the same entry has most of them, and at least half, and neither side has half as many again as the other. Each takes its
+    /// samples at moments of its own.
+    Samples,
     /// A sum between that of a BCC that ran for a shorter time and that of one that ran for a longer time: for what cannot be
     /// kept quiet on a machine.
     Between {

@@ -173,6 +173,15 @@ fn one(table: &Table, bcc: &[Row], dbcc: &[Row], inner: Option<&[Row]>) -> Resul
                 ensure!(fits, "{group}: dbcc counted {counted}, BCC {least} inside of its time and {most} around it");
             }
         }
+        Rule::Samples => {
+            let (bcc, dbcc) = (most(bcc).context("BCC has none")?, most(dbcc).context("dbcc has none")?);
+            ensure!(bcc.0 == dbcc.0, "most are in\n{}\n{}", bcc.0, dbcc.0);
+            for (entry, count, sum) in [&bcc, &dbcc] {
+                ensure!(count * 2 >= *sum, "only {count} of {sum} are in {entry}");
+            }
+            let (fewer, more) = (bcc.2.min(dbcc.2), bcc.2.max(dbcc.2));
+            ensure!(more * 2 <= fewer * 3, "{} and {} samples", bcc.2, dbcc.2);
+        }
         Rule::Durations { floor } => {
             let sums = (sum(bcc), sum(dbcc));
             ensure!(sums.0.min(sums.1) >= floor, "sums (BCC, dbcc) {sums:?}, at least {floor} was to be expected");
@@ -182,6 +191,12 @@ fn one(table: &Table, bcc: &[Row], dbcc: &[Row], inner: Option<&[Row]>) -> Resul
     }
     ensure!(dbcc.len() >= table.rows, "only {} entries, {} were to be expected", dbcc.len(), table.rows);
     Ok(())
+}
+
+/// The entry with the largest value, that value, and the sum of all.
+fn most(rows: &[Row]) -> Option<(String, u64, u64)> {
+    let row = rows.iter().max_by_key(|row| number(row))?;
+    Some((text(row, &["value"]), number(row), sum(rows)))
 }
 
 /// The values added up by some fields of the key.

@@ -176,4 +176,11 @@ pub const CASES: &[Case] = &[
         wrong: ("bpf_usdt_readarg(1, ctx, &gen)", "gen = 7"),
         ..BASE
     },
+    Case {
+        tool: "profile",
+        arguments: &["-p", "PID", "-U", "-F", "997"],
+        tables: &[all("counts", Rule::Samples, 1)],
+        wrong: ("key.kernel_stack_id = -1", "key.kernel_stack_id = -2"),
+        ..BASE
+    },
 ];
