@@ -28,6 +28,16 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SECONDS = 180
 
 
+# What dbcc calls the program types that tools give by name; the targets need only be well formed to load.
+LOADED = {
+    "KPROBE": "kprobe:vfs_read", "TRACEPOINT": "tracepoint:sched:sched_switch", "XDP": "xdp:lo",
+    "SOCKET_FILTER": "socket:lo", "SCHED_CLS": "tc:lo:ingress", "SCHED_ACT": "tc:lo:ingress",
+    "SOCK_OPS": "sock_ops:/sys/fs/cgroup", "SK_MSG": "sk_msg:map", "SK_SKB": "sk_skb:map:verdict",
+    "CGROUP_SKB": "cgroup_skb:/sys/fs/cgroup:ingress", "CGROUP_SOCK": "cgroup_sock:/sys/fs/cgroup:create",
+    "RAW_TRACEPOINT": "raw_tracepoint:sched_switch", "PERF_EVENT": "perf_event:software:cpu-clock:99hz",
+}
+
+
 def in_namespace():
     """Runs this program again where BCC finds what it needs: tracefs, the running kernel's headers (Debian's, in their
     place), and the pinned maps that tools are told.
@@ -111,6 +121,7 @@ def attachments(capture):
     for entry in capture["attach"]:
         kind, function = entry["kind"], entry["function"]
         if kind in ("kprobe", "kretprobe"):
+            # A pattern stands for functions of one kind; one of them will do.
             add(function, f"{kind}:{entry.get('target') or 'vfs_read'}")
         elif kind in ("uprobe", "uretprobe"):
             path = entry["path"] if entry["path"].startswith("/") else "/bin/true"
@@ -118,7 +129,9 @@ def attachments(capture):
         elif kind in ("tracepoint", "raw_tracepoint"):
             add(function, f"{kind}:{entry['target'] or 'sched:sched_switch'}")
         elif kind == "perf_event":
-            add(function, "perf_event:software:cpu-clock")
+            add(function, "perf_event:software:cpu-clock:99hz")
+        elif kind == "load" and entry["type"] in LOADED:
+            add(function, LOADED[entry["type"]])
     return words
 
 
