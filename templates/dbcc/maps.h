@@ -70,12 +70,12 @@
 #define DBCC_METHODS(K, V)                                                                                             \
 	K key;                                                                                                         \
 	V leaf;                                                                                                        \
-	V *(*lookup)(K *);                                                                                             \
-	V *(*lookup_or_init)(K *, V *);                                                                                \
-	V *(*lookup_or_try_init)(K *, V *);                                                                            \
-	int (*update)(K *, V *);                                                                                       \
-	int (*insert)(K *, V *);                                                                                       \
-	int (*delete)(K *);                                                                                            \
+	V *(*lookup)(const K *);                                                                                       \
+	V *(*lookup_or_init)(const K *, const V *);                                                                    \
+	V *(*lookup_or_try_init)(const K *, const V *);                                                                \
+	int (*update)(const K *, const V *);                                                                           \
+	int (*insert)(const K *, const V *);                                                                           \
+	int (*delete)(const K *);                                                                                      \
 	void (*increment)(K, ...);                                                                                     \
 	void (*atomic_increment)(K, ...);                                                                              \
 	int (*perf_submit)(void *, void *, __u32);                                                                     \
@@ -85,7 +85,7 @@
 	int (*get_stackid)(void *, __u64);                                                                             \
 	void (*call)(void *, int);                                                                                     \
 	int (*check_current_task)(int);                                                                                \
-	int (*push)(V *, ...);                                                                                         \
+	int (*push)(const V *, ...);                                                                                   \
 	int (*pop)(V *);                                                                                               \
 	int (*peek)(V *);                                                                                              \
 	int (*redirect_map)(__u64, __u64);                                                                             \

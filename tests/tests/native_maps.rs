@@ -1,6 +1,7 @@
 //! Maps of every family at run time: what programs put in is what is printed.
 
 use std::collections::BTreeMap;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -77,6 +78,27 @@ fn tail_calls_go_where_the_directive_says() -> Result<()> {
     assert_eq!(numbers(&records, "seen")?, BTreeMap::from([(1, 2), (2, 2), (3, 2), (30, 2)]));
     let attached: Vec<String> = records.attach_kinds().into_iter().map(|(function, _)| function).collect();
     assert_eq!(attached, ["tracepoint__sock__sock_send_length"]);
+    Ok(())
+}
+
+#[test]
+fn fields_of_packets_are_those_that_were_sent() -> Result<()> {
+    need!(need::root());
+    let sender = UdpSocket::bind("127.0.0.1:0")?;
+    let receiver = UdpSocket::bind("127.0.0.1:0")?;
+    let to = receiver.local_addr()?;
+    sender.set_ttl(77)?;
+    let dbcc = Attached::start([case("packets.c")])?;
+    for size in [1, 300, 1000] {
+        sender.send_to(&vec![0; size], to)?;
+        // A datagram that was received has passed the interface.
+        receiver.recv(&mut [0; 2000])?;
+    }
+    let records = dbcc.interrupt()?;
+    let port = u64::from(to.port());
+    // On the loopback interface each packet goes out and comes in.
+    assert_eq!(numbers(&records, "bytes")?.get(&port), Some(&(2 * 1301)), "{}", records.text());
+    assert_eq!(numbers(&records, "ttl")?.get(&port), Some(&77));
     Ok(())
 }
 

@@ -78,9 +78,8 @@ impl Known<'_> {
                 if out.contains(prefix) && !ty.is_empty() {
                     let ty = readable(ty);
                     out = replace_word(&out, &format!("{prefix}{}", map.name), &ty);
-                    for pointer in ["", " *"] {
-                        let twice = format!("'{ty}{pointer}' (aka '{ty}{pointer}')");
-                        out = out.replace(&twice, &format!("'{ty}{pointer}'"));
+                    for name in [ty.clone(), format!("{ty} *"), format!("const {ty} *")] {
+                        out = out.replace(&format!("'{name}' (aka '{name}')"), &format!("'{name}'"));
                     }
                 }
             }

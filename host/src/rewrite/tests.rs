@@ -591,7 +591,7 @@ fn what_is_wrong_with_maps_is_said_at_the_method() {
       help: did you mean `lookup`?
     Error 7:15 `)`: too few arguments to function call, expected 1, have 0
     Error 8:19 `)`: too few arguments to function call, expected 2, have 1
-    Warning 9:15 `&odd`: incompatible pointer types passing 'struct (unnamed struct of line 5) *' to parameter of type 'u32 *' (aka 'unsigned int *')
+    Warning 9:15 `&odd`: incompatible pointer types passing 'struct (unnamed struct of line 5) *' to parameter of type 'const u32 *' (aka 'const unsigned int *')
     Error 10:8 `frobnicate`: map `events` has no method `frobnicate`
       note: methods of a map of this type (perf_output): perf_submit, perf_submit_skb
     Error 11:1 `count`: use of undeclared identifier 'count'

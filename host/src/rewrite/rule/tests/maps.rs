@@ -113,7 +113,7 @@ fn what_is_wrong_with_a_declaration_is_said_at_the_map() {
       note: this kernel's BTF has no `struct nope`, and the probe does not define it
     Error 3:10 `negative`: the size of `negative` is no constant that a map can have
       help: write a positive number, or an expression of numbers, macros and sizeof
-    Warning 5:70 `&x`: incompatible pointer types passing 'u64 *' (aka 'unsigned long long *') to parameter of type 'struct in_place *'
+    Warning 5:70 `&x`: incompatible pointer types passing 'u64 *' (aka 'unsigned long long *') to parameter of type 'const struct in_place *'
     ");
     insta::assert_snapshot!(messages(
         "BPF_HASH(inner, u32, u64); BPF_ARRAY_OF_MAPS(outer, \"iner\", 4); BPF_ARRAY_OF_MAPS(again, \"outer\", 4);\n\
