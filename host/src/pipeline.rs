@@ -321,10 +321,14 @@ fn meaning(loaded: &Loaded, compiled: &Compiled, directives: &Directives) -> any
     Ok((tables, meaning))
 }
 
+/// A kind of event by the name of its type, or by that of a variable of its type.
 fn event_type(types: &Types, name: &str) -> Option<EventType> {
-    let layout = types.layout(types.find(name)?);
-    let bare = name.strip_prefix("struct ").unwrap_or(name);
-    Some(EventType { name: bare.to_owned(), layout })
+    let (id, name) = match types.find(name) {
+        Some(id) => (id, name.to_owned()),
+        None => types.of_variable(name).map(|id| (id, types.name_of(id)))?,
+    };
+    let bare = name.strip_prefix("struct ").unwrap_or(&name);
+    Some(EventType { name: bare.to_owned(), layout: types.layout(id) })
 }
 
 /// What a map is for by its type in the kernel. Maps of global data, and dbcc's own, are nobody's to see.

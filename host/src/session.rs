@@ -86,12 +86,16 @@ pub struct EventType {
 }
 
 impl Meaning {
-    /// Decodes an event. Of several kinds that a map carries, the size tells which it is; a perf buffer pads to 8 bytes.
+    /// Decodes an event. Of several kinds that a map carries, the size tells which it is; a perf buffer pads to 8 bytes. One
+    /// of no kind's size is as much as there is of the smallest that is larger.
     fn event(&self, map: &str, bytes: &[u8]) -> (Body, Option<String>) {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let kinds = self.events.get(map).map(Vec::as_slice).unwrap_or_default();
         let fits = |kind: &&EventType| kind.layout.size <= length && length - kind.layout.size < 8;
-        let kind = kinds.iter().find(fits).or_else(|| kinds.first());
+        let larger = || kinds.iter().filter(|kind| kind.layout.size > length).min_by_key(|kind| kind.layout.size);
+        // The kernel pads: the largest that fits is the one that needs the least of that.
+        let fitting = kinds.iter().filter(fits).rev().max_by_key(|kind| kind.layout.size);
+        let kind = fitting.or_else(larger).or_else(|| kinds.first());
         let (name, decoded) = match kind {
             Some(kind) => (kind.name.clone(), kind.layout.decode(bytes)),
             None => (String::new(), decode::Layout::opaque(length).decode(bytes)),

@@ -177,7 +177,8 @@ impl Needs {
         if attached || USDT.iter().any(|name| identifiers.contains(*name)) {
             files.include_usdt();
         }
-        let declared = names.declared.clone();
+        let mut declared = names.declared.clone();
+        declared.extend(attributes(&lexed));
         let is_declared = |name: &str| declared.contains(name) || names.declared_tags.contains(name);
         files.include_api(&uses.headers(is_declared));
         files.expand(&mut identifiers, &mut names);
@@ -361,6 +362,20 @@ fn iterators(lexed: &Lexed<'_>) -> BTreeSet<String> {
         }
     }
     found
+}
+
+/// The names in `__attribute__((…))`: in some, a macro of the kernel's would stand in the way, as `noinline`.
+fn attributes(lexed: &Lexed<'_>) -> impl Iterator<Item = String> {
+    let tokens: Vec<_> = lexed.tokens().iter().filter(|token| token.kind != TokenKind::Comment).copied().collect();
+    let mut names = Vec::new();
+    for (index, token) in tokens.iter().enumerate().filter(|(_, token)| token.kind == TokenKind::Identifier) {
+        if lexed.spelling(token) == "__attribute__" {
+            let inside = tokens.iter().skip(index + 1).take_while(|token| token.kind != TokenKind::Punctuation(b')'));
+            let inside = inside.filter(|token| token.kind == TokenKind::Identifier);
+            names.extend(inside.map(|name| lexed.spelling(name).into_owned()));
+        }
+    }
+    names.into_iter()
 }
 
 /// The tracepoints that a text names: by BCC's macro, by the naming convention, or by asking whether they are there.

@@ -282,6 +282,12 @@ impl<'u> Cursor<'u> {
         unsafe { (self.unit.library().api.clang_Cursor_isAnonymous)(self.raw) != 0 }
     }
 
+    /// Whether a function takes any number of arguments.
+    pub fn is_variadic(self) -> bool {
+        // SAFETY: as in `spelling`.
+        unsafe { (self.unit.library().api.clang_Cursor_isVariadic)(self.raw) != 0 }
+    }
+
     /// Whether a function is declared `inline`.
     pub fn is_inline(self) -> bool {
         // SAFETY: as in `spelling`.

@@ -110,6 +110,7 @@ api! {
     fn clang_getFieldDeclBitWidth(CXCursor) -> c_int;
     fn clang_getTypedefDeclUnderlyingType(CXCursor) -> CXType;
     fn clang_Cursor_isAnonymous(CXCursor) -> c_uint;
+    fn clang_Cursor_isVariadic(CXCursor) -> c_uint;
     fn clang_Cursor_getStorageClass(CXCursor) -> CX_StorageClass;
     fn clang_Cursor_isFunctionInlined(CXCursor) -> c_uint;
     fn clang_Cursor_getVarDeclInitializer(CXCursor) -> CXCursor;

@@ -19,10 +19,14 @@ pub struct Decoded {
 }
 
 impl Layout {
-    /// Decodes the bytes of a record or of a key or value of a map.
+    /// Decodes the bytes of a record or of a key or value of a map. Of a struct there may be less: programs hand over as
+    /// much of a struct as they have filled, which then ends behind a field or within an array.
     pub fn decode(&self, bytes: &[u8]) -> Decoded {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if length < self.size {
+            if let Some(value) = self.part(bytes) {
+                return Decoded { value, mismatch: None };
+            }
             let mismatch = Some(format!("the record has {length} bytes, but its type has {}", self.size));
             return Decoded { value: Value::Bytes(bytes.to_vec()), mismatch };
         }
@@ -32,6 +36,37 @@ impl Layout {
         let mismatch = (trailing > PADDING && self.size > 0 && !self.is_flexible())
             .then(|| format!("the record has {length} bytes, but its type has only {}", self.size));
         Decoded { value, mismatch }
+    }
+
+    /// The fields of a struct of which there is less than the type has; none where the bytes end within one that is no
+    /// array.
+    fn part(&self, bytes: &[u8]) -> Option<Value> {
+        let Shape::Struct(fields) = &self.shape else { return None };
+        let length = u64::try_from(bytes.len()).ok()?;
+        let (mut left, mut found) = (MAX_VALUES, Vec::new());
+        for field in fields {
+            let start = field.bit_offset / 8;
+            if start >= length {
+                break;
+            }
+            let bits =
+                if field.bit_width > 0 { u64::from(field.bit_width) } else { field.layout.size.checked_mul(8)? };
+            if field.bit_offset.checked_add(bits)? <= length.checked_mul(8)? {
+                found.push(field.read(bytes, &mut left));
+                continue;
+            }
+            let rest = bytes.get(usize::try_from(start).ok()?..)?;
+            let value = match &field.layout.shape {
+                Shape::Text { .. } => text(rest),
+                Shape::Array { element, .. } => {
+                    let each = usize::try_from(element.size).ok().filter(|each| *each > 0)?;
+                    Value::Array(rest.chunks_exact(each).map(|one| element.read(one, &mut left)).collect())
+                }
+                _ => return None,
+            };
+            found.push((field.name.clone(), value));
+        }
+        (!found.is_empty()).then_some(Value::Struct(found))
     }
 
     /// Whether the type ends in an array without a length, which takes what is there.

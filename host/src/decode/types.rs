@@ -75,6 +75,13 @@ impl Types {
         found.map(|found| found.id())
     }
 
+    /// The type of a variable; of one inside of a function, whose name clang puts before it (`f.name`), too.
+    pub fn of_variable(&self, name: &str) -> Option<TypeId> {
+        let mut variables = self.btf.types().filter(|found| found.kind() == Kind::Variable);
+        let is_wanted = |found: &str| found == name || found.rsplit_once('.').is_some_and(|(_, inner)| inner == name);
+        variables.find(|found| is_wanted(&found.name())).map(|found| found.target())
+    }
+
     /// The name of a type as C writes it without qualifiers: `struct data_t`, `u64`; a pointer is `T *`, an array
     /// `T[3]`. Empty for an anonymous struct, union or enum.
     pub fn name_of(&self, id: TypeId) -> String {

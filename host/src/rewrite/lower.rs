@@ -83,6 +83,7 @@ impl<'u> Lowerer<'u, '_> {
             name_span,
             prototypes: Vec::new(),
             is_static: cursor.storage() == Storage::Static,
+            is_variadic: cursor.is_variadic(),
             annotations,
             parameters,
             result: cursor.ty().result(),

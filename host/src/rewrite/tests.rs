@@ -12,6 +12,7 @@ use crate::facts::{Features, FunctionKind};
 use crate::source::Source;
 use crate::template::{Host, KernelText, Needs, write};
 
+mod c;
 mod kinds;
 mod reads;
 

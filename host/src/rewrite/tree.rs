@@ -179,6 +179,8 @@ pub struct Function<'u> {
     pub prototypes: Vec<(Span, Option<Span>)>,
     /// Whether it is `static`.
     pub is_static: bool,
+    /// Whether it takes any number of arguments.
+    pub is_variadic: bool,
     /// What `annotate` attributes say, those of all its declarations.
     pub annotations: Vec<String>,
     /// Its parameters.

@@ -53,6 +53,12 @@ const BOUND: &str = "bound it just before: `if (index >= sizeof(array)) return 0
 /// The rows; the first that fits is taken.
 const RULES: &[Rule] = &[
     rule(
+        // BPF_JMP | BPF_CALL | BPF_X, which no kernel knows.
+        &["unknown opcode 8d"],
+        "it calls a function through a pointer",
+        "call the function by its name: `if (which) f(x); else g(x);`",
+    ),
+    rule(
         &["failed to resolve CO-RE relocation"],
         "the running kernel has no such field or type",
         "`bpf_core_field_exists(…)` asks for it",

@@ -1,6 +1,6 @@
 //! How values get to where they are kept.
 
-use super::super::tree::{DeclId, FunctionId, NodeId, NodeKind, Tree};
+use super::super::tree::{DeclId, DeclKind, FunctionId, NodeId, NodeKind, Tree};
 use super::super::usdt;
 use super::cells::{Cell, Value};
 use super::{Origin, Origins, known, record_name};
@@ -46,6 +46,16 @@ impl Origins {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Lets what variables at file scope start with flow to them.
+    pub(super) fn globals(&mut self, tree: &Tree<'_>) {
+        for (index, decl) in tree.decls.iter().enumerate() {
+            if let (DeclKind::Global, Some(init)) = (decl.kind, decl.init) {
+                let value = self.value(tree, init, 0);
+                self.add_cell(Cell::Variable(DeclId::new(index)), &value);
+            }
         }
     }
 

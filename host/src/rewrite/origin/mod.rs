@@ -101,6 +101,7 @@ impl Origins {
         origins.start(tree, roles);
         for _ in 0..MAX_ROUNDS {
             origins.changed = false;
+            origins.globals(tree);
             for (id, node) in tree.all() {
                 origins.flow(tree, id, &node.kind);
             }

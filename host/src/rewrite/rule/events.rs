@@ -1,6 +1,7 @@
 //! The types of events, so that user space can decode them.
 
 use crate::clang::{CursorKind, Type, TypeKind};
+use crate::diag::Diagnostic;
 use crate::facts::MapRole;
 
 use super::super::tree::{NodeId, NodeKind};
@@ -19,7 +20,7 @@ impl Rule for Events {
     fn documentation(&self) -> &'static str {
         "The type of what `perf_submit`, `ringbuf_output`, `ringbuf_reserve` and the helpers behind them hand over is kept \
          in the object's BTF (as a variable in the section `.dbcc.types`, which is not loaded), so that events print \
-         themselves with the names of their fields. The type has to be declared at file scope."
+         themselves with the names of their fields, wherever the type is declared and whether or not it has a name."
     }
 
     fn example(&self) -> &'static str {
@@ -38,51 +39,112 @@ impl Rule for Events {
 
     fn apply(&self, probe: &Probe<'_, '_>, output: &mut Output) {
         let tree = probe.tree;
-        let mut found: Vec<(usize, Type<'_>)> = Vec::new();
+        let mut found: Vec<(usize, Event<'_>)> = Vec::new();
         for call in methods::calls(probe) {
             let argument = |number: usize| tree.arguments(call.call).get(number).copied();
-            let ty = match call.name {
+            let event = match call.name {
                 "perf_submit" => argument(1).and_then(|data| pointed_to(probe, data)),
-                "ringbuf_output" => argument(0).and_then(|data| pointed_to(probe, data)),
-                "ringbuf_reserve" => received_as(probe, call.call),
+                "ringbuf_output" | "ringbuf_submit" => argument(0).and_then(|data| pointed_to(probe, data)),
+                "ringbuf_reserve" => received_as(probe, call.call).map(|ty| Event { ty, data: None }),
                 _ => None,
             };
-            found.extend(ty.map(|ty| (call.index, ty)));
+            found.extend(event.map(|event| (call.index, event)));
         }
         for (id, _) in tree.all() {
             let Some(name) = tree.callee(id) else { continue };
             let argument = |number: usize| tree.arguments(id).get(number).copied();
-            let (map, ty) = match name {
+            let (map, event) = match name {
                 "bpf_perf_event_output" => (argument(1), argument(3).and_then(|data| pointed_to(probe, data))),
                 "bpf_ringbuf_output" => (argument(0), argument(1).and_then(|data| pointed_to(probe, data))),
-                "bpf_ringbuf_reserve" => (argument(0), received_as(probe, id)),
+                "bpf_ringbuf_reserve" => (argument(0), received_as(probe, id).map(|ty| Event { ty, data: None })),
                 _ => continue,
             };
             let map = map.and_then(|map| map_index(probe, map));
-            found.extend(map.zip(ty));
+            found.extend(map.zip(event));
         }
-        for (index, ty) in found {
+        warn_of_equal_sizes(probe, output, &found);
+        for (index, event) in found {
             let carries = probe.maps.get(index).map(|map| &map.role);
             if !matches!(carries, Some(MapRole::PerfEvents(_) | MapRole::RingEvents(_))) {
                 continue;
             }
-            let Some(name) = file_scope_name(ty) else { continue };
-            if !output.events.contains(&(index, name.clone())) {
-                let number = output.events.len();
-                output.behind.push_str(&format!("{name} dbcc_event_{number} SEC(\".dbcc.types\");\n"));
-                output.events.push((index, name));
+            let number = output.events.len();
+            match (file_scope_name(event.ty), event.data.and_then(|data| tree.span(data))) {
+                (Some(name), _) if output.events.contains(&(index, name.clone())) => {}
+                (Some(name), _) => {
+                    output.behind.push_str(&format!("{name} dbcc_event_{number} SEC(\".dbcc.types\");\n"));
+                    output.events.push((index, name));
+                }
+                // What has no name at file scope is declared where the event is.
+                (None, Some(span)) if !probe.roles.is_libbpf_style => {
+                    let is_array = event.ty.kind() == TypeKind::Array;
+                    let whole = event.data.and_then(|data| tree.node(data)).map(|data| data.ty.kind());
+                    let (open, close) = if whole == Some(TypeKind::Array) { ("&(", ")") } else { ("", "") };
+                    let kind = if is_array { "*dbcc_data" } else { "({ *dbcc_data; })" };
+                    let name = format!("dbcc_event_{number}");
+                    output.edits.wrap(
+                        span,
+                        format!("({{ __auto_type dbcc_data = {open}"),
+                        format!("{close}; static typeof({kind}) {name} SEC(\".dbcc.types\"); dbcc_data; }})"),
+                    );
+                    output.events.push((index, name));
+                }
+                (None, _) => {}
             }
         }
     }
 }
 
-/// What a pointer points to, by the type that it has before it is cast; none for `void`.
-fn pointed_to<'u>(probe: &Probe<'_, 'u>, pointer: NodeId) -> Option<Type<'u>> {
-    let node = probe.tree.node(probe.tree.bare_of_casts(pointer))?;
+/// Warns where the size of an event does not tell which of several types it has.
+fn warn_of_equal_sizes(probe: &Probe<'_, '_>, output: &mut Output, found: &[(usize, Event<'_>)]) {
+    for (number, (index, event)) in found.iter().enumerate() {
+        let Some(map) = probe.maps.get(*index) else { continue };
+        // A record of a perf buffer is a length of 4 bytes and the event, padded to 8 bytes (kernel/events/core.c).
+        let size = |event: &Event<'_>| match map.role {
+            MapRole::PerfEvents(_) => event.ty.size().map(|size| size.saturating_add(4).next_multiple_of(8)),
+            _ => event.ty.size(),
+        };
+        let before = found.get(..number).unwrap_or_default();
+        let name_of = |event: &Event<'_>| event.ty.canonical().spelling();
+        let others: Vec<&Event<'_>> =
+            before.iter().filter(|(other, _)| other == index).map(|(_, other)| other).collect();
+        if others.iter().any(|other| name_of(other) == name_of(event)) {
+            continue;
+        }
+        let Some(other) = others.iter().find(|other| size(other).is_some() && size(other) == size(event)) else {
+            continue;
+        };
+        let place = event.data.and_then(|data| probe.tree.span(data));
+        let (name, one, two) = (&map.name, event.ty.spelling(), other.ty.spelling());
+        output.messages.push(
+            Diagnostic::warning(format!("events of `{name}` cannot be told apart: `{one}` and `{two}`"), place)
+                .note(
+                    "both fill records of the same size; such events are shown as what is submitted first in the text",
+                )
+                .help("use an output for each type, or add a field to one of them"),
+        );
+    }
+}
+
+/// An event.
+struct Event<'u> {
+    /// Its type.
+    ty: Type<'u>,
+    /// The pointer to it, or the array that it is; none where it is not handed over at this place.
+    data: Option<NodeId>,
+}
+
+/// What a pointer points to, by the type that it has before it is cast; an array is itself. None for `void`.
+fn pointed_to<'u>(probe: &Probe<'_, 'u>, pointer: NodeId) -> Option<Event<'u>> {
+    let data = probe.tree.bare_of_casts(pointer);
+    let node = probe.tree.node(data)?;
+    if node.ty.kind() == TypeKind::Array {
+        return Some(Event { ty: node.ty, data: Some(data) });
+    }
     let pointee = node.ty.canonical().pointee()?;
     // The name as it is written is that of the type before it was made canonical.
-    let written = node.ty.pointee().unwrap_or(pointee).unqualified();
-    (pointee.kind() != TypeKind::Void).then_some(written)
+    let ty = node.ty.pointee().unwrap_or(pointee).unqualified();
+    (pointee.kind() != TypeKind::Void).then_some(Event { ty, data: Some(data) })
 }
 
 /// What the pointer that a call returns is made to point to: by a cast, the variable that it initialises, or the lvalue

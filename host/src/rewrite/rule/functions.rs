@@ -1,6 +1,7 @@
 //! Functions that programs call.
 
 use crate::diag::Diagnostic;
+use crate::lex::{Lexed, TokenKind};
 use crate::source::Span;
 
 use super::super::program::Role;
@@ -17,7 +18,8 @@ impl Rule for Functions {
     }
 
     fn documentation(&self) -> &'static str {
-        "Functions that programs of BCC's style call are inlined always, `static` or not, unless they say `noinline`. A \
+        "Functions that programs of BCC's style call are inlined always, `static` or not, unless they say `noinline`; they \
+         may not take any number of arguments. A \
          function that is neither `static` nor called nor attached is compiled, and a warning says how to attach it."
     }
 
@@ -29,6 +31,9 @@ impl Rule for Functions {
 
     fn apply(&self, probe: &Probe<'_, '_>, output: &mut Output) {
         for (id, function) in probe.tree.functions() {
+            if !probe.roles.is_libbpf_style {
+                possible(output, function);
+            }
             match probe.roles.of(id) {
                 Role::Helper if !probe.roles.is_libbpf_style => inline(probe, output, function),
                 Role::Unattached if !probe.roles.is_libbpf_style => {
@@ -62,8 +67,31 @@ fn inline(probe: &Probe<'_, '_>, output: &mut Output, function: &Function<'_>) {
         return;
     }
     let text = if function.is_static { "__always_inline " } else { "static __always_inline " };
-    output.edits.open(function.span, text);
-    for (prototype, _) in &function.prototypes {
-        output.edits.open(*prototype, text);
+    for span in std::iter::once(function.span).chain(function.prototypes.iter().map(|(span, _)| *span)) {
+        match external(slice(probe.text, span)) {
+            Some(word) => {
+                let word = Span::new(span.start + word.start, span.start + word.end);
+                output.edits.replace(word, span, text.trim_end());
+            }
+            None => output.edits.open(span, text),
+        }
+    }
+}
+
+/// Where a declaration says `extern`, which a function that is inlined is not.
+fn external(declaration: &str) -> Option<Span> {
+    let lexed = Lexed::new(declaration);
+    let head = lexed.tokens().iter().take_while(|token| token.kind != TokenKind::Punctuation(b'('));
+    head.filter(|token| token.kind == TokenKind::Identifier)
+        .find(|token| lexed.spelling(token) == "extern")
+        .map(|token| token.span)
+}
+
+/// Refuses what BPF cannot have, before a compiler says so in its own terms.
+fn possible(output: &mut Output, function: &Function<'_>) {
+    let place = function.name_span.unwrap_or(function.span);
+    if function.is_variadic {
+        let message = format!("`{}` takes any number of arguments, which BPF does not have", function.name);
+        output.messages.push(Diagnostic::error(message, place).help("make it a macro: `#define f(first, ...) …`"));
     }
 }

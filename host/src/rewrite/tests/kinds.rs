@@ -147,7 +147,7 @@ fn what_an_iterator_is_handed_is_used_as_it_is() {
         &[]
     ), @r#"
     SEC("iter/task") BPF_ITER(task)
-    BPF_SEQ_PRINTF(seq, "%d\n", dbcc_read_kernel(task->tgid));
+    BPF_SEQ_PRINTF(seq, "%d\n", dbcc_read(task->tgid));
     #ifdef BPF_LICENSE
     char _license[] SEC("license") = DBCC_STRING(BPF_LICENSE);
     #else
