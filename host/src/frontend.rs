@@ -19,7 +19,7 @@ use crate::diag::Diagnostic;
 use crate::elf;
 use crate::facts::{CompileRequest, Compiled};
 use crate::kernel::Kernel;
-use crate::kernel::btf::{enumerators, function, members, slice};
+use crate::kernel::btf::{enumerators, function, members, slice, with_modules};
 use crate::kernel::tracepoint::{Tracepoint, TracepointError};
 use crate::rewrite::{KernelFacts, rewrite};
 use crate::source::Source;
@@ -60,7 +60,12 @@ pub fn compile(request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
     let needs = Needs::of(request)?;
     let kernel = Kernel::new();
     let btf = kernel.btf().map_err(|error| fatal(error.to_string()))?;
-    let types = slice(btf, &needs.names).map_err(|error| fatal(error.to_string()))?.text;
+    let mut types = slice(btf, &needs.names).map_err(|error| fatal(error.to_string()))?;
+    let joined = if types.missing.is_empty() { None } else { with_modules(btf, &types.missing) };
+    if let Some(joined) = &joined {
+        types = slice(joined, &needs.names).map_err(|error| fatal(error.to_string()))?;
+    }
+    let types = types.text;
     let Tracepoints { found: tracepoints, missing, mut warnings } = tracepoints(&needs, &kernel);
     let host = Host::running().map_err(fatal)?;
     templated
@@ -69,7 +74,8 @@ pub fn compile(request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
     let explain = |messages| as_named(without_tracepoints(messages, &missing), &templated, &request.source);
     // Rewriting loads libclang again, which then is there; if it cannot be loaded, rewriting says why.
     let loaded = loading.join();
-    let rewritten = rewrite(request, &templated, &BtfFacts(btf)).map_err(explain)?;
+    let rewritten = rewrite(request, &templated, &BtfFacts { kernel: btf, all: joined.as_ref().unwrap_or(btf) })
+        .map_err(explain)?;
     let object = compiler.compile(request, &templated, &rewritten).map_err(explain)?;
     drop(loaded);
     let contents = elf::read(&object.elf).map_err(|error| fatal(error.to_string()))?;
@@ -168,11 +174,15 @@ fn as_named(mut messages: Vec<Diagnostic>, templated: &Templated, source: &Sourc
 }
 
 /// What rewriting asks of the kernel, answered by its BTF.
-struct BtfFacts<'k>(&'k Btf);
+struct BtfFacts<'k> {
+    kernel: &'k Btf,
+    /// With the modules that the probe names types of.
+    all: &'k Btf,
+}
 
 impl KernelFacts for BtfFacts<'_> {
     fn arity(&self, name: &str) -> Option<u32> {
-        let found = function(self.0, name).filter(|found| !found.variadic)?;
+        let found = function(self.kernel, name).filter(|found| !found.variadic)?;
         // A struct by value takes two places, and what does not fit the registers lies on the stack.
         let registers = if cfg!(target_arch = "aarch64") { 8 } else { 6 };
         let plain = found.parameters.len() <= registers && found.parameters.iter().all(|one| one.places == 1);
@@ -180,22 +190,22 @@ impl KernelFacts for BtfFacts<'_> {
     }
 
     fn members(&self, record: &str) -> Vec<String> {
-        members(self.0, untagged(record))
+        members(self.all, untagged(record))
     }
 
     fn has_function(&self, name: &str) -> bool {
-        function(self.0, name).is_some()
+        function(self.all, name).is_some()
     }
 
     fn enumerators(&self) -> Vec<String> {
-        enumerators(self.0)
+        enumerators(self.all)
     }
 
     fn has_type(&self, name: &str) -> bool {
         let tagged = untagged(name) != name;
-        let wanted = self.0.find_name(untagged(name));
+        let wanted = self.all.find_name(untagged(name));
         wanted.is_some_and(|wanted| {
-            let named = self.0.types().filter(|found| found.name_offset() == wanted);
+            let named = self.all.types().filter(|found| found.name_offset() == wanted);
             named.into_iter().any(|found| {
                 use crate::bpf::btf::Kind;
                 match found.kind() {

@@ -5,6 +5,7 @@
 //! Documentation/bpf/btf.rst in the kernel's sources.
 
 mod dump;
+mod join;
 mod kind;
 mod types;
 mod write;
@@ -85,21 +86,7 @@ impl Btf {
     /// When the bytes are not BTF of this machine's byte order, or are damaged. References to types and names that do
     /// not exist are no error here; they read as `void` and as no name.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, BtfError> {
-        let magic = bytes.get(..2).and_then(|magic| magic.try_into().ok()).map(u16::from_ne_bytes);
-        if magic != Some(MAGIC) || bytes.len() < HEADER {
-            return Err(BtfError::NoHeader);
-        }
-        let field = |at| u32_at(&bytes, at).and_then(|value| usize::try_from(value).ok()).ok_or(BtfError::NoHeader);
-        let section = |section, offset, length| {
-            let start = field(4)?.checked_add(offset);
-            let end = start.and_then(|start| start.checked_add(length));
-            match (start, end) {
-                (Some(start), Some(end)) if end <= bytes.len() => Ok(start..end),
-                _ => Err(BtfError::Section { section, length: bytes.len() }),
-            }
-        };
-        let types = section("type", field(8)?, field(12)?)?;
-        let strings = section("string", field(16)?, field(20)?)?;
+        let (types, strings) = sections(&bytes)?;
         let starts = type_starts(&bytes, types)?;
         Ok(Self { bytes, strings, starts })
     }
@@ -228,6 +215,24 @@ impl Btf {
         }
         None
     }
+}
+
+/// Where the types and the names are.
+fn sections(bytes: &[u8]) -> Result<(std::ops::Range<usize>, std::ops::Range<usize>), BtfError> {
+    let magic = bytes.get(..2).and_then(|magic| magic.try_into().ok()).map(u16::from_ne_bytes);
+    if magic != Some(MAGIC) || bytes.len() < HEADER {
+        return Err(BtfError::NoHeader);
+    }
+    let field = |at| u32_at(bytes, at).and_then(|value| usize::try_from(value).ok()).ok_or(BtfError::NoHeader);
+    let section = |section, offset, length| {
+        let start = field(4)?.checked_add(offset);
+        let end = start.and_then(|start| start.checked_add(length));
+        match (start, end) {
+            (Some(start), Some(end)) if end <= bytes.len() => Ok(start..end),
+            _ => Err(BtfError::Section { section, length: bytes.len() }),
+        }
+    };
+    Ok((section("type", field(8)?, field(12)?)?, section("string", field(16)?, field(20)?)?))
 }
 
 /// How many typedefs, qualifiers or array dimensions are followed in a row. Kernel BTF has chains of up to 8.

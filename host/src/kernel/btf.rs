@@ -1,10 +1,12 @@
 //! The kernel's types, from `/sys/kernel/btf/vmlinux`: the slice of them that a probe needs, as C, and answers to
 //! questions about functions, fields and raw tracepoints.
 
+mod module;
 mod names;
 mod query;
 mod slice;
 
+pub use module::with_modules;
 pub use names::Names;
 pub use query::{Function, Parameter, enumerators, function, functions, has_raw_tracepoint, members, type_names};
 pub use slice::{Slice, SliceError, slice};

@@ -4,7 +4,7 @@
 //! declarations and names that the probe takes for itself are changed; libbpf's `btf_dump` prints that. So libbpf never
 //! walks the kernel's 100,000 types, and its recursion is over types whose depth was checked here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Names;
 use crate::bpf::btf::{Btf, DumpError, Kind, NameOffset, Type, TypeId, dump_c};
@@ -23,6 +23,8 @@ pub struct Slice {
     pub text: String,
     /// How many types were taken; those that are only declared included.
     pub types: u32,
+    /// The tags that the names have and the kernel does not: of types of a module, of another kernel, or mistaken.
+    pub missing: BTreeSet<String>,
 }
 
 /// Why there is no slice.
@@ -77,7 +79,9 @@ pub fn slice(btf: &Btf, names: &Names) -> Result<Slice, SliceError> {
              {text}#pragma clang attribute pop\n"
         ),
     };
-    Ok(Slice { text, types })
+    let mut missing: BTreeSet<String> = names.tags.difference(&names.declared_tags).cloned().collect();
+    missing.retain(|tag| !roots.tags.contains(tag.as_bytes()));
+    Ok(Slice { text, types, missing })
 }
 
 /// The types that the names mean.
@@ -88,6 +92,8 @@ struct Roots {
     /// Enums whose enumerators are wanted and which cannot be declared by tag: with the enumerators to declare, none
     /// for all of them.
     enums: Vec<TypeId>,
+    /// The tags that were found.
+    tags: BTreeSet<Vec<u8>>,
 }
 
 impl Roots {
@@ -131,6 +137,7 @@ impl Roots {
             let own_tag = name != NameOffset(0) && !flags.has(name, Flags::DECLARED_TAG);
             if own_tag { roots.types.push(id) } else { roots.enums.push(id) }
         }
+        roots.tags = tags.keys().map(|name| btf.string(*name).to_vec()).collect();
         let mut others: Vec<TypeId> = tags.into_values().map(|(id, _)| id).chain(typedefs.into_values()).collect();
         others.sort_unstable();
         others.dedup();

@@ -343,3 +343,99 @@ fn a_kernel_without_btf_is_named() {
     let error = load_from(std::path::Path::new("/proc/self/status")).unwrap_err().to_string();
     assert!(error.contains("not BTF"), "{error}");
 }
+
+/// The kernel of the tests of modules: `int`, and `struct base` with one member.
+fn small_kernel() -> Writer {
+    let mut writer = Writer::new();
+    let int = writer.int("int", 4, 1 << 24 | 32);
+    writer.record("base", Kind::Struct, false, 4, &[("number".to_owned(), int, 0)]);
+    writer
+}
+
+/// A module's BTF: what `add` adds behind [`small_kernel`].
+fn split(add: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let kernel = small_kernel().finish();
+    let mut whole = small_kernel();
+    add(&mut whole);
+    let whole = whole.finish();
+    let word = |bytes: &[u8], at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+    let (types, strings) = (word(&whole, 12) - word(&kernel, 12), word(&whole, 20) - word(&kernel, 20));
+    let mut bytes = whole[..8].to_vec();
+    for word in [0, types, types, strings] {
+        bytes.extend_from_slice(&word.to_ne_bytes());
+    }
+    let from = 24 + usize::try_from(word(&kernel, 12)).unwrap();
+    let to = 24 + usize::try_from(word(&whole, 12)).unwrap();
+    bytes.extend_from_slice(&whole[from..to]);
+    bytes.extend_from_slice(&whole[to + usize::try_from(word(&kernel, 20)).unwrap()..]);
+    bytes
+}
+
+/// Two modules; both have a member and an enumerator of the same names, and each its own types.
+fn modules() -> [Vec<u8>; 2] {
+    let add = |name: &'static str, value: u64| {
+        split(move |writer| {
+            let pointer = writer.plain("", Kind::Pointer, false, 2);
+            let state = writer.enumeration("", Kind::Enum, false, 4, &[(format!("{name}_STATE"), value)]);
+            let array = writer.array(Array { element: TypeId(2), index: TypeId(1), length: 3 });
+            let members =
+                [("parent".to_owned(), pointer, 0), ("state".to_owned(), state, 64), ("all".to_owned(), array, 96)];
+            writer.record(name, Kind::Struct, false, 24, &members);
+        })
+    };
+    [add("first", 1), add("second", 2)]
+}
+
+#[test]
+fn types_of_loaded_modules_stand_behind_those_of_the_kernel() {
+    let kernel = Btf::parse(small_kernel().finish()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = modules();
+    for (name, bytes) in
+        [("first", &first), ("second", &second), ("damaged", &first[..40].to_vec()), ("vmlinux", &first)]
+    {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    let text = "struct second *a; struct first b; int f(void) { return a->parent->number + b.all[1].number; }";
+    let wanted = names(text);
+    let missing = slice(&kernel, &wanted).unwrap().missing;
+    assert_eq!(missing, ["first", "second"].map(String::from).into());
+    let joined = module::with_modules_in(folder.path(), &kernel, &missing).unwrap();
+    let found = slice(&joined, &wanted).unwrap();
+    assert!(found.missing.is_empty(), "{found:?}");
+    for part in [
+        "struct base *parent;",
+        "struct first {",
+        "struct second {",
+        "struct base all[3];",
+        "first_STATE = 1",
+        "second_STATE = 2",
+    ] {
+        assert!(found.text.contains(part), "{part}: {}", found.text);
+    }
+    if let Some(compiled) = compile(&format!("{}\n{text}", found.text)) {
+        compiled.unwrap();
+    }
+    // Equal names have equal places, whichever module they are of.
+    let named = |wanted: &[u8]| joined.strings().filter(|(_, text)| *text == wanted).count();
+    assert_eq!((named(b"parent"), named(b"number"), named(b"first")), (1, 1, 1));
+    // Nothing is read where no module has the name.
+    let none = ["no_such_type".to_owned()].into();
+    assert!(module::with_modules_in(folder.path(), &kernel, &none).is_none());
+    assert!(module::with_modules_in(&folder.path().join("nowhere"), &kernel, &missing).is_none());
+}
+
+#[test]
+fn a_damaged_module_is_an_error_or_harmless() {
+    let kernel = Btf::parse(small_kernel().finish()).unwrap();
+    let [whole, _] = modules();
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        let Ok(joined) = kernel.with_module(&kernel, &bytes) else { continue };
+        let _ = slice(&joined, &names("struct first *a; struct base b; int x = first_STATE;"));
+    }
+    for length in 0..whole.len() {
+        let _ = kernel.with_module(&kernel, &whole[..length]);
+    }
+}
