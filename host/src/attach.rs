@@ -104,7 +104,7 @@ fn attach_for(loaded: Loaded, kernel: &Kernel, pids: &[u32], threads: u64) -> Re
     if let Ok(tracefs) = kernel.tracefs() {
         kind::remove_stale(tracefs);
     }
-    let options = kind::Options { tracefs: kernel.tracefs(), threads, pids, maps: loaded.maps() };
+    let options = kind::Options { tracefs: kernel.tracefs(), threads, pids, maps: loaded.maps(), many: false };
     let mut links = Vec::new();
     let mut programs = Vec::new();
     let mut counters = Vec::new();
@@ -143,6 +143,7 @@ fn attach_for(loaded: Loaded, kernel: &Kernel, pids: &[u32], threads: u64) -> Re
             }
             continue;
         };
+        let options = kind::Options { many: program.many, ..options };
         for target in &program.targets {
             match kind.attach(handle, target, &options) {
                 Ok(attachment) => {

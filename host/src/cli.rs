@@ -64,6 +64,10 @@ pub struct RunArgs {
     #[arg(long, short, value_name = "N")]
     pub count: Option<u64>,
 
+    /// Attach one function to at most so many places by a pattern
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub max_targets: usize,
+
     /// Print JSON lines: one object a record
     #[arg(long)]
     pub json: bool,

@@ -45,6 +45,8 @@ pub struct RunSettings {
     pub source: Source,
     /// Processes to trace; none means all.
     pub pids: Vec<u32>,
+    /// How many places a pattern may stand for.
+    pub max_targets: usize,
     /// `--interval`, over what the probe says.
     pub interval: Option<Duration>,
     /// `--duration`.
@@ -117,6 +119,7 @@ impl RunSettings {
             compile: CompileSettings::new(&args.compile)?,
             source: read_probe(name)?,
             pids,
+            max_targets: args.max_targets,
             interval: duration("--interval", args.interval.as_deref())?,
             duration: duration("--duration", args.duration.as_deref())?,
             count: args.count,

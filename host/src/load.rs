@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::bpf::object::LoadFailure;
+use crate::bpf::program::AttachType;
 use crate::bpf::{self, Map, Object, OpenObject};
 use crate::config::AttachAs;
 use crate::directive::{Fill, With};
@@ -72,6 +73,8 @@ pub struct LoadedProgram {
     pub why: String,
     /// Whether others run it, by tail calls, and it is attached to nothing.
     pub is_tail: bool,
+    /// Whether one link will attach it to many functions, for which it is loaded in another way.
+    pub many: bool,
 }
 
 /// Why a probe was not loaded.
@@ -163,6 +166,7 @@ pub fn load<'t>(
             kind: kind::by_name(&form.kind),
             targets: targets.to_vec(),
             why,
+            many: by_one_link(targets, kernel).is_some(),
             is_tail: targets.is_empty()
                 && settings.fills.iter().any(|fill| fill.with == With::Function(fact.function.clone())),
         });
@@ -173,7 +177,7 @@ pub fn load<'t>(
             true => pin::reuse(&mut object, &compiled.facts)?,
             false => pin::Waiting::default(),
         };
-        select(&mut object, &programs, &compiled.facts)?;
+        select(&mut object, &programs, &compiled.facts, kernel)?;
         object.grow_map(USDT_ARGUMENTS, usdt_forms(&programs))?;
         object.grow_map(USDT_SITES, usdt_sites(&programs))?;
         let filters = object.set_initial_value(SETTINGS_MAP, &filter(&settings.pids)?)?;
@@ -227,7 +231,12 @@ impl fmt::Debug for LoadedProgram {
 }
 
 /// Selects the chosen programs, and tells each what its section does not.
-fn select(object: &mut OpenObject, programs: &[LoadedProgram], facts: &Facts) -> Result<(), LoadError> {
+fn select(
+    object: &mut OpenObject,
+    programs: &[LoadedProgram],
+    facts: &Facts,
+    kernel: &Kernel,
+) -> Result<(), LoadError> {
     let mut missing: Vec<&str> = programs.iter().map(|program| program.program.as_str()).collect();
     for mut open in object.programs() {
         let name = open.name();
@@ -240,6 +249,9 @@ fn select(object: &mut OpenObject, programs: &[LoadedProgram], facts: &Facts) ->
         let Some(kind) = program.kind else { continue };
         if !open.has_type() {
             open.set_type(kind.program_type())?;
+        }
+        if let Some(hook) = by_one_link(&program.targets, kernel) {
+            open.set_attach_type(hook)?;
         }
         if kind.program_type().has_typed_target()
             && let Some(function) = function_of(program, facts)
@@ -270,6 +282,17 @@ fn usdt(programs: &[LoadedProgram], count: impl Fn(usize, usize) -> usize) -> u3
         _ => 0,
     });
     u32::try_from(counts.fold(0, usize::saturating_add)).unwrap_or(u32::MAX)
+}
+
+/// The hook of one link to many functions, where the targets are many and the kernel has such links.
+fn by_one_link(targets: &[Target], kernel: &Kernel) -> Option<AttachType> {
+    match targets {
+        [Target::KernelFunctions { .. }] => kernel.attaches_many().then_some(AttachType::TRACE_KPROBE_MULTI),
+        [Target::UserFunctions { pid, .. }] => {
+            kernel.attaches_many_of_a_file(pid.is_some()).then_some(AttachType::TRACE_UPROBE_MULTI)
+        }
+        _ => None,
+    }
 }
 
 /// What of the kernel's types a program is verified against.

@@ -196,7 +196,8 @@ fn start(
     let watch = Watch::start(&settings.pids, streams.out_fd)
         .context("cannot watch the traced processes")
         .map_err(Failure::Unusable)?;
-    let Plan { programs, notes: chosen } = resolve::resolve(facts, &directives, &settings.pids).map_err(probe)?;
+    let Plan { programs, notes: chosen } =
+        resolve::resolve(facts, &directives, &settings.pids, &kernel, settings.max_targets).map_err(probe)?;
     notes.extend(chosen);
 
     let planned = programs.iter().map(|program| (program.fact, program.targets.as_slice()));
@@ -227,10 +228,12 @@ fn start(
     if settings.compile.verbose {
         first.extend(notes.into_iter().map(|message| Body::Note { message }));
     }
-    let kernel_wide = programs
-        .iter()
-        .flat_map(|program| &program.targets)
-        .any(|target| !matches!(target, Target::UserFunction { .. } | Target::Usdt { .. } | Target::PerfEvent(_)));
+    let kernel_wide = programs.iter().flat_map(|program| &program.targets).any(|target| {
+        !matches!(
+            target,
+            Target::UserFunction { .. } | Target::UserFunctions { .. } | Target::Usdt { .. } | Target::PerfEvent(_)
+        )
+    });
     if !settings.pids.is_empty() && !filters && kernel_wide {
         let message =
             "the probe does not use FILTER_PID, so --pid does not limit what it sees in the kernel".to_owned();

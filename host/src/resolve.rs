@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr as _;
 
-use symres::{Answer, Binary, Pattern, Pid, ProcessUsdt, UsdtProbe, UsdtReason};
+use symres::{Answer, Binary, Pattern, Pid, ProcessUsdt, Role, UsdtProbe, UsdtReason};
 
 use crate::diag::Diagnostic;
 use crate::directive::{Attach, AttachPoint, Directives};
 use crate::facts::{Facts, ProgramFact};
-use crate::kind::{self, Target, TargetSpec};
+use crate::kernel::{Kernel, names};
+use crate::kind::{self, NamePattern, Target, TargetSpec};
 use crate::source::Span;
 
 /// Where each program of a probe will be attached.
@@ -34,9 +35,17 @@ pub struct Planned {
 ///
 /// # Errors
 /// One message for each program or attach point that has no target, with what is there instead.
-pub fn resolve(facts: &Facts, directives: &Directives, pids: &[u32]) -> Result<Plan, Vec<Diagnostic>> {
+///
+/// A pattern may stand for as many as `most` targets; `kernel` tells the names of functions and tracepoints for it.
+pub fn resolve(
+    facts: &Facts,
+    directives: &Directives,
+    pids: &[u32],
+    kernel: &Kernel,
+    most: usize,
+) -> Result<Plan, Vec<Diagnostic>> {
     let (binaries, processes, notes, errors) = Default::default();
-    let mut resolver = Resolver { pids, binaries, processes, notes, errors };
+    let mut resolver = Resolver { pids, kernel, most, binaries, processes, notes, errors };
     for attach in &directives.attaches {
         if !facts.programs.iter().any(|program| program.function == attach.function) {
             resolver.errors.push(unknown_function(attach, facts));
@@ -67,6 +76,9 @@ fn unknown_function(attach: &Attach, facts: &Facts) -> Diagnostic {
 
 struct Resolver<'a> {
     pids: &'a [u32],
+    kernel: &'a Kernel,
+    /// How many targets a pattern may stand for.
+    most: usize,
     /// Binaries by process and name, opened once; a failure is said for each point that meets it.
     binaries: HashMap<(Option<u32>, Option<String>), Result<Binary, String>>,
     /// The USDT probes of processes, looked up once.
@@ -171,6 +183,20 @@ impl Resolver<'_> {
                 let pids = self.pids;
                 pids.iter().map(|pid| self.function(Some(*pid), binary.clone(), &function, offset)).collect()
             }
+            TargetSpec::KernelFunctions { pattern } => self.kernel_functions(&pattern).map(|target| vec![target]),
+            TargetSpec::Tracepoints { category, name } => self.tracepoints(&category, &name),
+            TargetSpec::UserFunctions { binary, pattern } => {
+                if self.pids.is_empty() && binary.is_none() {
+                    let mut miss = Miss::new(format!("`{}` names no binary, and there is no --pid", point.text()));
+                    miss.help = Some(format!("give --pid N, or write {}:BINARY:{}", point.kind, pattern.as_str()));
+                    return Err(miss);
+                }
+                let pids: Vec<Option<u32>> = match self.pids {
+                    [] => vec![None],
+                    pids => pids.iter().copied().map(Some).collect(),
+                };
+                pids.into_iter().map(|pid| self.user_functions(pid, binary.clone(), &pattern)).collect()
+            }
             spec => Ok(spec.found().into_iter().collect()),
         }
     }
@@ -260,6 +286,77 @@ impl Resolver<'_> {
             offset: place,
             pid,
         })
+    }
+}
+
+/// Targets of patterns.
+impl Resolver<'_> {
+    fn kernel_functions(&mut self, pattern: &NamePattern) -> Result<Target, Miss> {
+        let matcher = pattern.matcher().map_err(Miss::new)?;
+        let found = names::functions(self.kernel, &|name| matcher.fits(name)).map_err(Miss::new)?;
+        let text = pattern.as_str();
+        self.check_count(text, found.names.len(), "functions of the kernel that can be probed")?;
+        if found.left_out > 0 {
+            self.notes.push(format!(
+                "`{text}`: {} functions; {} more fit and are left out: the kernel does not trace them, or several have the name",
+                found.names.len(),
+                found.left_out
+            ));
+        }
+        Ok(Target::KernelFunctions { pattern: text.to_owned(), names: found.names })
+    }
+
+    fn tracepoints(&mut self, category: &NamePattern, name: &NamePattern) -> Result<Vec<Target>, Miss> {
+        let (categories, events) = (category.matcher().map_err(Miss::new)?, name.matcher().map_err(Miss::new)?);
+        let found = names::tracepoints(self.kernel, &|category, name| categories.fits(category) && events.fits(name));
+        let found = found.map_err(Miss::new)?;
+        let text = format!("{}:{}", category.as_str(), name.as_str());
+        self.check_count(&text, found.len(), "tracepoints")?;
+        self.notes.push(format!("`{text}`: {} tracepoints", found.len()));
+        Ok(found.into_iter().map(|(category, name)| Target::Tracepoint { category, name }).collect())
+    }
+
+    fn user_functions(
+        &mut self,
+        pid: Option<u32>,
+        binary: Option<String>,
+        pattern: &NamePattern,
+    ) -> Result<Target, Miss> {
+        let matcher = pattern.matcher().map_err(Miss::new)?;
+        let opened = self.binaries.entry((pid, binary.clone())).or_insert_with(|| open(pid, binary.as_deref()));
+        let opened = opened.as_ref().map_err(|error| Miss::new(error.clone()))?;
+        let shown = opened.shown().display().to_string();
+        let (open, text) = (opened.path().to_owned(), pattern.as_str());
+        // symres knows what `*` means in the names of C++; a regular expression is for the whole name.
+        let is_regex = text.starts_with('/');
+        let asked =
+            Pattern::from_str(if is_regex { "*" } else { text }).map_err(|error| Miss::new(error.to_string()))?;
+        let answer = opened.functions(&asked).map_err(|error| Miss::new(format!("cannot read `{shown}`: {error}")))?;
+        let fitting = answer.matches.iter().filter(|function| !is_regex || matcher.fits(&function.name));
+        // The code that chooses a function runs once, and thunks jump to functions that are there themselves.
+        let fitting = fitting.filter(|function| !matches!(function.role, Role::Resolver | Role::Thunk));
+        let mut functions: Vec<(String, u64)> =
+            fitting.map(|function| (function.name.clone(), function.offset.0)).collect();
+        functions.sort_unstable_by_key(|(_, offset)| *offset);
+        functions.dedup_by_key(|(_, offset)| *offset);
+        if functions.is_empty() && !is_regex {
+            return Err(not_found(text, &shown, &answer));
+        }
+        self.check_count(text, functions.len(), &format!("functions of `{shown}`"))?;
+        Ok(Target::UserFunctions { open, shown, pattern: text.to_owned(), functions, pid })
+    }
+
+    /// That a pattern stands for something, and for no more than it may.
+    fn check_count(&self, pattern: &str, count: usize, what: &str) -> Result<(), Miss> {
+        if count == 0 {
+            return Err(Miss::new(format!("`{pattern}` fits no {what}")));
+        }
+        if count > self.most {
+            let mut miss = Miss::new(format!("`{pattern}` fits {count} {what}, and may fit {} at most", self.most));
+            miss.help = Some(format!("write a narrower pattern, or give --max-targets {count}"));
+            return Err(miss);
+        }
+        Ok(())
     }
 }
 

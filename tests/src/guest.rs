@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::dbcc::{self, Attached, Records};
+use crate::kinds;
 use crate::load::Load;
 use crate::need;
 use crate::process::{self, Running};
@@ -36,6 +37,10 @@ pub const TESTS: &[(&str, Test)] = &[
     ("unit_tests_of_kernel_functions_pass", unit_tests_of_kernel_functions_pass),
     ("the_published_hello_attached_as_a_kprobe_runs_as_fentry", || hello("kprobe", &[], "fentry")),
     ("the_published_hello_is_forced_to_run_as_a_kprobe", || hello("kprobe", &["--attach-as", "kprobe"], "kprobe")),
+    ("functions_of_a_pattern_are_counted", kinds::functions_of_a_pattern_are_counted),
+    ("arguments_of_system_calls_are_bound", kinds::arguments_of_system_calls_are_bound),
+    ("decisions_are_made", kinds::decisions_are_made),
+    ("packets_are_seen", kinds::packets_are_seen),
     ("the_published_hello_runs_as_fentry", || hello("fentry", &[], "fentry")),
 ];
 

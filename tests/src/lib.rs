@@ -9,6 +9,7 @@ pub mod client;
 pub mod dbcc;
 pub mod fuzz;
 pub mod guest;
+pub mod kinds;
 pub mod load;
 pub mod meaning;
 pub mod need;

@@ -1,25 +1,11 @@
 //! Programs of the kinds that every kernel can run: what they count is compared with what was done.
 
-use std::collections::BTreeMap;
-use std::net::UdpSocket;
-use std::process::Command;
 use std::sync::mpsc;
 
 use anyhow::{Context as _, Result, ensure};
 use dbcc_tests::dbcc::{self, Attached, Records};
+use dbcc_tests::kinds::{self, case, numbers};
 use dbcc_tests::need;
-use dbcc_tests::process::run;
-
-fn case(name: &str) -> String {
-    need::repository().join("tests/cases/kinds").join(name).display().to_string()
-}
-
-/// The last values of a map from numbers to numbers.
-fn numbers(records: &Records, map: &str) -> Result<BTreeMap<u64, u64>> {
-    let entries = records.last_map(map)?;
-    let number = |value: &serde_json::Value| value.as_u64().with_context(|| format!("no number: {value}"));
-    entries.iter().map(|entry| Ok((number(&entry["key"])?, number(&entry["value"])?))).collect()
-}
 
 #[test]
 fn programs_of_all_contexts_are_verified_as_what_they_are() -> Result<()> {
@@ -37,58 +23,17 @@ fn programs_of_all_contexts_are_verified_as_what_they_are() -> Result<()> {
 
 #[test]
 fn packets_are_seen_by_xdp_tc_and_sockets() -> Result<()> {
-    const PACKETS: u64 = 137;
-    need!(need::root());
-    let receiver = UdpSocket::bind("127.0.0.1:0")?;
-    let address = receiver.local_addr()?;
-    let port = format!("PORT={}", address.port());
-    let places = ["xdp:lo:generic=driver", "tc:lo:ingress=incoming", "tc:lo:egress=outgoing", "socket:lo=raw"]
-        .map(|place| ["--attach", place]);
-    let file = case("packets.c");
-    let dbcc = Attached::start(["-D", &port, &file].into_iter().chain(places.into_iter().flatten()))?;
-    let sender = UdpSocket::bind("127.0.0.1:0")?;
-    for _ in 0..PACKETS {
-        sender.send_to(b"counted", address)?;
-        // It has passed them all when it is received.
-        receiver.recv(&mut [0; 16])?;
-    }
-    let records = dbcc.interrupt()?;
-    let expected = BTreeMap::from([(1, PACKETS), (2, PACKETS), (3, PACKETS), (4, 2 * PACKETS)]);
-    assert_eq!(numbers(&records, "packets")?, expected);
-    let mut bpftool = Command::new("bpftool");
-    bpftool.args(["net", "show", "dev", "lo"]);
-    let left = run(bpftool)?.stdout();
-    ensure!(!left.contains("dbcc") && !left.contains("incoming") && !left.contains("generic id"), "{left}");
-    Ok(())
+    kinds::packets_are_seen()
+}
+
+#[test]
+fn packets_are_seen_by_programs_of_a_cgroup() -> Result<()> {
+    kinds::packets_of_a_cgroup_are_seen()
 }
 
 #[test]
 fn calls_are_seen_by_every_kind_of_tracepoint_with_their_arguments() -> Result<()> {
-    const CALLS: u64 = 211;
-    need!(need::root());
-    need!(need::tracepoint("raw_syscalls:sys_enter"));
-    // The number of getppid(2), which nothing else in this process calls.
-    let number = if cfg!(target_arch = "aarch64") { 173 } else { 110 };
-    let (pid, number) = (format!("PID={}", std::process::id()), format!("NUMBER={number}"));
-    let file = case("calls.c");
-    let dbcc = Attached::start([
-        "-D",
-        &pid,
-        "-D",
-        &number,
-        "--attach",
-        "raw_tracepoint:sys_enter=by_hand",
-        "--attach",
-        "tp_btf:sys_enter=typed",
-        &file,
-    ])?;
-    for _ in 0..CALLS {
-        let _ = std::os::unix::process::parent_id();
-    }
-    let records = dbcc.interrupt()?;
-    let expected: BTreeMap<u64, u64> = (1..=4).map(|key| (key, CALLS)).collect();
-    assert_eq!(numbers(&records, "calls")?, expected);
-    Ok(())
+    kinds::calls_are_seen()
 }
 
 #[test]
@@ -159,5 +104,77 @@ fn what_cannot_be_attached_says_what_to_use_instead() -> Result<()> {
         ensure!(finished.code() == Some(1), "{attach}: {:?}", finished.code());
         ensure!(finished.stderr().contains(said), "{attach}: {}", finished.stderr());
     }
+    Ok(())
+}
+
+/// Functions for a pattern: each is called so often.
+#[inline(never)]
+fn patterned_one(x: u64) -> u64 {
+    std::hint::black_box(x) + 1
+}
+
+#[inline(never)]
+fn patterned_two(x: u64) -> u64 {
+    std::hint::black_box(x) + 2
+}
+
+#[inline(never)]
+fn unpatterned(x: u64) -> u64 {
+    std::hint::black_box(x) + 3
+}
+
+fn a_pattern_counts(kind: &str, pattern: &str) -> Result<()> {
+    const CALLS: u64 = 173;
+    need!(need::root());
+    let this = std::env::current_exe()?.display().to_string();
+    let dbcc = Attached::start(["--attach", &format!("{kind}:{this}:{pattern}=on_call"), &case("pattern.c")])?;
+    for number in 0..CALLS {
+        patterned_one(patterned_two(unpatterned(number)));
+    }
+    let records = dbcc.interrupt()?;
+    assert_eq!(numbers(&records, "calls")?.get(&std::process::id().into()), Some(&(2 * CALLS)), "{}", records.text());
+    let why = records.of_kind("attached").next().map(ToString::to_string).unwrap_or_default();
+    ensure!(why.contains("(2 functions)"), "{why}");
+    Ok(())
+}
+
+#[test]
+fn a_pattern_attaches_to_all_functions_of_a_program_that_fit() -> Result<()> {
+    a_pattern_counts("uprobe", "patterned_*")
+}
+
+#[test]
+fn a_regular_expression_attaches_to_the_returns_of_all_functions_that_fit() -> Result<()> {
+    a_pattern_counts("uretprobe", "/(^|::)patterned_(one|two)/")
+}
+
+#[test]
+fn a_pattern_attaches_to_all_tracepoints_that_fit() -> Result<()> {
+    need!(need::root());
+    need!(need::tracepoint("syscalls:sys_enter_getppid"));
+    const CALLS: u64 = 97;
+    // `getpgid` and `getpgrp` are of the kind too, and nobody here calls them.
+    let dbcc = Attached::start(["--attach", "tracepoint:syscalls:sys_enter_getp?[id]*=on_call", &case("pattern.c")]);
+    ensure!(dbcc.is_err(), "`[` is in no pattern");
+    let dbcc =
+        Attached::start(["--attach", "tracepoint:syscalls:/^sys_enter_getp(pid|gid)$/=on_call", &case("pattern.c")])?;
+    for _ in 0..CALLS {
+        let _ = std::os::unix::process::parent_id();
+    }
+    let records = dbcc.interrupt()?;
+    assert_eq!(numbers(&records, "calls")?.get(&std::process::id().into()), Some(&CALLS), "{}", records.text());
+    assert_eq!(records.attach_kinds().len(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_pattern_for_too_many_places_wants_a_word() -> Result<()> {
+    need!(need::root());
+    let attach = ["--attach", "tracepoint:syscalls:*=on_call"];
+    let finished = dbcc::run(attach.into_iter().chain(["--max-targets", "10", &case("pattern.c")]))?;
+    ensure!(finished.code() == Some(1) && finished.stderr().contains("--max-targets"), "{}", finished.stderr());
+    let attach = ["--attach", "tracepoint:syscalls:no_such_*=on_call"];
+    let finished = dbcc::run(attach.into_iter().chain([case("pattern.c").as_str()]))?;
+    ensure!(finished.code() == Some(1) && finished.stderr().contains("fits no tracepoints"), "{}", finished.stderr());
     Ok(())
 }

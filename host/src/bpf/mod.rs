@@ -14,6 +14,7 @@ pub mod iter;
 pub mod link;
 mod log;
 pub mod map;
+pub mod multi;
 pub mod object;
 pub mod perf;
 pub mod perf_event;

@@ -13,7 +13,7 @@ use std::{fs, io, thread};
 
 use super::kprobe::explain;
 use super::{Attachment, Context, Kind, Memory, Options, Target, TargetError, TargetSpec};
-use super::{target, target_error, wrong_target};
+use super::{kprobe, target, target_error, wrong_target};
 use crate::bpf::perf_event::{self, Pmu};
 use crate::bpf::program::ProgramType;
 use crate::bpf::{Error, Program};
@@ -44,7 +44,7 @@ impl Kind for Kretprobe {
     }
 
     fn grammar(&self) -> &'static str {
-        "kretprobe:FUNCTION"
+        "kretprobe:FUNCTION|PATTERN"
     }
 
     fn prefixes(&self) -> &'static [&'static str] {
@@ -76,7 +76,7 @@ impl Kind for Kretprobe {
     }
 
     fn parse_target(&self, text: &str) -> Result<TargetSpec, TargetError> {
-        match target::kernel_function(text) {
+        match target::kernel_functions(text) {
             Ok(TargetSpec::KernelFunction { offset, .. }) if offset != 0 => {
                 Err(target_error(self, text)("it has an offset, and only a whole function has a return".into()))
             }
@@ -85,32 +85,44 @@ impl Kind for Kretprobe {
     }
 
     fn attach(&self, program: Program<'_>, target: &Target, options: &Options<'_>) -> Result<Attachment, Error> {
-        let Target::KernelFunction { name, offset: 0 } = target else { return Err(wrong_target(self, target)) };
-        let subject = format!("kretprobe `{name}`");
-        let slots = slots(options.threads);
-        let refusal = match options.tracefs {
-            Ok(tracefs) => match Definition::new(tracefs, name, slots) {
-                Ok((definition, id)) => {
-                    let event = perf_event::tracepoint(id)
-                        .map_err(|error| explain(Error::from_io(format!("attach to {subject}"), &error), name))?;
-                    let link = program.attach_perf_event(event, &subject)?;
-                    let note = Some(format!("{slots} slots for calls that have not returned"));
-                    return Ok(Attachment::with(link, Some(definition), note));
-                }
-                Err(error) => error.to_string(),
-            },
-            Err(error) => error.to_string(),
-        };
-        let event = Pmu::kprobe()
-            .and_then(|pmu| pmu.kernel_function(name, 0, true))
-            .map_err(|error| explain(Error::from_io(format!("attach to {subject}"), &error), name))?;
-        let link = program.attach_perf_event(event, &subject)?;
-        let note = Some(format!(
-            "the kernel's default number of slots for calls that have not returned: {refusal}; \
-             with many threads inside of `{name}`, returns are missed"
-        ));
-        Ok(Attachment::with(link, None, note))
+        match target {
+            Target::KernelFunction { name, offset: 0 } => one(program, name, options),
+            Target::KernelFunctions { names, .. } if options.many => kprobe::many(self, program, target, names, true),
+            Target::KernelFunctions { names, .. } => Attachment::each(
+                names,
+                || format!("attach to kretprobe `{target}`"),
+                |name| one(program, name, options),
+            ),
+            _ => Err(wrong_target(self, target)),
+        }
     }
+}
+
+fn one(program: Program<'_>, name: &str, options: &Options<'_>) -> Result<Attachment, Error> {
+    let subject = format!("kretprobe `{name}`");
+    let slots = slots(options.threads);
+    let refusal = match options.tracefs {
+        Ok(tracefs) => match Definition::new(tracefs, name, slots) {
+            Ok((definition, id)) => {
+                let event = perf_event::tracepoint(id)
+                    .map_err(|error| explain(Error::from_io(format!("attach to {subject}"), &error), name))?;
+                let link = program.attach_perf_event(event, &subject)?;
+                let note = Some(format!("{slots} slots for calls that have not returned"));
+                return Ok(Attachment::with(link, Some(definition), note));
+            }
+            Err(error) => error.to_string(),
+        },
+        Err(error) => error.to_string(),
+    };
+    let event = Pmu::kprobe()
+        .and_then(|pmu| pmu.kernel_function(name, 0, true))
+        .map_err(|error| explain(Error::from_io(format!("attach to {subject}"), &error), name))?;
+    let link = program.attach_perf_event(event, &subject)?;
+    let note = Some(format!(
+        "the kernel's default number of slots for calls that have not returned: {refusal}; \
+             with many threads inside of `{name}`, returns are missed"
+    ));
+    Ok(Attachment::with(link, None, note))
 }
 
 /// Slots for a function in which that many threads may be at once: as many again may come while it runs.

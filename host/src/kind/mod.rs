@@ -18,6 +18,7 @@ mod kprobe;
 mod kretprobe;
 mod loaded;
 mod network;
+mod pattern;
 pub mod perf_event;
 mod placed;
 mod raw_tracepoint;
@@ -29,6 +30,7 @@ mod uprobe;
 mod usdt;
 
 pub use kretprobe::remove_stale;
+pub use pattern::{Matcher, NamePattern};
 pub use target::{Target, TargetError, TargetSpec};
 
 /// What a program of a kind is handed, as rewriting needs to know it.
@@ -169,6 +171,8 @@ pub struct Options<'o> {
     pub pids: &'o [u32],
     /// The probe's maps: some programs are attached to one.
     pub maps: &'o [Map],
+    /// Whether the program was loaded for one link to many functions.
+    pub many: bool,
 }
 
 /// A program that is attached to one target. Dropping it detaches, and leaves nothing behind.
@@ -208,7 +212,6 @@ enum Held {
     /// An iterator, which runs when it is read.
     Iterator(KernelIterator),
     /// Another attachment.
-    #[expect(dead_code, reason = "patterns need it")]
     Other(Attachment),
 }
 
@@ -239,6 +242,37 @@ impl Attachment {
             Held::Iterator(iterator) => Some(iterator.clone()),
             _ => None,
         })
+    }
+
+    /// One attachment for each of many names. Those that the kernel does not let be probed are left out and counted.
+    fn each(
+        names: &[String],
+        what: impl Fn() -> String,
+        attach: impl Fn(&str) -> Result<Self, Error>,
+    ) -> Result<Self, Error> {
+        let mut held = Vec::new();
+        let mut refused = None;
+        let mut left_out = 0_usize;
+        for name in names {
+            match attach(name) {
+                Ok(attachment) => held.push(Held::Other(attachment)),
+                Err(error)
+                    if matches!(error.errno, libc::EINVAL | libc::ENOENT | libc::EADDRNOTAVAIL | libc::EILSEQ) =>
+                {
+                    left_out += 1;
+                    refused = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if held.is_empty() {
+            return Err(refused.unwrap_or_else(|| Error::new(what(), libc::ENOENT)));
+        }
+        let mut note = format!("{} functions, one link each", held.len());
+        if left_out > 0 {
+            note.push_str(&format!("; {left_out} more fit, and the kernel does not let them be probed"));
+        }
+        Ok(Self::holding(held, None, Some(note)))
     }
 
     /// What it missed.

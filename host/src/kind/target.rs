@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::pattern::{NamePattern, is_regex};
 use super::perf_event::PerfEvent;
 
 /// A target as written, taken apart by its kind's grammar.
@@ -46,6 +47,25 @@ pub enum TargetSpec {
         /// Its name.
         name: String,
     },
+    /// All functions of the kernel whose names fit.
+    KernelFunctions {
+        /// What their names fit.
+        pattern: NamePattern,
+    },
+    /// All functions of a program or shared library whose names fit.
+    UserFunctions {
+        /// Path, or name of a program; none means the executable of the traced process.
+        binary: Option<String>,
+        /// What their names fit.
+        pattern: NamePattern,
+    },
+    /// All tracepoints that fit.
+    Tracepoints {
+        /// What their categories fit.
+        category: NamePattern,
+        /// What their names fit.
+        name: NamePattern,
+    },
     /// What counts on a CPU or in a thread.
     PerfEvent(PerfEvent),
     /// What an iterator goes over.
@@ -74,7 +94,11 @@ impl TargetSpec {
             Self::PerfEvent(event) => Target::PerfEvent(event),
             Self::Iterator { name, map } => Target::Iterator { name, map },
             Self::Place { place, hook } => Target::Place { place, hook },
-            Self::UserFunction { .. } | Self::Usdt { .. } => return None,
+            Self::UserFunction { .. }
+            | Self::Usdt { .. }
+            | Self::KernelFunctions { .. }
+            | Self::UserFunctions { .. }
+            | Self::Tracepoints { .. } => return None,
         })
     }
 }
@@ -135,6 +159,26 @@ pub enum Target {
         /// Its name.
         name: String,
     },
+    /// Functions of the kernel.
+    KernelFunctions {
+        /// What their names fit, as written.
+        pattern: String,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// Functions of a program or shared library.
+    UserFunctions {
+        /// What the kernel opens.
+        open: PathBuf,
+        /// The file as people know it.
+        shown: String,
+        /// What their names fit, as written.
+        pattern: String,
+        /// Their names and offsets in the file, in bytes.
+        functions: Vec<(String, u64)>,
+        /// The process in which they are probed; none means every process that runs this file.
+        pid: Option<u32>,
+    },
     /// What counts on a CPU or in a thread.
     PerfEvent(PerfEvent),
     /// What an iterator goes over.
@@ -164,6 +208,10 @@ impl fmt::Display for Target {
                 write!(to, "{shown}:{provider}:{name} ({sites} sites)")
             }
             Self::Tracepoint { category, name } => write!(to, "{category}:{name}"),
+            Self::KernelFunctions { pattern, names } => write!(to, "{pattern} ({} functions)", names.len()),
+            Self::UserFunctions { shown, pattern, functions, .. } => {
+                write!(to, "{shown}:{pattern} ({} functions)", functions.len())
+            }
             Self::PerfEvent(event) => write!(to, "{event}"),
             Self::Iterator { name, map: Some(map) } => write!(to, "{name}:{map}"),
             Self::Iterator { name, map: None } => write!(to, "{name}"),
@@ -242,7 +290,22 @@ pub(super) fn kernel_function(text: &str) -> Result<TargetSpec, String> {
     }
 }
 
-/// Reads `[BINARY:]FUNC[+OFF]`. A single `:` outside of brackets separates; `::` belongs to the name, and so does the
+/// Reads `FUNC[+OFF]` of the kernel, or a pattern of names.
+pub(super) fn kernel_functions(text: &str) -> Result<TargetSpec, String> {
+    match NamePattern::of(text)? {
+        Some(pattern) => Ok(TargetSpec::KernelFunctions { pattern }),
+        None => kernel_function(text),
+    }
+}
+
+/// The pattern that a function as people write it is: a `*` may also be a pointer among its parameters, or an operator.
+fn user_pattern(function: &str) -> Result<Option<NamePattern>, String> {
+    let name = function.split(['(', '<']).next().unwrap_or_default();
+    let is_pattern = is_regex(function) || (name == function && name.contains('*') && !name.contains("operator"));
+    if is_pattern { NamePattern::of(function) } else { Ok(None) }
+}
+
+/// Reads `[BINARY:]FUNC[+OFF]`, or a pattern in place of the function. A single `:` outside of brackets separates; `::` belongs to the name, and so does the
 /// one in `f[abi:cxx11]`.
 pub(super) fn user_function(text: &str) -> Result<TargetSpec, String> {
     let (binary, rest) = match separator(text).and_then(|at| text.split_at_checked(at)) {
@@ -259,7 +322,11 @@ pub(super) fn user_function(text: &str) -> Result<TargetSpec, String> {
     if text.contains('\0') {
         return Err("it holds a NUL".to_owned());
     }
-    Ok(TargetSpec::UserFunction { binary: binary.map(str::to_owned), function: function.to_owned(), offset })
+    let binary = binary.map(str::to_owned);
+    if let Some(pattern) = user_pattern(rest.trim())? {
+        return Ok(TargetSpec::UserFunctions { binary, pattern });
+    }
+    Ok(TargetSpec::UserFunction { binary, function: function.to_owned(), offset })
 }
 
 /// Reads `[BINARY:][PROVIDER:]NAME`. A path holds a `/`, and a provider does not; the path may hold a `:`.
@@ -299,6 +366,11 @@ fn join<'t>(text: &'t str, first: &str, second: &str) -> &'t str {
 /// Reads `CATEGORY:EVENT`.
 pub(super) fn tracepoint(text: &str) -> Result<TargetSpec, String> {
     let (category, name) = text.split_once(':').ok_or("there is no `:` between category and event")?;
+    if let (Ok(category), Ok(name)) = (event_pattern(category), event_pattern(name))
+        && (category.0 || name.0)
+    {
+        return Ok(TargetSpec::Tracepoints { category: category.1, name: name.1 });
+    }
     check_event(category)?;
     check_event(name)?;
     Ok(TargetSpec::Tracepoint { category: category.to_owned(), name: name.to_owned() })
@@ -308,6 +380,17 @@ pub(super) fn tracepoint(text: &str) -> Result<TargetSpec, String> {
 pub(super) fn raw_tracepoint(text: &str) -> Result<TargetSpec, String> {
     check_event(text)?;
     Ok(TargetSpec::RawTracepoint { name: text.to_owned() })
+}
+
+/// A name of an event, or a pattern of names, and whether it is one.
+fn event_pattern(text: &str) -> Result<(bool, NamePattern), String> {
+    match NamePattern::of(text)? {
+        Some(pattern) => Ok((true, pattern)),
+        None => {
+            check_event(text)?;
+            Ok((false, NamePattern::exact(text)))
+        }
+    }
 }
 
 fn check_event(name: &str) -> Result<(), String> {

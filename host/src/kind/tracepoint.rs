@@ -19,7 +19,7 @@ impl Kind for Tracepoint {
     }
 
     fn grammar(&self) -> &'static str {
-        "tracepoint:CATEGORY:EVENT"
+        "tracepoint:CATEGORY:EVENT|PATTERN"
     }
 
     fn prefixes(&self) -> &'static [&'static str] {

@@ -1,8 +1,11 @@
 //! uprobe and uretprobe: an instruction of a program or library, and a function's return, by a breakpoint in the
 //! memory of the processes that run it.
 
-use super::{Attachment, Context, Kind, Memory, Options, Target, TargetError, TargetSpec};
+use std::path::Path;
+
+use super::{Attachment, Context, Held, Kind, Memory, Options, Target, TargetError, TargetSpec};
 use super::{target, target_error, wrong_target};
+use crate::bpf::multi;
 use crate::bpf::perf_event::Pmu;
 use crate::bpf::program::ProgramType;
 use crate::bpf::{Error, Program};
@@ -23,7 +26,7 @@ impl Kind for Uprobe {
     }
 
     fn grammar(&self) -> &'static str {
-        "uprobe:[BINARY:]FUNCTION[+OFFSET]"
+        "uprobe:[BINARY:]FUNCTION[+OFFSET]|PATTERN"
     }
 
     fn sections(&self) -> &'static [&'static str] {
@@ -51,8 +54,8 @@ impl Kind for Uprobe {
         target::user_function(text).map_err(target_error(self, text))
     }
 
-    fn attach(&self, program: Program<'_>, target: &Target, _: &Options<'_>) -> Result<Attachment, Error> {
-        attach(self, program, target, false)
+    fn attach(&self, program: Program<'_>, target: &Target, options: &Options<'_>) -> Result<Attachment, Error> {
+        attach(self, program, target, options, false)
     }
 }
 
@@ -66,7 +69,7 @@ impl Kind for Uretprobe {
     }
 
     fn grammar(&self) -> &'static str {
-        "uretprobe:[BINARY:]FUNCTION"
+        "uretprobe:[BINARY:]FUNCTION|PATTERN"
     }
 
     fn sections(&self) -> &'static [&'static str] {
@@ -98,24 +101,63 @@ impl Kind for Uretprobe {
         }
     }
 
-    fn attach(&self, program: Program<'_>, target: &Target, _: &Options<'_>) -> Result<Attachment, Error> {
-        attach(self, program, target, true)
+    fn attach(&self, program: Program<'_>, target: &Target, options: &Options<'_>) -> Result<Attachment, Error> {
+        attach(self, program, target, options, true)
     }
 }
 
-fn attach(kind: &dyn Kind, program: Program<'_>, target: &Target, returns: bool) -> Result<Attachment, Error> {
-    let Target::UserFunction { open, offset, pid, .. } = target else { return Err(wrong_target(kind, target)) };
+fn attach(
+    kind: &dyn Kind,
+    program: Program<'_>,
+    target: &Target,
+    options: &Options<'_>,
+    returns: bool,
+) -> Result<Attachment, Error> {
     let subject = format!("{} `{target}`", kind.name());
-    let event = Pmu::uprobe().and_then(|pmu| pmu.user_function(open, *offset, *pid, returns)).map_err(|error| {
-        let mut error = Error::from_io(format!("attach to {subject}"), &error);
-        error.said = match error.errno {
-            libc::ENOENT if Pmu::uprobe().is_err() => "this kernel was built without uprobes".to_owned(),
-            libc::ENOENT => format!("{} is not there any more", open.display()),
-            libc::ESRCH => format!("process {} ended", pid.unwrap_or_default()),
-            libc::EINVAL => "there is no instruction that the kernel can probe".to_owned(),
-            _ => error.said,
-        };
-        error
-    })?;
-    program.attach_perf_event(event, &subject).map(Attachment::new)
+    let what = || format!("attach to {subject}");
+    match target {
+        Target::UserFunction { open, offset, pid, .. } => one(program, &subject, open, *offset, *pid, returns),
+        Target::UserFunctions { open, functions, pid, .. } if options.many => {
+            let fd = program.fd().ok_or_else(|| Error::new(what(), libc::EBADF))?;
+            let offsets: Vec<u64> = functions.iter().map(|(_, offset)| *offset).collect();
+            let link = multi::user_functions(fd, open, &offsets, *pid, returns)
+                .map_err(|error| explain(Error::from_io(what(), &error), open, *pid))?;
+            let note = format!("{} functions, one link", functions.len());
+            Ok(Attachment::holding(vec![Held::Descriptor(link)], None, Some(note)))
+        }
+        Target::UserFunctions { open, functions, pid, shown, .. } => {
+            let names: Vec<String> = functions.iter().map(|(name, _)| name.clone()).collect();
+            let offset =
+                |name: &str| functions.iter().find(|(known, _)| known == name).map_or(0, |(_, offset)| *offset);
+            Attachment::each(&names, what, |name| {
+                one(program, &format!("{} `{shown}:{name}`", kind.name()), open, offset(name), *pid, returns)
+            })
+        }
+        _ => Err(wrong_target(kind, target)),
+    }
+}
+
+fn one(
+    program: Program<'_>,
+    subject: &str,
+    open: &Path,
+    offset: u64,
+    pid: Option<u32>,
+    returns: bool,
+) -> Result<Attachment, Error> {
+    let event = Pmu::uprobe()
+        .and_then(|pmu| pmu.user_function(open, offset, pid, returns))
+        .map_err(|error| explain(Error::from_io(format!("attach to {subject}"), &error), open, pid))?;
+    program.attach_perf_event(event, subject).map(Attachment::new)
+}
+
+fn explain(mut error: Error, open: &Path, pid: Option<u32>) -> Error {
+    error.said = match error.errno {
+        libc::ENOENT if Pmu::uprobe().is_err() => "this kernel was built without uprobes".to_owned(),
+        libc::ENOENT => format!("{} is not there any more", open.display()),
+        libc::ESRCH => format!("process {} ended", pid.unwrap_or_default()),
+        libc::EINVAL => "there is no instruction that the kernel can probe".to_owned(),
+        _ => error.said,
+    };
+    error
 }

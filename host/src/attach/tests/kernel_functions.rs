@@ -136,7 +136,7 @@ fn without_tracefs_a_kretprobe_has_the_kernels_slots_and_says_so() {
     let loaded = loaded(PIPES, &[("kretprobe", "back", targets.clone())], &[this_thread()]);
     let map = loaded.map("counts").unwrap().clone();
     let refusal = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-    let options = kind::Options { tracefs: Err(&refusal), threads: 4096, pids: &[], maps: &[] };
+    let options = kind::Options { tracefs: Err(&refusal), threads: 4096, pids: &[], maps: &[], many: false };
     let kretprobe = kind::by_name("kretprobe").unwrap();
     let program = loaded.object().program("back").unwrap();
     let attachment = kretprobe.attach(program, targets.first().unwrap(), &options).unwrap();

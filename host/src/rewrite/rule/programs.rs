@@ -376,6 +376,9 @@ impl Needs {
         }
         let mut arities = BTreeSet::new();
         for target in &program.targets {
+            if matches!(kind::NamePattern::of(target), Ok(Some(_))) {
+                return Err(format!("`{target}` stands for many functions"));
+            }
             if target.contains('+') {
                 return Err(format!("`{target}` is inside of a function"));
             }
