@@ -1,4 +1,4 @@
-//! What is compared: the form of a case. The cases themselves are in `native.rs`.
+//! What is compared: the form of a case. The cases themselves are in `native.rs` and `kprobes.rs`.
 
 /// One run of one of BCC's tools.
 #[derive(Debug, Clone, Copy)]

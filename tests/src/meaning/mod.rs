@@ -4,6 +4,7 @@
 pub mod capture;
 pub mod case;
 pub mod compare;
+pub mod kprobes;
 pub mod native;
 pub mod pair;
 pub mod run;
