@@ -102,6 +102,27 @@ fn fields_of_packets_are_those_that_were_sent() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_control_group_is_found_by_its_path() -> Result<()> {
+    need!(can_trace());
+    let mounts = std::fs::read_to_string("/proc/mounts")?;
+    let mounted = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let root = mounted.filter(|words| words.get(2) == Some(&"cgroup2")).find_map(|words| words.get(1).copied());
+    let root = need!(root.ok_or_else(|| need::Skip::optional("no control groups of version 2 are mounted")));
+    let folder = tempfile::tempdir()?;
+    let probe = folder.path().join("groups.c");
+    let text = format!(
+        "//@ fill groups[1] = {root}\nBPF_CGROUP_ARRAY(groups, 2);\nBPF_HASH(inside, int, u64);\n\
+         TRACEPOINT_PROBE(sock, sock_send_length)\n{{\n    if (FILTER_PID)\n        return 0;\n    \
+         inside.increment(groups.check_current_task(1));\n    return 0;\n}}\n"
+    );
+    std::fs::write(&probe, text)?;
+    // Every process is below the root of its hierarchy.
+    let records = over(&probe.display().to_string(), &[1, 1])?;
+    assert_eq!(numbers(&records, "inside")?, BTreeMap::from([(1, 2)]));
+    Ok(())
+}
+
 /// A file system of BPF that is gone when this is.
 struct Bpffs {
     folder: tempfile::TempDir,
