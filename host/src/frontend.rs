@@ -57,16 +57,20 @@ pub fn compile(request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
     let templated = prepare(request).map_err(|error| fatal(error.to_string()))?;
     let compiler = compile::begin(request, &templated);
 
-    let needs = Needs::of(request)?;
+    let mut needs = Needs::of(request)?;
     let kernel = Kernel::new();
     let btf = kernel.btf().map_err(|error| fatal(error.to_string()))?;
+    let Tracepoints { found: tracepoints, missing, pointees, mut warnings } = tracepoints(&needs, &kernel);
+    // `args->page->flags`: the struct that a field points to may be named nowhere else.
+    let used = pointees.into_iter().filter(|(field, _)| needs.names.members.contains(field));
+    let tags: Vec<String> = used.map(|(_, tag)| tag).collect();
+    needs.names.tags.extend(tags);
     let mut types = slice(btf, &needs.names).map_err(|error| fatal(error.to_string()))?;
     let joined = if types.missing.is_empty() { None } else { with_modules(btf, &types.missing) };
     if let Some(joined) = &joined {
         types = slice(joined, &needs.names).map_err(|error| fatal(error.to_string()))?;
     }
     let types = types.text;
-    let Tracepoints { found: tracepoints, missing, mut warnings } = tracepoints(&needs, &kernel);
     let host = Host::running().map_err(fatal)?;
     templated
         .fill(request, &needs, &KernelText { types, tracepoints }, &host)
@@ -106,6 +110,8 @@ struct Tracepoints {
     found: Vec<(TracepointName, String)>,
     /// The others, with the reason. That is no error yet: the probe may ask whether they are there.
     missing: Vec<(TracepointName, String)>,
+    /// Their fields that are pointers to structs, and the tags of these.
+    pointees: Vec<(String, String)>,
     /// What could not be found out.
     warnings: Vec<Diagnostic>,
 }
@@ -125,7 +131,10 @@ fn tracepoints(needs: &Needs, kernel: &Kernel) -> Tracepoints {
     };
     for name in &needs.tracepoints {
         match Tracepoint::read(tracefs, &name.category, &name.name) {
-            Ok(tracepoint) => all.found.push((name.clone(), tracepoint.c_struct())),
+            Ok(tracepoint) => {
+                all.found.push((name.clone(), tracepoint.c_struct()));
+                all.pointees.extend(tracepoint.pointees().map(|(field, tag)| (field.to_owned(), tag.to_owned())));
+            }
             Err(error @ (TracepointError::Missing { .. } | TracepointError::Name { .. })) => {
                 all.missing.push((name.clone(), error.to_string()));
             }

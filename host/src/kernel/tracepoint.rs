@@ -130,6 +130,16 @@ impl Tracepoint {
         Ok(Self { category: category.into(), name: name.into(), id, fields })
     }
 
+    /// The fields that are pointers to structs or unions, and the tags of these.
+    pub fn pointees(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().filter_map(|field| {
+            let mut words = field.declared.split_whitespace().filter(|word| !matches!(*word, "const" | "volatile"));
+            let keyword = words.next().filter(|word| matches!(*word, "struct" | "union"));
+            let tag = keyword.and(words.next()).filter(|tag| is_identifier(tag))?;
+            (words.next() == Some("*")).then_some((field.name.as_str(), tag))
+        })
+    }
+
     /// The record as a C struct, `struct tracepoint__CATEGORY__NAME`, as BCC declares it: each field at its offset and
     /// with its size; a field of dynamic length is `int data_loc_NAME` (low half: offset, high half: length), one that
     /// is counted from its own end `int rel_loc_NAME`. BPF programs may not read the first 8 bytes, so that the fields

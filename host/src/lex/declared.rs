@@ -88,21 +88,31 @@ impl Declared {
 
     /// Notes the tag whose body opens at `brace`; whether it is an enum's.
     fn tag(&mut self, lexed: &Lexed<'_>, code: &[&Token], brace: usize) -> bool {
-        let word = |back: usize| {
-            let token = code.get(brace.checked_sub(back)?)?;
-            (token.kind == TokenKind::Identifier).then(|| lexed.spelling(token))
+        let at = |index: Option<usize>| index.and_then(|index| code.get(index));
+        let word = |index: Option<usize>| {
+            at(index).filter(|token| token.kind == TokenKind::Identifier).map(|token| lexed.spelling(token))
         };
-        let (Some(last), before) = (word(1), word(2)) else { return false };
+        let mut index = brace.checked_sub(1);
+        let Some(last) = word(index) else { return false };
         if is_tag_keyword(&last) {
             return last == "enum";
         }
-        match before {
-            Some(keyword) if is_tag_keyword(&keyword) => {
-                self.tags.insert(last.into_owned());
-                keyword == "enum"
+        // Attributes may stand between the keyword and the tag: `struct __attribute__((packed)) tag {`.
+        for _ in 0..MAX_ATTRIBUTES {
+            index = index.and_then(|index| index.checked_sub(1));
+            if at(index).is_some_and(|token| token.kind == TokenKind::Punctuation(b')')) {
+                index = opening(code, index).and_then(|open| open.checked_sub(1));
             }
-            _ => false,
+            match word(index) {
+                Some(keyword) if is_tag_keyword(&keyword) => {
+                    self.tags.insert(last.into_owned());
+                    return keyword == "enum";
+                }
+                Some(_) => {}
+                None => break,
+            }
         }
+        false
     }
 
     /// Notes a name that is declared outside all braces and parentheses: it stands before `;`, `=`, `[`, `,` or an
@@ -137,6 +147,26 @@ impl Declared {
             self.ordinary.insert(name.into_owned());
         }
     }
+}
+
+/// The most attributes of a struct that are looked through.
+const MAX_ATTRIBUTES: usize = 8;
+
+/// The parenthesis that the one at `close` closes.
+fn opening(code: &[&Token], close: Option<usize>) -> Option<usize> {
+    let mut depth = 0usize;
+    for (index, token) in code.iter().enumerate().take(close?.checked_add(1)?).rev() {
+        match token.kind {
+            TokenKind::Punctuation(b')') => depth += 1,
+            TokenKind::Punctuation(b'(') => depth = depth.checked_sub(1)?,
+            TokenKind::Punctuation(b';' | b'{' | b'}') => return None,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(index);
+        }
+    }
+    None
 }
 
 /// Keywords that may stand where a declared name does.

@@ -139,3 +139,14 @@ fn every_truncation_lexes() {
         }
     }
 }
+
+#[test]
+fn tags_are_found_behind_attributes() {
+    check_declared(
+        "struct __attribute__((packed, aligned(8))) sock { int a; };\nunion __packed u { int a; };\n\
+         enum __attribute__((packed)) e { ONE };\nint f(struct file x) { do { } while (0); }\n",
+        &["e", "sock", "u"],
+        &["ONE", "f"],
+        &[],
+    );
+}

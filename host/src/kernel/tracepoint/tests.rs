@@ -153,3 +153,14 @@ fn a_missing_tracepoint_is_named_with_the_nearest() {
     assert_eq!(message("qqqqqq", "wwwwwwwww"), "this kernel has no tracepoint qqqqqq:wwwwwwwww");
     assert!(message("../..", "x").contains("CATEGORY:NAME"));
 }
+
+#[test]
+fn fields_that_point_to_structs_say_to_which() {
+    let text = "ID: 1\n\tfield:const struct page * page;\toffset:8;\tsize:8;\tsigned:0;\n\
+                \tfield:struct inode *inode;\toffset:16;\tsize:8;\tsigned:0;\n\
+                \tfield:const void * skaddr;\toffset:24;\tsize:8;\tsigned:0;\n\
+                \tfield:struct timespec64 now;\toffset:32;\tsize:16;\tsigned:0;\n";
+    let tracepoint = Tracepoint::parse("a", "b", text).unwrap();
+    let found: Vec<_> = tracepoint.pointees().collect();
+    assert_eq!(found, [("page", "page"), ("inode", "inode")]);
+}
