@@ -40,7 +40,6 @@ pub const TESTS: &[(&str, Test)] = &[
     ("functions_of_a_pattern_are_counted", kinds::functions_of_a_pattern_are_counted),
     ("arguments_of_system_calls_are_bound", kinds::arguments_of_system_calls_are_bound),
     ("decisions_are_made", kinds::decisions_are_made),
-    ("packets_are_seen", kinds::packets_are_seen),
     ("the_published_hello_runs_as_fentry", || hello("fentry", &[], "fentry")),
 ];
 

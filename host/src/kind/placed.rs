@@ -156,7 +156,17 @@ impl Kind for Placed {
                 match link::create(fd, interface, hook.attach_type, 0) {
                     Ok(link) => Ok(Attachment::holding(vec![Held::Descriptor(link)], None, Some("a tcx link".into()))),
                     Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                        let filter = tc::TcFilter::new(fd, interface, hook.attach_type, what)?;
+                        let filter = tc::TcFilter::new(fd, interface, hook.attach_type, what).map_err(|error| {
+                            match error.errno {
+                                libc::ENOENT => {
+                                    let said =
+                                        "the modules sch_ingress and cls_bpf are not there: `modprobe` loads them"
+                                            .into();
+                                    Error { said, ..error }
+                                }
+                                _ => error,
+                            }
+                        })?;
                         let note =
                             "a filter of clsact, since this kernel has no links for tc: a killed dbcc leaves it behind";
                         Ok(Attachment::holding(vec![Held::Filter(filter)], None, Some(note.to_owned())))
