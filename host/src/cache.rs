@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Timespec, Timestamps};
 use sha2::{Digest as _, Sha256};
 
 use crate::facts::{CompileRequest, Compiled};
+use crate::source::Source;
 
 mod key;
 
@@ -128,6 +129,16 @@ impl Cache {
                 None
             }
         }
+    }
+
+    /// Whether anything is kept that was made of this text, for whatever kernel, compiler or options. What it costs to
+    /// ask is little; it tells whether compiling is to be expected.
+    pub fn knows(&self, source: &Source) -> bool {
+        let prefix = key::of_text(source);
+        let entries = rustix::fs::Dir::read_from(&self.folder);
+        entries.is_ok_and(|entries| {
+            entries.flatten().any(|entry| entry.file_name().to_bytes().starts_with(prefix.as_bytes()))
+        })
     }
 
     /// Reads an entry; none where there is none.

@@ -63,7 +63,7 @@ pub fn run(args: &CheckArgs, settings: &CompileSettings, colour: bool, out: &mut
     // Who may not load programs cannot try what the kernel offers; the text is then checked for a kernel with everything.
     let everything = Features { kprobe: true, fentry: true, uprobe: true, tracepoint: true, ringbuf: true };
     let permitted = capability::missing().is_empty();
-    let features = settings.limit(if permitted { kernel.features() } else { everything });
+    let features = || settings.limit(if permitted { kernel.features() } else { everything });
     let mut all_good = true;
     for file in &args.files {
         let source = match read_probe(file) {
@@ -75,7 +75,7 @@ pub fn run(args: &CheckArgs, settings: &CompileSettings, colour: bool, out: &mut
                 continue;
             }
         };
-        let report = check(&source, settings, args.load, &kernel, features)?;
+        let report = check(&source, settings, args.load, &kernel, &features)?;
         all_good &= report.compiled && report.loaded != Some(false);
         write(&report, &source, args, colour, out)?;
     }
@@ -87,7 +87,7 @@ fn check(
     settings: &CompileSettings,
     load: bool,
     kernel: &Kernel,
-    features: Features,
+    features: &dyn Fn() -> Features,
 ) -> Result<Report, Failure> {
     let Prepared { compiled, directives, .. } = match pipeline::prepare(source, settings, features) {
         Ok(prepared) => prepared,

@@ -38,7 +38,10 @@ pub enum Command {
     Probes(ProbesArgs),
     /// The compiler worker (started by dbcc itself)
     #[command(name = "__frontend", hide = true)]
-    Frontend,
+    Frontend {
+        /// The library to load meanwhile
+        libclang: PathBuf,
+    },
 }
 
 /// `dbcc [OPTIONS] PROBE`.

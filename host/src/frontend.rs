@@ -7,17 +7,19 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::bpf::btf::Btf;
-use crate::child::{ChildError, Finished, Limits, run};
-use crate::clang::Library;
+use crate::child::{ChildError, Finished, Limits, Running, start};
+use crate::clang::{Library, LibraryError};
 use crate::compile;
 use crate::diag::Diagnostic;
 use crate::elf;
-use crate::facts::{CompileRequest, Compiled};
+use crate::facts::{CompileRequest, Compiled, Toolchain};
 use crate::kernel::Kernel;
 use crate::kernel::btf::{enumerators, function, members, slice, with_modules};
 use crate::kernel::tracepoint::{Tracepoint, TracepointError};
@@ -50,17 +52,30 @@ const COMMAND: &str = "__frontend";
 /// # Errors
 /// Everything that is wrong with the probe, on the user's lines; or one message for what is wrong with this machine.
 pub fn compile(request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
+    // What takes long and needs nothing of the probe goes on beside the rest.
+    let loading = load(&request.toolchain.libclang);
+    compile_with(request, &Kernel::new(), || loading.join().ok())
+}
+
+/// Loads libclang on a thread of its own.
+fn load(libclang: &Path) -> JoinHandle<Result<Arc<Library>, LibraryError>> {
+    let libclang = libclang.to_owned();
+    std::thread::spawn(move || Library::load(&libclang))
+}
+
+/// Compiles a probe. `loaded` waits for libclang, and what it gives is held as long as it is needed.
+fn compile_with<L>(
+    request: &CompileRequest,
+    kernel: &Kernel,
+    loaded: impl FnOnce() -> L,
+) -> Result<Compiled, Vec<Diagnostic>> {
     let fatal = |message: String| vec![Diagnostic::error(message, None)];
-    // What takes long and needs nothing of the probe goes on beside the rest: loading libclang, starting clang.
-    let library = request.toolchain.libclang.clone();
-    let loading = std::thread::spawn(move || Library::load(&library));
     let templated = prepare(request).map_err(|error| fatal(error.to_string()))?;
     let compiler = compile::begin(request, &templated);
 
     let mut needs = Needs::of(request)?;
-    let kernel = Kernel::new();
     let btf = kernel.btf().map_err(|error| fatal(error.to_string()))?;
-    let Tracepoints { found: tracepoints, missing, pointees, mut warnings } = tracepoints(&needs, &kernel);
+    let Tracepoints { found: tracepoints, missing, pointees, mut warnings } = tracepoints(&needs, kernel);
     // `args->page->flags`: the struct that a field points to may be named nowhere else.
     let used = pointees.into_iter().filter(|(field, _)| needs.names.members.contains(field));
     let tags: Vec<String> = used.map(|(_, tag)| tag).collect();
@@ -77,7 +92,7 @@ pub fn compile(request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
         .map_err(|error| fatal(error.to_string()))?;
     let explain = |messages| as_named(without_tracepoints(messages, &missing), &templated, &request.source);
     // Rewriting loads libclang again, which then is there; if it cannot be loaded, rewriting says why.
-    let loaded = loading.join();
+    let loaded = loaded();
     let rewritten = rewrite(request, &templated, &BtfFacts { kernel: btf, all: joined.as_ref().unwrap_or(btf) })
         .map_err(explain)?;
     let object = compiler.compile(request, &templated, &rewritten).map_err(explain)?;
@@ -239,6 +254,15 @@ pub struct Worker {
     limits: Limits,
 }
 
+/// A child that waits for its request. Dropping it ends it.
+#[derive(Debug)]
+#[must_use = "dropping it ends the child"]
+pub struct Ready {
+    running: Running,
+    folder: tempfile::TempDir,
+    limits: Limits,
+}
+
 /// What a worker answers, but for the object itself, which follows as it is.
 #[derive(Serialize, Deserialize)]
 enum Answer {
@@ -266,26 +290,48 @@ impl Worker {
         Self { program: program.into(), limits: LIMITS }
     }
 
-    /// Compiles a probe in the child.
+    /// Starts the child, which loads what it will need while its request is made up.
+    ///
+    /// # Errors
+    /// One message, when it cannot be started.
+    pub fn begin(&self, toolchain: &Toolchain) -> Result<Ready, Vec<Diagnostic>> {
+        // The child's files lie in a folder of the parent's, so that they go even if the child cannot remove them.
+        let folder = tempfile::Builder::new().prefix("dbcc-").tempdir();
+        let folder = folder.map_err(|error| {
+            let place = std::env::temp_dir();
+            let message = format!("cannot make a folder in {}: {error}; TMPDIR names another place", place.display());
+            vec![Diagnostic::error(message, None)]
+        })?;
+        let mut command = Command::new(&self.program);
+        command.arg(COMMAND).arg(&toolchain.libclang).env("TMPDIR", folder.path());
+        // libclang would parse on a thread of its own, which has a small stack.
+        command.env("LIBCLANG_NOTHREADS", "1");
+        // A compiler's heap in large pages where the kernel has them: a fifth of all page faults less.
+        command.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+        let running = start(&mut command).map_err(|error| vec![killed(error)])?;
+        Ok(Ready { running, folder, limits: self.limits })
+    }
+
+    /// Compiles a probe in a child.
     ///
     /// # Errors
     /// As [`compile()`]; and one message for a child that crashed, ran too long or took too much memory.
     pub fn run(&self, request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
-        let fatal = |message: String| vec![Diagnostic::error(message, None)];
-        let request =
-            serde_json::to_vec(request).map_err(|error| fatal(format!("cannot pass on the probe: {error}")))?;
-        // The child's files lie in a folder of the parent's, so that they go even if the child cannot remove them.
-        let folder = tempfile::Builder::new().prefix("dbcc-").tempdir();
-        let folder = folder.map_err(|error| {
-            fatal(format!(
-                "cannot make a folder in {}: {error}; TMPDIR names another place",
-                std::env::temp_dir().display()
-            ))
-        })?;
-        let mut command = Command::new(&self.program);
-        // libclang would parse on a thread of its own, which has a small stack.
-        command.arg(COMMAND).env("TMPDIR", folder.path()).env("LIBCLANG_NOTHREADS", "1");
-        let finished = run(&mut command, request, self.limits).map_err(|error| vec![killed(error)])?;
+        self.begin(&request.toolchain)?.run(request)
+    }
+}
+
+impl Ready {
+    /// Compiles a probe.
+    ///
+    /// # Errors
+    /// As [`Worker::run`].
+    pub fn run(self, request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
+        let request = serde_json::to_vec(request)
+            .map_err(|error| vec![Diagnostic::error(format!("cannot pass on the probe: {error}"), None)])?;
+        let Self { running, folder, limits } = self;
+        let finished = running.finish(request, limits).map_err(|error| vec![killed(error)])?;
+        drop(folder);
         match answer(&finished.stdout) {
             Some((Answer::Compiled(mut compiled), elf)) if finished.status.success() => {
                 compiled.elf = elf.to_vec();
@@ -329,18 +375,27 @@ fn crashed(finished: &Finished) -> Diagnostic {
     )
 }
 
-/// The child's side: reads a request, writes the answer.
+/// The child's side: reads a request, writes the answer. Meanwhile it loads libclang and the kernel's types, which every
+/// probe needs.
 ///
 /// # Errors
 /// When the request cannot be read or the answer cannot be written.
-pub fn serve(input: &mut dyn Read, output: &mut dyn Write) -> io::Result<()> {
+pub fn serve(libclang: &Path, input: impl Read + Send + 'static, output: &mut dyn Write) -> io::Result<()> {
     restrict();
-    let mut request = Vec::new();
-    input.take(MAX_REQUEST).read_to_end(&mut request)?;
-    let request: CompileRequest = serde_json::from_slice(&request)?;
+    let loading = load(libclang);
+    let work = move || -> io::Result<Result<Compiled, Vec<Diagnostic>>> {
+        let kernel = Kernel::new();
+        // If it has none, compiling says so.
+        kernel.btf().ok();
+        let mut request = Vec::new();
+        input.take(MAX_REQUEST).read_to_end(&mut request)?;
+        let request: CompileRequest = serde_json::from_slice(&request)?;
+        // This process ends when it has answered; unloading the library would take longer than that.
+        Ok(compile_with(&request, &kernel, || std::mem::forget(loading.join())))
+    };
     let deep = std::thread::Builder::new().stack_size(usize::try_from(STACK).unwrap_or(usize::MAX));
-    let compiled = deep.spawn(move || compile(&request))?.join();
-    let (answer, elf) = match compiled.unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+    let compiled = deep.spawn(work)?.join();
+    let (answer, elf) = match compiled.unwrap_or_else(|panic| std::panic::resume_unwind(panic))? {
         Ok(mut compiled) => {
             let elf = std::mem::take(&mut compiled.elf);
             (Answer::Compiled(Box::new(compiled)), elf)

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Some(Command::Probes(args)) => {
             builtin::show(args.name.as_deref(), &mut io::stdout().lock()).map_err(Failure::from).map(code)
         }
-        Some(Command::Frontend) => frontend::serve(&mut io::stdin().lock(), &mut io::stdout().lock())
+        Some(Command::Frontend { libclang }) => frontend::serve(&libclang, io::stdin(), &mut io::stdout().lock())
             .map_err(Failure::from)
             .map(|()| ExitCode::SUCCESS),
     };

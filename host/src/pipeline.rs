@@ -111,25 +111,23 @@ pub fn run(settings: &RunSettings, stop: Receiver<String>, streams: &mut Streams
     Ok(())
 }
 
-/// Compiles a probe, or takes it from the cache.
+/// Compiles a probe, or takes it from the cache. What the kernel offers is asked while the compiler gets ready.
 ///
 /// # Errors
 /// When the text is wrong, or there is no compiler.
-pub fn prepare(source: &Source, settings: &CompileSettings, features: Features) -> Result<Prepared, Failure> {
+pub fn prepare(
+    source: &Source,
+    settings: &CompileSettings,
+    features: impl FnOnce() -> Features,
+) -> Result<Prepared, Failure> {
     let probe = |diagnostics| Failure::Probe { source: source.clone(), diagnostics };
     let lexed = Lexed::new(&source.text);
     let lines = lexed.directives();
     let lines: Vec<(Span, &str)> = lines.iter().map(|line| (line.span, line.text.as_str())).collect();
     let mut directives = Directives::parse(&lines).map_err(probe)?;
     directives.override_with(settings.attaches.clone());
-    let request = CompileRequest {
-        source: source.clone(),
-        functions: directives.function_kinds(),
-        tail_calls: directives.tail_calls(),
-        defines: settings.defines.clone(),
-        features,
-        toolchain: toolchain::find().map_err(|error| Failure::Unusable(error.into()))?,
-    };
+    let toolchain = toolchain::find().map_err(|error| Failure::Unusable(error.into()))?;
+    let worker = Worker::of_this_program().map_err(|error| Failure::Unusable(error.into()))?;
     let mut notes = Vec::new();
     let cache = match settings.use_cache.then(Cache::open) {
         Some(Ok(cache)) => Some(cache),
@@ -139,12 +137,22 @@ pub fn prepare(source: &Source, settings: &CompileSettings, features: Features) 
         }
         None => None,
     };
+    let known = cache.as_ref().is_some_and(|cache| cache.knows(source));
+    let ready = (!known).then(|| worker.begin(&toolchain));
+    let request = CompileRequest {
+        source: source.clone(),
+        functions: directives.function_kinds(),
+        tail_calls: directives.tail_calls(),
+        defines: settings.defines.clone(),
+        features: features(),
+        toolchain,
+    };
     if let Some(compiled) = cache.as_ref().and_then(|cache| cache.get(&request)) {
         notes.push("compiled before: taken from the cache".to_owned());
         return Ok(Prepared { directives, compiled, notes });
     }
-    let worker = Worker::of_this_program().map_err(|error| Failure::Unusable(error.into()))?;
-    let compiled = worker.run(&request).map_err(probe)?;
+    let ready = ready.unwrap_or_else(|| worker.begin(&request.toolchain));
+    let compiled = ready.and_then(|ready| ready.run(&request)).map_err(probe)?;
     if let Some(Err(error)) = cache.map(|cache| cache.put(&request, &compiled)) {
         notes.push(format!("not kept for the next run: {error}"));
     }
@@ -189,7 +197,7 @@ fn start(
         )));
     }
     let kernel = Kernel::new();
-    let features = settings.compile.limit(kernel.features());
+    let features = || settings.compile.limit(kernel.features());
     let Prepared { directives, compiled, mut notes } = prepare(source, &settings.compile, features)?;
     let facts = &compiled.facts;
     streams.err.write_all(diag::render_all(&compiled.warnings, source, streams.colour).as_bytes())?;

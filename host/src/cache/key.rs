@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::facts::CompileRequest;
 use crate::kernel::tracefs::Tracefs;
 use crate::lex::Lexed;
+use crate::source::Source;
 use crate::template;
 
 /// A digest of: this program (which holds the templates), the compiler and libclang, by what identifies their files;
@@ -42,12 +43,25 @@ pub(super) fn of(request: &CompileRequest) -> Option<String> {
             key.add(format.unwrap_or_default().as_bytes());
         }
     }
-    Some(key.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(of_text(&request.source) + &key.finish())
+}
+
+/// How the names of all that was made of a probe's text begin.
+pub(super) fn of_text(source: &Source) -> String {
+    let mut key = Key(Sha256::new());
+    key.add(source.text.as_bytes());
+    let mut name = key.finish();
+    name.truncate(16);
+    name + "-"
 }
 
 struct Key(Sha256);
 
 impl Key {
+    fn finish(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Adds a part with its length, so that no two sequences of parts look alike.
     fn add(&mut self, part: &[u8]) {
         self.0.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
