@@ -117,7 +117,7 @@ pub struct SymbolsArgs {
     /// A function as people write it (`check_connection`, `THD::*`, `f(int, char*)`), or a mangled name
     #[arg(required_unless_present = "usdt")]
     pub pattern: Option<String>,
-    /// List USDT probes instead: all, or those that PATTERN names, as [PROVIDER:]NAME with `*`
+    /// List USDT probes instead: all, or those that PATTERN names, as `[PROVIDER:]NAME` with `*`
     #[arg(long)]
     pub usdt: bool,
     /// Print JSON lines
