@@ -1,4 +1,4 @@
-//! fuzz SECONDS [FIRST]: has `dbcc check` look at mutated probe texts for that long, on all processors.
+//! `fuzz SECONDS [FIRST]`: has `dbcc check` look at mutated probe texts for that long, on all processors.
 //!
 //! The texts come from the probes of the project, those of its tests, and the folders that DBCC_FUZZ_SEEDS names (`:` between
 //! them). Each has a number, from FIRST (0) on, and the same number gives the same text. One that dbcc does not survive
