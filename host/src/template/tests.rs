@@ -35,7 +35,10 @@ fn templated(request: &CompileRequest) -> Templated {
 
 /// What clang says about a request's text; empty when it compiles without a warning.
 fn clang_says(request: &CompileRequest) -> String {
-    let templated = templated(request);
+    clang_says_of(&templated(request), &request.source.text)
+}
+
+fn clang_says_of(templated: &Templated, text: &str) -> String {
     let clang = crate::toolchain::find().expect("the tests need clang").clang;
     let mut child = Command::new(clang)
         .args(&templated.arguments)
@@ -45,7 +48,7 @@ fn clang_says(request: &CompileRequest) -> String {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(request.source.text.as_bytes()).unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     String::from_utf8(output.stderr).unwrap()
 }
@@ -261,4 +264,46 @@ fn headers_of_the_system_are_not_there() {
     // What is written stays inside the private folder.
     let needs = Needs::of(&request("#include <../escape.h>\n#include <linux/../../escape.h>\n#include </escape.h>"));
     assert!(needs.unwrap().files.texts().all(|(name, _)| !name.contains("escape")));
+}
+
+/// The registers of the other architecture: what every probe may say of them compiles, and each is a place of its own.
+#[test]
+fn registers_of_each_architecture_have_the_same_names() {
+    let names = [
+        "PARM1(ctx)",
+        "PARM2(ctx)",
+        "PARM3(ctx)",
+        "PARM4(ctx)",
+        "PARM5(ctx)",
+        "PARM6(ctx)",
+        "RC(ctx)",
+        "FP(ctx)",
+        "SP(ctx)",
+        "IP(ctx)",
+        "PARM1_SYSCALL(ctx)",
+        "PARM2_SYSCALL(ctx)",
+        "PARM3_SYSCALL(ctx)",
+        "PARM4_SYSCALL(ctx)",
+        "PARM5_SYSCALL(ctx)",
+        "PARM6_SYSCALL(ctx)",
+        "PARM1_CORE(ctx)",
+        "PARM6_CORE(ctx)",
+        "PARM1_CORE_SYSCALL(ctx)",
+        "PARM6_CORE_SYSCALL(ctx)",
+        "RC_CORE(ctx)",
+        "IP_CORE(ctx)",
+    ];
+    for (architecture, context) in ARCHITECTURES {
+        let reads = names.map(|name| format!("    sum += (u64)PT_REGS_{name};\n")).concat();
+        let text = format!("int f(struct pt_regs *ctx)\n{{\n    u64 sum = 0;\n\n{reads}    return sum;\n}}\n");
+        let request = request(&text);
+        let templated = templated(&request);
+        let host = templated.root.path().join("dbcc/host.h");
+        let lines = std::fs::read_to_string(&host).unwrap();
+        let (_, rest) = lines.split_once('\n').expect("the first line includes the registers");
+        std::fs::write(&host, format!("#include <{context}>\n{rest}")).unwrap();
+        std::fs::write(templated.root.path().join(context), headers::embedded(context).unwrap()).unwrap();
+        let said = clang_says_of(&templated, &text);
+        assert!(said.is_empty(), "{architecture}: {said}");
+    }
 }

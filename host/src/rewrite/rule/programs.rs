@@ -232,7 +232,8 @@ impl Writer<'_, '_, '_> {
                 Err(because) => registers_because = Some(because),
             }
         }
-        let name = if number == 0 { function.name.clone() } else { format!("{}__{}", function.name, kind.name()) };
+        let own_name = number == 0 && !is_named_as_a_section(&function.name, std::slice::from_ref(program));
+        let name = if own_name { function.name.clone() } else { format!("{}__{}", function.name, kind.name()) };
         if needs.body {
             self.wrapper(kind, &program.targets, &name, None, needs);
         }
@@ -362,7 +363,8 @@ impl Needs {
             uses.iter().any(|program| matches!(program.kind.context(), Context::Arguments { .. }))
                 && function.is_some_and(|function| is_registers(probe, function, 0));
         needs.real_context = two_forms || registers_of_fentry;
-        needs.body = needs.real_context || bound || uses.len() > 1 || probe.roles.is_called(id);
+        let clashes = function.is_some_and(|function| is_named_as_a_section(&function.name, uses));
+        needs.body = needs.real_context || bound || clashes || uses.len() > 1 || probe.roles.is_called(id);
         needs
     }
 
@@ -405,6 +407,12 @@ fn section(kind: &dyn Kind, targets: &[String]) -> String {
         [only] => std::mem::take(only),
         _ => kind.sections().first().copied().unwrap_or_default().to_owned(),
     }
+}
+
+/// Whether a function is named as the section that it comes into, as in `int xdp(struct xdp_md *ctx)`: an object cannot hold
+/// a symbol of both.
+fn is_named_as_a_section(function: &str, uses: &[Use]) -> bool {
+    uses.iter().any(|program| section(program.kind, &program.targets) == function)
 }
 
 /// Where the list of parameters starts, and whether it is empty: then the span is all that stands in the brackets.

@@ -188,3 +188,11 @@ fn system_calls_take_their_arguments_from_the_callers_registers() {
     #endif
     "#);
 }
+
+#[test]
+fn a_function_may_be_named_as_its_section() {
+    let text = "int xdp(struct xdp_md *ctx)\n{\n    return ctx->data == ctx->data_end;\n}\n";
+    let rewritten = rewritten(text, &["xdp:lo=xdp"]).unwrap_or_else(|messages| panic!("{messages:#?}"));
+    let forms = rewritten.facts.programs.first().map(|fact| fact.forms.clone()).unwrap_or_default();
+    assert_eq!(forms.iter().map(|form| form.program.as_str()).collect::<Vec<_>>(), ["xdp__xdp"]);
+}
