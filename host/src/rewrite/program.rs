@@ -9,6 +9,9 @@ use super::usdt;
 /// The annotation that `SEC("…")` leaves under `DBCC_PARSE`; the section's name follows.
 const SECTION: &str = "dbcc:sec:";
 
+/// What a function that takes registers is verified as where nothing tells its kind: BCC's default, too.
+const REGISTERS: &str = "kprobe";
+
 /// What a function is.
 #[derive(Clone)]
 pub enum Role {
@@ -77,8 +80,16 @@ impl Roles {
         }
         let usdt = usdt::readers(tree);
         let role = |(id, _)| role(tree, id, functions, &called, usdt.contains(&id));
-        let roles: Vec<_> = tree.functions().map(role).collect();
+        let mut roles: Vec<_> = tree.functions().map(role).collect();
         let is_libbpf_style = roles.iter().any(|role| matches!(role, Role::Section(_)));
+        for ((id, _), role) in tree.functions().zip(&mut roles) {
+            // In libbpf's style every program has a section.
+            if matches!(role, Role::Unattached) && !is_libbpf_style && takes_registers(tree, id) {
+                let kprobe = kind::by_name(REGISTERS);
+                let program = |kind| Use { kind, named_target: None, targets: Vec::new(), by_context: true };
+                *role = kprobe.map_or(Role::Unattached, |kind| Role::Programs(vec![program(kind)]));
+            }
+        }
         Self { roles, is_libbpf_style, called }
     }
 
@@ -161,6 +172,13 @@ fn role(tree: &Tree<'_>, id: FunctionId, functions: &[FunctionKind], called: &[b
         }
         None => Role::Unattached,
     }
+}
+
+/// Whether the first parameter of a function is a pointer to registers, whatever follows it.
+fn takes_registers(tree: &Tree<'_>, id: FunctionId) -> bool {
+    let context = tree.function(id).and_then(|function| function.parameters.first());
+    let pointee = context.and_then(|context| tree.decl(*context)?.ty.canonical().pointee());
+    pointee.is_some_and(|pointee| pointee.unqualified().spelling() == "struct pt_regs")
 }
 
 /// The kind and the target of a libbpf section: `kprobe/tcp_sendmsg`, `tp/sched/sched_switch`, `uprobe`.

@@ -20,7 +20,8 @@ impl Rule for Functions {
     fn documentation(&self) -> &'static str {
         "Functions that programs of BCC's style call are inlined always, `static` or not, unless they say `noinline`; they \
          may not take any number of arguments. A \
-         function that is neither `static` nor called nor attached is compiled, and a warning says how to attach it."
+         function that is neither `static` nor called nor attached is compiled, and a warning says how to attach it; where it \
+         takes registers, `check --load` verifies it as a kprobe."
     }
 
     fn example(&self) -> &'static str {

@@ -320,6 +320,13 @@ impl Writer<'_, '_, '_> {
 /// The warning about a program of which only the kind is known.
 fn not_attached(function: &str, kind: &dyn Kind, span: Span) -> Diagnostic {
     let name = kind.name();
+    if matches!(kind.context(), Context::Registers { .. }) {
+        let help = format!(
+            "attach it with `//@ attach KIND:TARGET = {function}` in the probe or `--attach KIND:TARGET={function}`, or \
+             name it by BCC's convention (`kprobe__tcp_sendmsg`)"
+        );
+        return Diagnostic::warning(format!("function `{function}` is not attached to anything"), span).help(help);
+    }
     let message =
         format!("`{function}` is a program of the kind {name} by its context, and is not attached to anything");
     Diagnostic::warning(message, span).help(format!(

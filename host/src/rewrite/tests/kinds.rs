@@ -196,3 +196,17 @@ fn a_function_may_be_named_as_its_section() {
     let forms = rewritten.facts.programs.first().map(|fact| fact.forms.clone()).unwrap_or_default();
     assert_eq!(forms.iter().map(|form| form.program.as_str()).collect::<Vec<_>>(), ["xdp__xdp"]);
 }
+
+#[test]
+fn what_takes_registers_is_verified_as_a_kprobe_where_nothing_tells_its_kind() {
+    insta::assert_snapshot!(programs(
+        "int entry(struct pt_regs *ctx, struct task_struct *task) { return task->pid; }\n\
+         int called(struct pt_regs *ctx) { return PT_REGS_RC(ctx) != 0; }\n\
+         int kretprobe__vfs_read(struct pt_regs *ctx) { return called(ctx); }\n",
+        &[]
+    ), @"
+    entry kprobe -
+    kretprobe__vfs_read kretprobe vfs_read
+    kprobe fexit/vfs_read kretprobe/vfs_read license license
+    ");
+}
