@@ -154,7 +154,9 @@ def of_dbcc(dbcc, capture, measure):
             answer["compiled"], answer["loaded"] = record["compiled"], record["loaded"]
             answer["programs"] = {program["function"]: program["loaded"] for program in record["programs"]}
             errors = [message for message in record["messages"] if message["severity"] == "error"]
-            answer["said"] = "; ".join([message["message"] for message in errors] + record["failures"])[:2000]
+            said = "; ".join([message["message"] for message in errors] + record["failures"])
+            # The file lies in a folder of this run's; what is said of it is not to change with each.
+            answer["said"] = said.replace(f"{folder}/", "")[:2000]
     return {**answer, "seconds": seconds, "memory": memory}
 
 

@@ -156,8 +156,13 @@ pub fn tracepoint(name: &str) -> Result<(), Skip> {
         None => {
             let event = name.rsplit(':').next().unwrap_or(name);
             let btf = fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default();
-            let typedef = format!("\0btf_trace_{event}\0");
-            if btf.windows(typedef.len()).any(|window| window == typedef.as_bytes()) {
+            let call = event.strip_prefix("sys_enter_").or_else(|| event.strip_prefix("sys_exit_"));
+            // Those of system calls have none of their own; the calls are functions.
+            let wanted = match call.filter(|_| name.starts_with("syscalls:")) {
+                Some(call) => format!("_sys_{call}\0"),
+                None => format!("\0btf_trace_{event}\0"),
+            };
+            if btf.windows(wanted.len()).any(|window| window == wanted.as_bytes()) {
                 Ok(())
             } else {
                 Err(Skip::required(format!("the kernel has no tracepoint {name}")))
