@@ -4,6 +4,7 @@
 //! itself running [`serve`]: libclang never enters a process that lives on, and what a hostile text may do to it — a
 //! crash, a hang, all memory — is a message of the parent.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,8 +22,10 @@ use crate::diag::Diagnostic;
 use crate::elf;
 use crate::facts::{CompileRequest, Compiled, Toolchain};
 use crate::kernel::Kernel;
-use crate::kernel::btf::{enumerators, function, members, slice, with_modules};
+use crate::kernel::btf::{Function, enumerators, function, functions, members, slice, with_modules};
 use crate::kernel::tracepoint::{Tracepoint, TracepointError};
+use crate::kind;
+use crate::lex::Lexed;
 use crate::rewrite::{KernelFacts, rewrite};
 use crate::source::Source;
 use crate::template::{Host, KernelText, Needs, Templated, TracepointName, prepare};
@@ -93,8 +96,8 @@ fn compile_with<L>(
     let explain = |messages| as_named(without_tracepoints(messages, &missing), &templated, &request.source);
     // Rewriting loads libclang again, which then is there; if it cannot be loaded, rewriting says why.
     let loaded = loaded();
-    let rewritten = rewrite(request, &templated, &BtfFacts { kernel: btf, all: joined.as_ref().unwrap_or(btf) })
-        .map_err(explain)?;
+    let rewritten =
+        rewrite(request, &templated, &BtfFacts::new(btf, joined.as_ref().unwrap_or(btf), request)).map_err(explain)?;
     let object = compiler.compile(request, &templated, &rewritten).map_err(explain)?;
     drop(loaded);
     let contents = elf::read(&object.elf).map_err(|error| fatal(error.to_string()))?;
@@ -202,11 +205,29 @@ struct BtfFacts<'k> {
     kernel: &'k Btf,
     /// With the modules that the probe names types of.
     all: &'k Btf,
+    /// The functions that the probe is attached to: found in one pass over a hundred thousand types, and asked for again
+    /// and again.
+    targets: BTreeMap<String, Option<Function>>,
+}
+
+impl<'k> BtfFacts<'k> {
+    fn new(kernel: &'k Btf, all: &'k Btf, request: &CompileRequest) -> Self {
+        let told = request.functions.iter().map(|function| function.target.clone());
+        let lexed = Lexed::new(&request.source.text);
+        let named = lexed.identifiers().into_iter().filter_map(|name| kind::by_function(&name));
+        let names: BTreeSet<String> = told.chain(named.map(|(_, target)| target)).collect();
+        let asked: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut found = if asked.is_empty() { BTreeMap::new() } else { functions(kernel, &asked) };
+        let targets = names.into_iter().map(|name| (found.remove(&name), name));
+        let targets = targets.map(|(function, name)| (name, function)).collect();
+        Self { kernel, all, targets }
+    }
 }
 
 impl KernelFacts for BtfFacts<'_> {
     fn arity(&self, name: &str) -> Option<u32> {
-        let found = function(self.kernel, name).filter(|found| !found.variadic)?;
+        let found = self.targets.get(name).cloned().unwrap_or_else(|| function(self.kernel, name));
+        let found = found.filter(|found| !found.variadic)?;
         // A struct by value takes two places, and what does not fit the registers lies on the stack.
         let registers = if cfg!(target_arch = "aarch64") { 8 } else { 6 };
         let plain = found.parameters.len() <= registers && found.parameters.iter().all(|one| one.places == 1);

@@ -152,7 +152,7 @@ fn no_message_names_the_private_folder() {
 fn the_kernel_knows_its_types() {
     let kernel = Kernel::new();
     let kernel = kernel.btf().unwrap();
-    let facts = BtfFacts { kernel, all: kernel };
+    let facts = BtfFacts { kernel, all: kernel, targets: BTreeMap::new() };
     assert!(facts.has_type("struct sock") && facts.has_type("gfp_t") && facts.has_type("enum bpf_map_type"));
     assert!(!facts.has_type("sock") && !facts.has_type("struct gfp_t") && !facts.has_type("struct no_such_type"));
     assert!(facts.members("struct sock_common").contains(&"skc_daddr".to_owned()));
