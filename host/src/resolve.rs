@@ -269,14 +269,17 @@ impl Resolver<'_> {
                 return Err(miss);
             }
         };
-        if offset >= found.size.0.max(1) {
-            let size = found.size.0;
+        let Some(body) = found.body() else {
+            return Err(Miss::new(format!("`{name}` of `{shown}` has no code of its own")));
+        };
+        if offset >= body.size.0.max(1) {
+            let size = body.size.0;
             return Err(Miss::new(format!("`{name}` of `{shown}` has {size} bytes; +{offset} is behind its end")));
         }
         if let Some(caution) = found.role.caution() {
             self.notes.push(format!("{} of {shown}: {caution}", found.name));
         }
-        let Some(place) = found.offset.0.checked_add(offset) else {
+        let Some(place) = body.offset.0.checked_add(offset) else {
             return Err(Miss::new(format!("`{name}`+{offset} is behind the end of the file")));
         };
         Ok(Target::UserFunction {
@@ -336,7 +339,7 @@ impl Resolver<'_> {
         // The code that chooses a function runs once, and thunks jump to functions that are there themselves.
         let fitting = fitting.filter(|function| !matches!(function.role, Role::Resolver | Role::Thunk));
         let mut functions: Vec<(String, u64)> =
-            fitting.map(|function| (function.name.clone(), function.offset.0)).collect();
+            fitting.filter_map(|function| Some((function.name.clone(), function.body()?.offset.0))).collect();
         functions.sort_unstable_by_key(|(_, offset)| *offset);
         functions.dedup_by_key(|(_, offset)| *offset);
         if functions.is_empty() && !is_regex {

@@ -79,7 +79,14 @@ fn write_table(functions: &[Function], out: &mut dyn Write) -> io::Result<()> {
         .iter()
         .map(|f| {
             let tables: Vec<&str> = f.tables.iter().map(|t| t.name()).collect();
-            [f.addr.to_string(), f.offset.to_string(), f.size.to_string(), tables.join(",")]
+            let number = |number: Option<String>| number.unwrap_or_default();
+            let body = f.body();
+            [
+                number(body.map(|place| place.addr.to_string())),
+                number(body.map(|place| place.offset.to_string())),
+                number(body.map(|place| place.size.to_string())),
+                tables.join(","),
+            ]
         })
         .collect();
     let titles = ["ADDRESS", "OFFSET", "SIZE", "TABLE"];
@@ -195,6 +202,7 @@ fn line(out: &mut dyn Write, object: Value) -> io::Result<()> {
 
 /// Addresses, offsets and sizes are numbers of bytes.
 fn object(kind: &str, binary: &Binary, function: &Function) -> Value {
+    let body = function.body();
     let mut object = json!({
         "kind": kind,
         "binary": binary.shown().to_string_lossy(),
@@ -202,12 +210,12 @@ fn object(kind: &str, binary: &Binary, function: &Function) -> Value {
         "build_id": binary.build_id().map(|id| hex(&id)),
         "name": function.name,
         "mangled": function.mangled,
-        "address": function.addr.0,
-        "offset": function.offset.0,
-        "size": function.size.0,
+        "address": body.map(|place| place.addr.0),
+        "offset": body.map(|place| place.offset.0),
+        "size": body.map(|place| place.size.0),
         "tables": function.tables.iter().map(|t| t.name()).collect::<Vec<_>>(),
         "role": function.role.name(),
-        "endbr64": function.starts_with_endbr64(),
+        "endbr64": body.is_some_and(symres::Place::starts_with_endbr64),
         "aliases": function
             .aliases
             .iter()

@@ -3,34 +3,122 @@
 use std::fmt;
 
 use crate::addr::{ByteSpan, FileOffset, VirtAddr};
+use crate::signature::{Location, Signature};
 use crate::source::Table;
 
-/// A function of a binary.
+/// A function of a binary, with every place in it where its code is.
+///
+/// One row for each out-of-line body; the inlined copies belong to the row of the body that the same source function has,
+/// or to a row of their own where it has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
-    /// As people read it; the symbol's own name when it is not a C++ one.
+    /// As people read it; the symbol's own name when it is not a mangled one.
     pub name: String,
-    /// As the symbol table has it, without symbol version.
+    /// As the symbol table or the debug information has it (linkage name), without symbol version.
     pub mangled: String,
+    /// Where it was found, the most complete source first.
+    pub tables: Vec<Table>,
+    /// What a probe on its body would see.
+    pub role: Role,
+    /// All other functions at the address of its body. A probe fires for each of them, whether or not their names match.
+    pub aliases: Vec<Alias>,
+    /// Its parameters and what it returns, as far as the debug information or its name tells.
+    pub signature: Option<Signature>,
+    /// Where the source declares it.
+    pub declared: Option<SourceLine>,
+    /// Where its code is: the body first, then the inlined copies by address. Empty where the debug information knows the
+    /// function, but no instruction of it is left.
+    pub places: Vec<Place>,
+}
+
+impl Function {
+    /// The place of its out-of-line body.
+    pub fn body(&self) -> Option<&Place> {
+        self.places.iter().find(|place| !matches!(place.kind, PlaceKind::Inlined(_)))
+    }
+
+    /// Its inlined copies.
+    pub fn inlined(&self) -> impl Iterator<Item = (&Place, &Inlined)> {
+        self.places.iter().filter_map(|place| match &place.kind {
+            PlaceKind::Inlined(inlined) => Some((place, inlined)),
+            _ => None,
+        })
+    }
+}
+
+/// One instruction at which a function can be probed, and the code that begins there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
     /// Of its first instruction, before any load bias.
     pub addr: VirtAddr,
     /// Of its first instruction: what a uprobe is attached to.
     pub offset: FileOffset,
-    /// Of its code; 0 where the table does not know it (assembler).
+    /// Of its code, for an inlined copy of all its ranges together; 0 where nothing tells it (assembler).
     pub size: ByteSpan,
-    /// Where it was found, the most complete table first.
-    pub tables: Vec<Table>,
-    /// What a probe on it would see.
-    pub role: Role,
+    /// What begins there.
+    pub kind: PlaceKind,
     /// The first bytes of its code, at most [`ENTRY_BYTES`].
     pub entry: Vec<u8>,
-    /// All other functions at the same address. A probe fires for each of them, whether or not their names match.
-    pub aliases: Vec<Alias>,
+    /// Where each of the signature's parameters is when this instruction is about to run, in their order. Empty where the
+    /// debug information does not know the place.
+    pub arguments: Vec<Location>,
 }
 
-/// How many bytes of a function's code [`Function::entry`] holds: enough for any one x86-64 instruction behind an
-/// `endbr64`, and no more.
+/// How many bytes of a place's code [`Place::entry`] holds: enough for any one x86-64 instruction behind an `endbr64`, and no
+/// more.
 pub const ENTRY_BYTES: usize = 20;
+
+/// What begins at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PlaceKind {
+    /// The function's out-of-line body.
+    Body,
+    /// A copy of it in the code of another function.
+    Inlined(Inlined),
+    /// An instruction inside of the function, which was asked for by address, offset or line.
+    Inside {
+        /// Bytes from the start of the body.
+        from_entry: ByteSpan,
+        /// The line of the source that it belongs to.
+        line: Option<SourceLine>,
+        /// The functions that are inlined there, innermost first.
+        inlined: Vec<Caller>,
+    },
+    /// An entry of the procedure linkage table, through which this file calls a function of another one.
+    Plt,
+}
+
+/// An inlined copy: where it came to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inlined {
+    /// Into whom, innermost first; the last one is the out-of-line function that holds the instruction.
+    pub callers: Vec<Caller>,
+}
+
+/// A function into which another one was inlined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// As people read it.
+    pub name: String,
+    /// The line of the call in its source.
+    pub line: Option<SourceLine>,
+}
+
+/// A line of a source file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceLine {
+    /// As the debug information has it: often an absolute path on the machine that built it.
+    pub file: String,
+    /// Counted from 1.
+    pub line: u32,
+}
+
+impl fmt::Display for SourceLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
 
 /// Another name of a function.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,7 +174,7 @@ impl Role {
     }
 }
 
-impl Function {
+impl Place {
     /// Its first instruction is `endbr64` (f3 0f 1e fa), as with `-fcf-protection`. The kernel single-steps it when it is
     /// probed; the instruction behind it is often one that the kernel emulates ten times faster.
     pub fn starts_with_endbr64(&self) -> bool {

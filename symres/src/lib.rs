@@ -5,7 +5,9 @@
 //! let server = symres::Binary::find("mysqld")?;
 //! let answer = server.functions(&"check_connection".parse()?)?;
 //! for function in &answer.matches {
-//!     println!("{} at {} in {}", function.name, function.offset, server.path().display());
+//!     for place in &function.places {
+//!         println!("{} at {} in {}", function.name, place.offset, server.path().display());
+//!     }
 //! }
 //! if let Some(reason) = &answer.reason {
 //!     println!("not found: {reason}; {}", reason.advice());
@@ -30,16 +32,21 @@ mod near;
 mod pattern;
 mod process;
 mod search;
+mod signature;
 mod source;
 mod types;
 mod usdt;
 
 pub use addr::{ByteSpan, FileOffset, Pid, Segment, VirtAddr};
-pub use answer::{Alias, Answer, ENTRY_BYTES, Function, NEAR_LIMIT, Reason, Role, TableCount};
+pub use answer::{
+    Alias, Answer, Caller, ENTRY_BYTES, Function, Inlined, NEAR_LIMIT, Place, PlaceKind, Reason, Role, SourceLine,
+    TableCount,
+};
 pub use binary::{Binary, First, first_of};
 pub use elf::Machine;
 pub use error::Error;
 pub use pattern::Pattern;
+pub use signature::{Location, Origin, Parameter, Register, Signature, Type, TypeClass};
 pub use source::Table;
 pub use usdt::{
     ProcessUsdt, Usdt, UsdtArgument, UsdtFile, UsdtPlace, UsdtProbe, UsdtReason, UsdtSite, usdt_of_process,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use memchr::memmem::Finder;
 
 use crate::addr::{ByteSpan, VirtAddr};
-use crate::answer::{Alias, Answer, ENTRY_BYTES, Function, Reason, Role, TableCount};
+use crate::answer::{Alias, Answer, ENTRY_BYTES, Function, Place, PlaceKind, Reason, Role, TableCount};
 use crate::demangle::{RawName, display, qualified, unversioned};
 use crate::elf::Elf;
 use crate::error::Error;
@@ -69,15 +69,17 @@ pub(crate) fn functions(elf: &Elf, tables: &[(Table, SymbolTable)], pattern: &Pa
         }
     }
     let mut matches = search.matches.into_values().collect::<Vec<_>>();
-    let mut built = Vec::with_capacity(matches.len());
+    let mut built: Vec<((usize, VirtAddr), Function)> = Vec::with_capacity(matches.len());
     for group in &mut matches {
         group.sort_by(|a, b| (a.role, a.raw.base.len(), a.raw).cmp(&(b.role, b.raw.base.len(), b.raw)));
         if let Some(first) = group.first().copied() {
             let in_tables = group.iter().filter(|f| f.raw == first.raw).map(|f| f.table).collect();
-            built.push((first.depth, build(elf, first, in_tables, &others)?));
+            built.push(((first.depth, first.addr), build(elf, first, in_tables, &others)?));
         }
     }
-    built.sort_by(|(depth_a, a), (depth_b, b)| (depth_a, &a.name, a.addr).cmp(&(depth_b, &b.name, b.addr)));
+    built.sort_by(|((depth_a, addr_a), a), ((depth_b, addr_b), b)| {
+        (depth_a, &a.name, addr_a).cmp(&(depth_b, &b.name, addr_b))
+    });
     Ok(Answer {
         matches: built.into_iter().map(|(_, function)| function).collect(),
         near: near.into_iter().map(|found| build(elf, found, vec![found.table], &others)).collect::<Result<_, _>>()?,
@@ -280,16 +282,18 @@ fn build(
         .filter(|name| **name != symbol)
         .map(|name| Alias { name: shown(RawName::new(name)), mangled: (*name).to_owned() })
         .collect();
+    let entry = elf.contents.read_up_to(offset.0, ENTRY_BYTES as u64, "code")?;
+    let place =
+        Place { addr: found.addr, offset, size: found.size, kind: PlaceKind::Body, entry, arguments: Vec::new() };
     Ok(Function {
         name: shown(found.raw),
         mangled: symbol,
-        addr: found.addr,
-        offset,
-        size: found.size,
         tables,
         role: found.role,
-        entry: elf.contents.read_up_to(offset.0, ENTRY_BYTES as u64, "code")?,
         aliases,
+        signature: None,
+        declared: None,
+        places: vec![place],
     })
 }
 

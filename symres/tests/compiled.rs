@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::Result;
 use symres::{Binary, Pattern, Reason, Role, Table, first_of};
 
-use common::{compile, objdump, output, readelf, search, segments};
+use common::{body, compile, objdump, output, readelf, search, segments};
 
 /// The ways in which servers are linked.
 const BUILDS: &[(&str, &[&str])] = &[
@@ -93,20 +93,24 @@ fn offsets_lead_to_the_code() -> Result<()> {
         let listed = readelf(&path)?;
         let segments = segments(&path)?;
         for pattern in ["check_connection", "plain_c", "Box<int, 4>::push", "ns::call_hidden"] {
-            for function in search(&binary, pattern)?.matches {
+            for function in &search(&binary, pattern)?.matches {
                 let symbol = listed.iter().find(|l| l.name == function.mangled).unwrap();
-                assert_eq!((symbol.addr, symbol.size), (function.addr.0, function.size.0), "{pattern} in {name}");
+                assert_eq!(
+                    (symbol.addr, symbol.size),
+                    (body(function).addr.0, body(function).size.0),
+                    "{pattern} in {name}"
+                );
                 let by_segment = segments
                     .iter()
                     .find(|(vaddr, _, size)| (*vaddr..vaddr + size).contains(&symbol.addr))
                     .map(|(vaddr, offset, _)| symbol.addr - vaddr + offset);
-                assert_eq!(by_segment, Some(function.offset.0), "{pattern} in {name}");
+                assert_eq!(by_segment, Some(body(function).offset.0), "{pattern} in {name}");
                 let code = objdump(&path, symbol.addr, symbol.size)?;
-                let at = usize::try_from(function.offset.0)?;
+                let at = usize::try_from(body(function).offset.0)?;
                 assert!(!code.is_empty());
                 assert_eq!(file[at..at + code.len()], code, "{pattern} in {name}");
-                let entry = code.len().min(function.entry.len());
-                assert_eq!(function.entry[..entry], code[..entry], "{pattern} in {name}");
+                let entry = code.len().min(body(function).entry.len());
+                assert_eq!(body(function).entry[..entry], code[..entry], "{pattern} in {name}");
             }
         }
     }
@@ -118,8 +122,8 @@ fn endbr64_is_seen() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let with = Binary::open(&compile(folder.path(), "with", &["-DWITH_LIBC", "-fcf-protection=full"])?)?;
     let without = Binary::open(&compile(folder.path(), "without", &["-DWITH_LIBC", "-fcf-protection=none"])?)?;
-    assert!(search(&with, "plain_c")?.matches[0].starts_with_endbr64());
-    assert!(!search(&without, "plain_c")?.matches[0].starts_with_endbr64());
+    assert!(body(&search(&with, "plain_c")?.matches[0]).starts_with_endbr64());
+    assert!(!body(&search(&without, "plain_c")?.matches[0]).starts_with_endbr64());
     Ok(())
 }
 

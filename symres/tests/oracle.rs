@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use dbcc_tests::need::{self, Skip};
 use symres::{Binary, Role};
 
-use common::{filt, names, objdump, output, readelf, search, segments};
+use common::{body, filt, names, objdump, output, readelf, search, segments};
 
 fn installed(path: &str) -> Result<PathBuf, Skip> {
     let path = PathBuf::from(path);
@@ -46,7 +46,7 @@ fn all_functions_are_listed(binary: &Binary, listed: &[common::Listed]) -> Resul
     }
     assert_eq!(found.len() + left.len(), expect.len(), "addresses that readelf does not list");
     for (addr, names) in left.iter().step_by(left.len() / 20 + 1) {
-        let function = search(binary, &names[0])?.matches.into_iter().find(|f| f.addr.0 == **addr);
+        let function = search(binary, &names[0])?.matches.into_iter().find(|f| body(f).addr.0 == **addr);
         let function = function.with_context(|| format!("{} is not found", names[0]))?;
         assert!(matches!(function.role, Role::Piece | Role::Thunk), "{} is {:?}", names[0], function.role);
     }
@@ -57,18 +57,18 @@ fn offsets_and_code(path: &Path, binary: &Binary, listed: &[common::Listed], ste
     let segments = segments(path)?;
     let sizes: BTreeMap<(u64, &str), u64> = listed.iter().map(|l| ((l.addr, l.name.as_str()), l.size)).collect();
     for (index, function) in search(binary, "*")?.matches.iter().enumerate() {
-        let addr = function.addr.0;
+        let addr = body(function).addr.0;
         let offset = segments
             .iter()
             .find(|(vaddr, _, size)| (*vaddr..vaddr + size).contains(&addr))
             .map(|(vaddr, offset, _)| addr - vaddr + offset);
-        assert_eq!(offset, Some(function.offset.0), "{}", function.mangled);
-        assert_eq!(sizes.get(&(addr, function.mangled.as_str())), Some(&function.size.0), "{}", function.mangled);
-        if index % step == 0 && function.size.0 > 0 {
-            let code = objdump(path, addr, function.size.0.min(8))?;
-            let len = code.len().min(function.entry.len()).min(function.size.0.min(8).try_into()?);
+        assert_eq!(offset, Some(body(function).offset.0), "{}", function.mangled);
+        assert_eq!(sizes.get(&(addr, function.mangled.as_str())), Some(&body(function).size.0), "{}", function.mangled);
+        if index % step == 0 && body(function).size.0 > 0 {
+            let code = objdump(path, addr, body(function).size.0.min(8))?;
+            let len = code.len().min(body(function).entry.len()).min(body(function).size.0.min(8).try_into()?);
             assert!(len > 0, "{}", function.mangled);
-            assert_eq!(function.entry[..len], code[..len], "{}", function.mangled);
+            assert_eq!(body(function).entry[..len], code[..len], "{}", function.mangled);
         }
     }
     Ok(())
@@ -149,7 +149,7 @@ fn patterns_select_what_a_search_of_nm_selects() -> Result<()> {
             .matches
             .iter()
             .filter(|f| plain_path(&f.name).is_some())
-            .map(|f| f.addr.0)
+            .map(|f| body(f).addr.0)
             .collect();
         assert_eq!(found, expect, "{pattern}");
         compared += expect.len();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use symres::{Answer, Binary, Function};
+use symres::{Answer, Binary, Function, Place};
 
 /// What a command prints.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
@@ -107,11 +107,16 @@ pub(crate) fn search(binary: &Binary, pattern: &str) -> Result<Answer> {
     Ok(binary.functions(&pattern.parse()?)?)
 }
 
+/// The out-of-line body of a function that has one.
+pub(crate) fn body(function: &Function) -> &Place {
+    function.body().unwrap_or_else(|| panic!("`{}` has no body", function.name))
+}
+
 /// Every name of the functions, by address.
 pub(crate) fn names(functions: &[Function]) -> BTreeMap<u64, Vec<String>> {
     let mut names: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     for function in functions {
-        let list = names.entry(function.addr.0).or_default();
+        let list = names.entry(body(function).addr.0).or_default();
         list.push(function.mangled.clone());
         list.extend(function.aliases.iter().map(|alias| alias.mangled.clone()));
         list.sort();

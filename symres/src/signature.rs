@@ -1,0 +1,108 @@
+//! What a function takes and returns, and where its arguments are.
+
+use std::fmt;
+
+/// Parameters and return type of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// In the order of the declaration, the hidden object of a method (`this`) first.
+    pub parameters: Vec<Parameter>,
+    /// What it returns; none where only its name is known, which in C++ does not say it. `void` is a type here.
+    pub returns: Option<Type>,
+    /// More arguments may follow (`...`).
+    pub variadic: bool,
+    /// How this is known.
+    pub origin: Origin,
+}
+
+/// How a signature is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From DWARF: names, types and places.
+    DebugInfo,
+    /// From the mangled name: types only, without what it returns, and without `this`.
+    Name,
+}
+
+/// One parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// As in the source; none where only the types are known, or where it has no name.
+    pub name: Option<String>,
+    /// Its type.
+    pub ty: Type,
+    /// The compiler added it (`this`).
+    pub artificial: bool,
+}
+
+/// A type as far as a probe needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Type {
+    /// As in C++: `enum_server_command`, `char const*`.
+    pub text: String,
+    /// In bytes; none where it is not known.
+    pub size: Option<u64>,
+    /// What its bytes mean.
+    pub class: TypeClass,
+}
+
+/// What the bytes of a value mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TypeClass {
+    /// Nothing is known.
+    Unknown,
+    /// No value.
+    Void,
+    /// An integer without sign; enumerations without negative values too.
+    Unsigned,
+    /// An integer with sign.
+    Signed,
+    /// `bool`.
+    Boolean,
+    /// A character of text.
+    Character,
+    /// `float`, `double`, `long double`.
+    Float,
+    /// A pointer, a reference, or a pointer to a member.
+    Pointer,
+    /// A pointer to characters: perhaps a text that ends with NUL.
+    CString,
+    /// A struct, a union, a class, an array.
+    Aggregate,
+}
+
+/// Where a value is at one instruction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Location {
+    /// In a register.
+    Register(Register),
+    /// In memory, at a register's value plus an offset in bytes.
+    Memory {
+        /// The register.
+        base: Register,
+        /// Added to it.
+        offset: i64,
+    },
+    /// In memory, at an address of the file's image.
+    Static(u64),
+    /// It is always this value.
+    Constant(i128),
+    /// In several parts, each with its length in bytes.
+    Pieces(Vec<(Location, u64)>),
+    /// To be computed: the operations as text, in the terms of DWARF.
+    Expression(String),
+    /// The compiler keeps it nowhere at this instruction.
+    OptimizedOut,
+}
+
+/// A register by its number in DWARF, which depends on the processor (x86-64 psABI, figure 3.36).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Register(pub u16);
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
