@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::addr::{ByteSpan, FileOffset, VirtAddr};
-use crate::signature::{Location, Signature};
+use crate::location::Argument;
+use crate::signature::Signature;
 use crate::source::Table;
 
 /// A function of a binary, with every place in it where its code is.
@@ -61,7 +62,7 @@ pub struct Place {
     pub entry: Vec<u8>,
     /// Where each of the signature's parameters is when this instruction is about to run, in their order. Empty where the
     /// debug information does not know the place.
-    pub arguments: Vec<Location>,
+    pub arguments: Vec<Argument>,
 }
 
 /// How many bytes of a place's code [`Place::entry`] holds: enough for any one x86-64 instruction behind an `endbr64`, and no

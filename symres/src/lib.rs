@@ -27,6 +27,7 @@ mod elf;
 mod error;
 mod file;
 mod glob;
+mod location;
 mod name;
 mod near;
 mod pattern;
@@ -45,8 +46,9 @@ pub use answer::{
 pub use binary::{Binary, First, first_of};
 pub use elf::Machine;
 pub use error::Error;
+pub use location::{Argument, KnownBy, Location, Register};
 pub use pattern::Pattern;
-pub use signature::{Location, Origin, Parameter, Register, Signature, Type, TypeClass};
+pub use signature::{Origin, Parameter, Signature, Type, TypeClass};
 pub use source::Table;
 pub use usdt::{
     ProcessUsdt, Usdt, UsdtArgument, UsdtFile, UsdtPlace, UsdtProbe, UsdtReason, UsdtSite, usdt_of_process,

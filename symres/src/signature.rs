@@ -1,6 +1,8 @@
-//! What a function takes and returns, and where its arguments are.
+//! What a function takes and returns.
 
 use std::fmt;
+
+use crate::location::Location;
 
 /// Parameters and return type of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +11,9 @@ pub struct Signature {
     pub parameters: Vec<Parameter>,
     /// What it returns; none where only its name is known, which in C++ does not say it. `void` is a type here.
     pub returns: Option<Type>,
+    /// Where that is when it has just returned, by the calling convention; none where nothing is returned, where the
+    /// convention is not known, or where the type is not known well enough.
+    pub returns_in: Option<Location>,
     /// More arguments may follow (`...`).
     pub variadic: bool,
     /// How this is known.
@@ -71,35 +76,6 @@ pub enum TypeClass {
     /// A struct, a union, a class, an array.
     Aggregate,
 }
-
-/// Where a value is at one instruction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Location {
-    /// In a register.
-    Register(Register),
-    /// In memory, at a register's value plus an offset in bytes.
-    Memory {
-        /// The register.
-        base: Register,
-        /// Added to it.
-        offset: i64,
-    },
-    /// In memory, at an address of the file's image.
-    Static(u64),
-    /// It is always this value.
-    Constant(i128),
-    /// In several parts, each with its length in bytes.
-    Pieces(Vec<(Location, u64)>),
-    /// To be computed: the operations as text, in the terms of DWARF.
-    Expression(String),
-    /// The compiler keeps it nowhere at this instruction.
-    OptimizedOut,
-}
-
-/// A register by its number in DWARF, which depends on the processor (x86-64 psABI, figure 3.36).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Register(pub u16);
 
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
