@@ -123,6 +123,43 @@ pub struct ProgramFact {
     pub forms: Vec<Form>,
     /// Why there is no fentry/fexit form, where the user asked for a kprobe or kretprobe.
     pub registers_because: Option<String>,
+    /// What it reads of the registers that it is handed.
+    pub reads: RegisterReads,
+}
+
+/// What a program reads of the registers at its place, itself or by the functions that it calls. Nothing where programs of
+/// its kind are handed no registers. It may read less than is said here, and never more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisterReads {
+    /// The instruction pointer: `PT_REGS_IP`, `bpf_get_func_ip`.
+    pub ip: bool,
+    /// The stack pointer, and with it perhaps what is on the stack: `PT_REGS_SP`, `PT_REGS_RET`.
+    pub sp: bool,
+    /// It walks the stack: `get_stackid`, `bpf_get_stack`.
+    pub stack: bool,
+    /// Bit N is set for argument N + 1, as it is handed over in a register: `PT_REGS_PARM1` is bit 0. An argument that a
+    /// parameter of the function is bound to counts where the function uses that parameter.
+    pub arguments: u8,
+    /// The register of the return value.
+    pub return_value: bool,
+    /// Any other register.
+    pub others: bool,
+    /// The registers go where they cannot be followed (copied as a whole, handed to a tail call): all of the above may be
+    /// read.
+    pub everything: bool,
+}
+
+impl RegisterReads {
+    /// What is assumed of a program that cannot be looked into.
+    pub const EVERYTHING: Self = Self {
+        ip: true,
+        sp: true,
+        stack: true,
+        arguments: u8::MAX,
+        return_value: true,
+        others: true,
+        everything: true,
+    };
 }
 
 /// One way to run a program.

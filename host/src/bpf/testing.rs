@@ -119,6 +119,7 @@ pub(crate) fn fact(function: &str, kind: &str, target: Option<&str>, forms: &[(&
         target: target.map(str::to_owned),
         forms: forms.iter().map(form).collect(),
         registers_because: None,
+        reads: Default::default(),
     }
 }
 

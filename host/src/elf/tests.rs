@@ -97,6 +97,7 @@ fn what_was_promised_must_be_there() {
         target: None,
         forms: vec![Form { kind: "kprobe".into(), program: program.into(), arguments: None }],
         registers_because: None,
+        reads: Default::default(),
     };
     let map = |name: &str| MapFact { name: name.into(), span, role: MapRole::Table, pin: None };
     let facts = |programs: Vec<ProgramFact>, maps: Vec<MapFact>| Facts { programs, maps, ..Facts::default() };

@@ -38,13 +38,13 @@ const TAKES_ANY_CONTEXT: &[&str] =
 /// The registers that carry arguments and the return value, by the names of their fields in `struct pt_regs`
 /// (x86-64: System V ABI, 3.2.3; arm64: AAPCS64, 6.8.2).
 #[cfg(target_arch = "aarch64")]
-const ARGUMENT_REGISTERS: &[&str] = &["regs"];
+pub(super) const ARGUMENT_REGISTERS: &[&str] = &["regs"];
 #[cfg(not(target_arch = "aarch64"))]
-const ARGUMENT_REGISTERS: &[&str] = &["di", "si", "dx", "cx", "r8", "r9"];
+pub(super) const ARGUMENT_REGISTERS: &[&str] = &["di", "si", "dx", "cx", "r8", "r9"];
 #[cfg(target_arch = "aarch64")]
-const RETURN_REGISTER: &str = "regs";
+pub(super) const RETURN_REGISTER: &str = "regs";
 #[cfg(not(target_arch = "aarch64"))]
-const RETURN_REGISTER: &str = "ax";
+pub(super) const RETURN_REGISTER: &str = "ax";
 
 /// How deeply calls are followed.
 const MAX_CALLS: usize = 32;
@@ -149,7 +149,10 @@ fn look(
         };
         match place {
             Place::Harmless => {}
-            Place::Passed => found.passed.extend(node.span),
+            Place::Passed(_) => found.passed.extend(node.span),
+            Place::Handed(name) => {
+                found.because = found.because.or_else(|| Some(format!("it passes its context to `{name}`")));
+            }
             Place::Register(register) => found.registers.push(register),
             Place::Registers(why) => found.because = found.because.or(Some(why)),
             Place::Function(called, number) => {
@@ -162,10 +165,12 @@ fn look(
 }
 
 /// What is done with a context at one place.
-enum Place {
+pub(super) enum Place {
     Harmless,
-    /// Handed to something that takes any context.
-    Passed,
+    /// Handed to something that takes any context, of that name.
+    Passed(String),
+    /// Handed to something else that the text does not define, of that name, or not in a way that can be followed.
+    Handed(String),
     /// A register is read.
     Register(String),
     /// It must be the real registers.
@@ -174,7 +179,8 @@ enum Place {
     Function(FunctionId, usize),
 }
 
-fn place(tree: &Tree<'_>, roles: &Roles, id: NodeId, context: DeclId) -> Place {
+/// What the node `id`, which names the context, is for.
+pub(super) fn place(tree: &Tree<'_>, roles: &Roles, id: NodeId, context: DeclId) -> Place {
     // Up through parentheses, conversions and casts to what uses the value.
     let mut at = id;
     let user = loop {
@@ -207,7 +213,7 @@ fn place(tree: &Tree<'_>, roles: &Roles, id: NodeId, context: DeclId) -> Place {
                 _ => tree.callee(user).unwrap_or_default(),
             };
             if number == Some(0) && TAKES_ANY_CONTEXT.contains(&name) {
-                return Place::Passed;
+                return Place::Passed(name.to_owned());
             }
             let once =
                 arguments.iter().filter(|argument| tree.variable(tree.bare_of_casts(**argument)) == Some(context));
@@ -215,7 +221,7 @@ fn place(tree: &Tree<'_>, roles: &Roles, id: NodeId, context: DeclId) -> Place {
                 (Some(function), Some(number)) if once.count() == 1 && roles.uses(function).is_empty() => {
                     Place::Function(function, number)
                 }
-                _ => Place::Registers(format!("it passes its context to `{name}`")),
+                _ => Place::Handed(name.to_owned()),
             }
         }
         _ => other(),

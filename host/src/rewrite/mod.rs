@@ -21,6 +21,7 @@ mod macros;
 mod message;
 pub mod origin;
 pub mod program;
+pub mod reads;
 pub mod rule;
 pub mod suggest;
 pub mod tail;

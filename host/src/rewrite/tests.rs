@@ -15,6 +15,7 @@ use crate::template::{Host, KernelText, Needs, write};
 mod c;
 mod kinds;
 mod reads;
+mod registers;
 
 /// The running kernel's types, read once.
 fn btf() -> &'static Btf {

@@ -11,7 +11,7 @@ use crate::source::Span;
 
 use super::super::program::{self, Role, Use};
 use super::super::tree::{Function, FunctionId, NodeKind};
-use super::super::{Output, Probe, slice, usdt};
+use super::super::{Output, Probe, reads, slice, usdt};
 use super::{Refusal, Rule};
 
 /// How many arguments are handed over in registers that `PT_REGS_PARMn` names.
@@ -55,7 +55,7 @@ impl Rule for Programs {
                     }
                     Writer { probe, output, function, id }.programs(uses, &needs);
                 }
-                Role::Section(section) => output.programs.extend(section_fact(function, section)),
+                Role::Section(section) => output.programs.extend(section_fact(probe, id, function, section)),
                 Role::Helper | Role::Unattached => {}
             }
         }
@@ -92,12 +92,13 @@ fn declarations(function: &Function<'_>) -> impl Iterator<Item = (Span, Option<S
 }
 
 /// What is promised of a program in libbpf's style.
-fn section_fact(function: &Function<'_>, section: &str) -> Option<ProgramFact> {
+fn section_fact(probe: &Probe<'_, '_>, id: FunctionId, function: &Function<'_>, section: &str) -> Option<ProgramFact> {
     // A function in a section of code that is no program: `SEC(".text")`.
     if section.starts_with('.') {
         return None;
     }
     let (kind, target) = program::of_section(section);
+    let reads = reads::of(probe, id, kind);
     let kind = kind.map(Kind::name).unwrap_or_default().to_owned();
     let form = Form { kind: kind.clone(), program: function.name.clone(), arguments: None };
     Some(ProgramFact {
@@ -107,6 +108,7 @@ fn section_fact(function: &Function<'_>, section: &str) -> Option<ProgramFact> {
         target,
         forms: vec![form],
         registers_because: None,
+        reads,
     })
 }
 
@@ -246,6 +248,7 @@ impl Writer<'_, '_, '_> {
             target: program.named_target.clone(),
             forms,
             registers_because,
+            reads: reads::of(self.probe, self.id, Some(kind)),
         }
     }
 
