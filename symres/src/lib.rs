@@ -23,6 +23,8 @@ mod addr;
 mod answer;
 mod binary;
 mod demangle;
+#[allow(dead_code, reason = "the search through units is built on it")]
+mod dwarf;
 mod elf;
 mod error;
 mod file;

@@ -1,0 +1,79 @@
+//! The sections of one file that hold debug information.
+
+use gimli::{Dwarf, DwarfFileType, RunTimeEndian, SectionId};
+
+use super::reader::{Section, SectionReader};
+use crate::elf::Elf;
+use crate::error::Error;
+
+/// What `gimli` reads debug information with here.
+pub(crate) type Reader<'s> = SectionReader<'s>;
+
+/// The sections that are read, in the order of [`Sections::all`].
+const USED: &[SectionId] = &[
+    SectionId::DebugInfo,
+    SectionId::DebugTypes,
+    SectionId::DebugAbbrev,
+    SectionId::DebugStr,
+    SectionId::DebugStrOffsets,
+    SectionId::DebugLineStr,
+    SectionId::DebugLine,
+    SectionId::DebugAddr,
+    SectionId::DebugRanges,
+    SectionId::DebugRngLists,
+    SectionId::DebugLoc,
+    SectionId::DebugLocLists,
+];
+
+/// The debug sections of a file.
+#[derive(Debug)]
+pub(crate) struct Sections<'f> {
+    all: Vec<Section<'f>>,
+    none: Section<'f>,
+    file_type: DwarfFileType,
+}
+
+impl<'f> Sections<'f> {
+    /// Those of `elf`; of a `.dwo` file, those with `.dwo` at the end of their names.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is not inside of the file.
+    pub(crate) fn of(elf: &'f Elf, file_type: DwarfFileType) -> Result<Self, Error> {
+        let endian = if elf.ctx.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
+        let load = |id: &SectionId| {
+            let name = match file_type {
+                DwarfFileType::Main => Some(id.name()),
+                DwarfFileType::Dwo => id.dwo_name(),
+            };
+            let section = name.and_then(|name| elf.section(name)).filter(|section| section.in_file);
+            match section {
+                Some(section) => Section::in_file(&elf.contents, section.offset, section.size, endian),
+                None => Ok(Section::empty(endian)),
+            }
+        };
+        let all = USED.iter().map(load).collect::<Result<_, _>>()?;
+        Ok(Self { all, none: Section::empty(endian), file_type })
+    }
+
+    /// One of them; empty when the file does not have it.
+    pub(crate) fn get(&self, id: SectionId) -> &Section<'f> {
+        let index = USED.iter().position(|used| *used == id);
+        index.and_then(|index| self.all.get(index)).unwrap_or(&self.none)
+    }
+
+    /// What `gimli` reads.
+    pub(crate) fn dwarf(&self) -> Dwarf<Reader<'_>> {
+        self.dwarf_over(self.get(SectionId::DebugInfo))
+    }
+
+    /// The same with the bytes of `.debug_info` read through `info`, see [`Section::fresh`].
+    pub(crate) fn dwarf_over<'s>(&'s self, info: &'s Section<'f>) -> Dwarf<Reader<'s>> {
+        let load = |id: SectionId| -> Result<Reader<'s>, std::convert::Infallible> {
+            Ok(if id == SectionId::DebugInfo { info.reader() } else { self.get(id).reader() })
+        };
+        let Ok(mut dwarf) = Dwarf::load(load);
+        dwarf.file_type = self.file_type;
+        dwarf
+    }
+}
