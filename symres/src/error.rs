@@ -106,7 +106,7 @@ pub enum Error {
         /// The pattern as given.
         pattern: String,
         /// What is wrong with it.
-        why: &'static str,
+        why: String,
     },
 }
 

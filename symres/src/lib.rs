@@ -49,7 +49,7 @@ pub use binary::{Binary, First, first_of};
 pub use elf::Machine;
 pub use error::Error;
 pub use location::{Argument, KnownBy, Location, Register};
-pub use pattern::Pattern;
+pub use pattern::{NameParts, Pattern, PatternForm};
 pub use signature::{Origin, Parameter, Signature, Type, TypeClass};
 pub use source::Table;
 pub use usdt::{

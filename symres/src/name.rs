@@ -112,6 +112,32 @@ pub(crate) fn parse(text: &str, author: Author) -> Result<Name, &'static str> {
     }
 }
 
+impl Name {
+    /// A name of one component, whatever characters it has.
+    pub(crate) fn plain(text: &str) -> Self {
+        Self { components: vec![Component::plain(text)], ..Self::default() }
+    }
+}
+
+impl Component {
+    fn plain(text: &str) -> Self {
+        Self { name: text.to_owned(), args: None, scope_params: None }
+    }
+}
+
+/// Takes one component apart: `push`, `twice<int>`. What cannot be taken apart is the name as a whole.
+pub(crate) fn component(text: &str, author: Author) -> Component {
+    let mut reader = Reader { text: text.trim(), at: 0, author };
+    let Ok(name) = reader.component_name() else { return Component::plain(text) };
+    let mut component = Component { name, args: None, scope_params: None };
+    reader.tags();
+    if reader.template_follows() {
+        let Ok(args) = reader.list(b'<') else { return Component::plain(text) };
+        component.args = Some(args);
+    }
+    if reader.is_done() { component } else { Component::plain(text) }
+}
+
 struct Reader<'a> {
     text: &'a str,
     at: usize,

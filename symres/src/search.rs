@@ -153,7 +153,7 @@ impl<'a, 'p> Search<'a, 'p> {
             }
             return Ok(());
         }
-        if self.pattern.is_symbol() && !by_symbol {
+        if (self.pattern.is_symbol() || self.pattern.is_regex()) && !by_symbol {
             return Ok(());
         }
         self.work = self.work.saturating_add(raw.base.len());
@@ -161,8 +161,9 @@ impl<'a, 'p> Search<'a, 'p> {
             return Err(self.elf.contents.damaged("its symbols have more text than any program needs"));
         }
         let text = if raw.is_mangled() { qualified(raw) } else { Some(raw.base.to_owned()) };
-        let name = text
-            .and_then(|text| if raw.is_mangled() { parse(&text, Author::Demangler).ok() } else { Some(plain(&text)) });
+        let name = text.and_then(|text| {
+            if raw.is_mangled() { parse(&text, Author::Demangler).ok() } else { Some(Name::plain(&text)) }
+        });
         let by_name = name.as_ref().is_some_and(|name| self.pattern.matches_name(name, raw));
         if !by_symbol && !by_name {
             let same = name.as_ref().and_then(|n| n.components.last()).is_some_and(|c| c.name == needle);
@@ -179,7 +180,7 @@ impl<'a, 'p> Search<'a, 'p> {
         let prefixed = name.as_ref().is_some_and(|name| name.prefix.is_some());
         found.depth = name.as_ref().map_or(1, |name| name.components.len());
         found.role = role(raw, symbol.kind, prefixed);
-        let meant = by_symbol || self.pattern.names_pieces();
+        let meant = (by_symbol && !self.pattern.is_regex()) || self.pattern.names_pieces();
         if matches!(found.role, Role::Piece | Role::Thunk) && !meant {
             self.near.add_piece(found);
         } else {
@@ -201,14 +202,6 @@ pub(crate) fn role(raw: RawName<'_>, kind: Kind, prefixed: bool) -> Role {
         Role::Whole
     } else {
         Role::Copy
-    }
-}
-
-/// A name that is not mangled is one component, whatever characters it has.
-fn plain(text: &str) -> Name {
-    Name {
-        components: vec![crate::name::Component { name: text.to_owned(), args: None, scope_params: None }],
-        ..Name::default()
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) enum Author {
     Demangler,
     /// A person: `typedef` names, `struct` and names of parameters are understood.
     Person,
+    /// A compiler, in debug information: `typedef` names and `struct` may be there, but no names of parameters.
+    DebugInfo,
 }
 
 /// The one spelling of the type in `text`.
@@ -45,8 +47,14 @@ pub(crate) fn canonical(text: &str, author: Author) -> String {
     let mut tokens = tokenize(text);
     if author == Author::Person {
         drop_default_value(&mut tokens);
+    }
+    if author != Author::Demangler {
         tokens.retain(|t| !matches!(t.as_str(), "struct" | "class" | "enum" | "union" | "typename"));
+    }
+    if author == Author::Person {
         drop_parameter_name(&mut tokens);
+    }
+    if author != Author::Demangler {
         expand_typedefs(&mut tokens);
     }
     let tokens = qualifiers_behind(integers(tokens));

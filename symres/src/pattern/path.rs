@@ -1,0 +1,164 @@
+//! Names taken apart, compared component by component.
+
+use super::parts::NameParts;
+use super::split_clones;
+use crate::demangle::{RawName, qualified};
+use crate::glob::{Glob, Item, list_matches};
+use crate::name::{ANONYMOUS, Component, Name, parse};
+use crate::types::Author;
+
+/// A name as a person wrote it.
+#[derive(Clone, Debug)]
+pub(super) struct NamePattern {
+    rooted: bool,
+    pub(super) components: Vec<ComponentPattern>,
+    params: Option<Vec<Item>>,
+    qualifiers: Vec<String>,
+    /// Suffix that was asked for: `.part.0`.
+    pub(super) suffix: Option<Glob>,
+    pub(super) prefix: Option<&'static str>,
+}
+
+/// What stands between two `::`.
+#[derive(Clone, Debug)]
+pub(super) struct ComponentPattern {
+    pub(super) name: Glob,
+    args: Option<Vec<Item>>,
+    scope_params: Option<Vec<Item>>,
+}
+
+impl NamePattern {
+    pub(super) fn new(text: &str) -> Result<Self, &'static str> {
+        let (text, clone) = split_clones(text);
+        let plain = text.find(['(', '<']).is_none().then(|| RawName::new(text));
+        // `foo.part.0` as the symbol table writes it, `foo [clone .part.0]` as demanglers do.
+        let (text, dotted) = match plain {
+            Some(raw) if !raw.suffix.is_empty() => (raw.base, Some(raw.suffix.to_owned())),
+            _ => (text, None),
+        };
+        let suffix = clone.or(dotted).map(|s| Glob::new(&s, "*"));
+        Ok(Self { suffix, ..Self::of_name(parse(text, Author::Person)?) })
+    }
+
+    /// The one name that a symbol demangles to; none where it does not, as with wildcards in it.
+    pub(super) fn of_symbol(raw: RawName<'_>) -> Option<Self> {
+        let name = parse(&qualified(raw)?, Author::Demangler).ok()?;
+        let suffix = Some(raw.suffix).filter(|suffix| !suffix.is_empty()).map(|suffix| Glob::new(suffix, "\0"));
+        Some(Self { rooted: true, suffix, ..Self::of_name(name) })
+    }
+
+    fn of_name(name: Name) -> Self {
+        Self {
+            rooted: name.rooted,
+            components: name.components.into_iter().map(ComponentPattern::new).collect(),
+            params: name.params.map(items),
+            qualifiers: name.qualifiers,
+            suffix: None,
+            prefix: name.prefix,
+        }
+    }
+
+    /// What the last component must be in debug information, template arguments apart; none where that is not one text.
+    pub(super) fn debug_word(&self) -> Option<&str> {
+        let word = self.components.last()?.name.exact()?;
+        // Conversions and literals are spelled in many ways.
+        let spelled = word.strip_prefix("operator").is_some_and(|rest| rest.starts_with([' ', '"']));
+        let allocation = matches!(word, "operator new" | "operator delete" | "operator new[]" | "operator delete[]");
+        // Lambdas and unnamed types have no name there.
+        let unnamed = word.starts_with(['{', '(', '\'']);
+        (!word.is_empty() && !unnamed && (!spelled || allocation)).then_some(word)
+    }
+
+    /// The function that debug information names so fits.
+    pub(super) fn matches_parts(&self, parts: &NameParts<'_>) -> bool {
+        let typed = parts.parameters.is_some();
+        let name = parts.to_name();
+        if self.prefix.is_some() || self.suffix.is_some() || !self.path_matches(&name.components) {
+            return false;
+        }
+        !typed || self.type_matches(&name, parts.qualifiers.is_some())
+    }
+
+    pub(super) fn matches(&self, name: &Name, typed: bool, suffix: &str) -> bool {
+        if self.prefix.is_some() && self.prefix != name.prefix {
+            return false;
+        }
+        if self.suffix.as_ref().is_some_and(|glob| !glob.matches(suffix)) {
+            return false;
+        }
+        if !self.path_matches(&name.components) {
+            return false;
+        }
+        !typed || self.type_matches(name, true)
+    }
+
+    fn type_matches(&self, name: &Name, qualified: bool) -> bool {
+        if qualified && !self.qualifiers.is_empty() && self.qualifiers != name.qualifiers {
+            return false;
+        }
+        match (&self.params, &name.params) {
+            (Some(pattern), Some(params)) => list_matches(pattern, params),
+            (Some(pattern), None) => pattern.iter().all(|item| *item == Item::Rest),
+            (None, _) => true,
+        }
+    }
+
+    fn path_matches(&self, components: &[Component]) -> bool {
+        let mut rest = components.iter().rev().peekable();
+        // Rust's legacy mangling ends each name with a hash that nobody writes.
+        if rest.peek().is_some_and(|c| is_rust_hash(&c.name)) && components.len() > 1 {
+            rest.next();
+        }
+        for pattern in self.components.iter().rev() {
+            loop {
+                let Some(component) = rest.next() else { return false };
+                if pattern.matches(component) {
+                    break;
+                }
+                if !may_be_left_out(&component.name) {
+                    return false;
+                }
+            }
+        }
+        !self.rooted || rest.all(|c| may_be_left_out(&c.name))
+    }
+}
+
+impl ComponentPattern {
+    fn new(component: Component) -> Self {
+        Self {
+            name: Glob::new(&component.name, if component.name.starts_with("operator") { "\0" } else { "*" }),
+            args: component.args.map(items),
+            scope_params: component.scope_params.map(items),
+        }
+    }
+
+    fn matches(&self, component: &Component) -> bool {
+        let fits = |pattern: &Option<Vec<Item>>, list: &Option<Vec<String>>| match (pattern, list) {
+            (None, _) => true,
+            (Some(pattern), Some(list)) => list_matches(pattern, list),
+            (Some(_), None) => false,
+        };
+        self.name.matches(&component.name)
+            && fits(&self.args, &component.args)
+            && fits(&self.scope_params, &component.scope_params)
+    }
+}
+
+/// `...` among parameters stands for any number of them, as does a lone `*`; inside a type it stands for any text.
+fn items(list: Vec<String>) -> Vec<Item> {
+    list.into_iter()
+        .map(|item| match item.as_str() {
+            "..." | "*" => Item::Rest,
+            text => Item::One(Glob::new(text, "...")),
+        })
+        .collect()
+}
+
+fn may_be_left_out(component: &str) -> bool {
+    matches!(component, ANONYMOUS | "__cxx11" | "__1")
+}
+
+fn is_rust_hash(component: &str) -> bool {
+    component.len() == 17 && component.strip_prefix('h').is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+}
