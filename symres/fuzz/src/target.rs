@@ -1,0 +1,135 @@
+//! What is fuzzed: one row for each kind of untrusted bytes.
+
+use symres::{Binary, Pattern, VirtAddr};
+
+use crate::image::{self, Part};
+
+/// A way to use symres on an input.
+#[derive(Debug)]
+pub struct Target {
+    /// As `ci/fuzz-symres` names it.
+    pub name: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// Inputs are lists of parts ([`image::decode`]): the fuzzer changes one part at a time.
+    pub parts: bool,
+    /// The sections that a seed of it holds, by the start of their names; none where seeds are whole files.
+    pub sections: &'static [&'static str],
+    /// Uses the input. A panic is a finding.
+    pub run: fn(&[u8]),
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    Target { name: "elf", about: "whole files", parts: false, sections: &[], run: elf },
+    Target {
+        name: "dwarf",
+        about: "debug information in a sound file",
+        parts: true,
+        sections: &[".text", ".symtab", ".strtab", ".debug", ".zdebug"],
+        run: sections,
+    },
+    Target {
+        name: "symbols",
+        about: "symbol tables, relocations and procedure linkage tables in a sound file",
+        parts: true,
+        sections: &[".text", ".symtab", ".strtab", ".dyn", ".gnu.version", ".rela", ".plt", ".got", ".eh_frame"],
+        run: sections,
+    },
+    Target {
+        name: "notes",
+        about: "build IDs and USDT probes",
+        parts: true,
+        sections: &[".note", ".stapsdt"],
+        run: notes,
+    },
+    Target { name: "names", about: "symbols, mangled names and patterns", parts: false, sections: &[], run: names },
+];
+
+/// The target of that name.
+pub fn find(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}
+
+/// One of each form that a pattern may have, with names of the seeds.
+const PATTERNS: &[&str] = &[
+    "*",
+    "main",
+    "leaf",
+    "outer::Shape::area",
+    "outer::Shape::*",
+    "twice<int>",
+    "leaf(int)",
+    "_Z*",
+    "/^l.*f$/",
+    "0x401010",
+    "main+4",
+    "fixture.cc:20",
+    "check_connectoin",
+];
+
+/// Asks a binary for all that it can tell.
+fn exercise(binary: &Binary, own: Option<&str>) {
+    let _ = binary.build_id();
+    let _ = binary.file_offset(VirtAddr(image::BASE));
+    for text in PATTERNS.iter().copied().chain(own) {
+        if let Ok(pattern) = text.parse::<Pattern>() {
+            let _ = binary.functions(&pattern);
+        }
+    }
+}
+
+fn elf(input: &[u8]) {
+    if let Ok(binary) = Binary::from_bytes(input.to_vec()) {
+        let _ = binary.usdt();
+        exercise(&binary, None);
+    }
+}
+
+fn sections(input: &[u8]) {
+    let parts = image::decode(input);
+    if let Ok(binary) = Binary::from_bytes(image::elf(&parts)) {
+        exercise(&binary, image::pattern(&parts).as_deref());
+    }
+}
+
+fn notes(input: &[u8]) {
+    let parts: Vec<Part> = image::decode(input);
+    if let Ok(binary) = Binary::from_bytes(image::elf(&parts)) {
+        let _ = binary.build_id();
+        let _ = binary.usdt();
+    }
+}
+
+/// The first line is a pattern, the others are names of functions.
+fn names(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let mut lines = text.split('\n');
+    let pattern = lines.next().and_then(|line| line.parse::<Pattern>().ok());
+    let names: Vec<&str> = lines.take(20).collect();
+    for name in &names {
+        let _ = symres::demangle(name);
+        let _ = name.parse::<Pattern>();
+    }
+    let Some(pattern) = pattern else { return };
+    if let Ok(binary) = Binary::from_bytes(image::elf(&with_functions(&names))) {
+        let _ = binary.functions(&pattern);
+    }
+}
+
+/// A symbol table with a function of each name.
+fn with_functions(names: &[&str]) -> Vec<Part> {
+    let part = |name: &str, bytes| image::kind_of(name).map(|kind| Part { kind, flags: 0, bytes });
+    let mut strings = vec![0];
+    // Elf64_Sym of 24 bytes; the first is not a symbol.
+    let mut symbols = vec![0; 24];
+    for (addr, name) in (image::BASE + 0x1000..).zip(names) {
+        symbols.extend(u32::try_from(strings.len()).unwrap_or_default().to_le_bytes());
+        symbols.extend([0x12, 0, 1, 0]); // STB_GLOBAL, STT_FUNC; in section 1
+        symbols.extend(addr.to_le_bytes());
+        symbols.extend(1_u64.to_le_bytes());
+        strings.extend(name.bytes().filter(|byte| *byte != 0));
+        strings.push(0);
+    }
+    [part(".text", vec![0x90; 64]), part(".symtab", symbols), part(".strtab", strings)].into_iter().flatten().collect()
+}
