@@ -11,6 +11,9 @@ export DBCC_WORK=$work
 export DBCC_MYSQL56=${DBCC_MYSQL56:-$work/mysql56/server/mysqld}
 export DBCC_MARIADB_DATA=${DBCC_MARIADB_DATA:-$work/mariadb-data}
 export DBCC_VM_GUEST=${DBCC_VM_GUEST:-$work/guests/6.1}
+export DBCC_MYSQL97=${DBCC_MYSQL97:-$work/mysql97/usr/sbin/mysqld}
+export DBCC_MYSQL97_DATA=${DBCC_MYSQL97_DATA:-$work/mysql97-data}
+export DBCC_POSTGRES=${DBCC_POSTGRES:-$work/postgres15/usr/lib/postgresql/15/bin/postgres}
 
 # say TEXT: one line, with the seconds since the script began.
 say() { printf '[%4ds] %s\n' "$SECONDS" "$*"; }
@@ -36,6 +39,29 @@ need_commands() {
   local missing=() c
   for c in "$@"; do command -v "$c" >/dev/null || missing+=("$c"); done
   [ ${#missing[@]} = 0 ] || die "not found: ${missing[*]} (ci/setup installs them)"
+}
+
+# own_apt SUITE: sets the array `apt` to the options that give apt-get and apt-cache a configuration of their own in the
+# work folder, with that suite of Debian alone and nothing installed, so that the host's is left alone.
+own_apt() {
+  local suite=$1 state=$work/apt/$1 keyring=/usr/share/keyrings/debian-archive-keyring.gpg archive
+  mkdir -p "$state"/{lists/partial,archives/partial,empty}
+  [ -r "$keyring" ] || die "$keyring not found: install debian-archive-keyring"
+  # The mirror that the host's own apt uses: its main archive, and the one for security beside it.
+  # shellcheck disable=SC2016 # expanded by apt-get
+  archive=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -m 1 '/debian/*$' || true)
+  archive=${DBCC_DEBIAN_MIRROR:-${archive%/}}
+  [ -n "$archive" ] || die "apt knows no mirror of Debian: name one in DBCC_DEBIAN_MIRROR, as far as .../debian"
+  echo "deb [signed-by=$keyring] $archive $suite main" > "$state/sources.list"
+  [ "$suite" = sid ] ||
+    echo "deb [signed-by=$keyring] $archive-security $suite-security main" >> "$state/sources.list"
+  : > "$state/status"
+  # shellcheck disable=SC2034 # for the caller
+  apt=(-o "Dir::Etc::SourceList=$state/sources.list" -o "Dir::Etc::SourceParts=$state/empty"
+    -o "Dir::Etc::PreferencesParts=$state/empty" -o "Dir::State=$state" -o "Dir::State::Lists=$state/lists"
+    -o "Dir::State::status=$state/status" -o "Dir::Cache=$state" -o "Dir::Cache::Archives=$state/archives"
+    -o "APT::Architecture=amd64" -o "APT::Sandbox::User=root" -o "Acquire::Languages=none"
+    -o "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false")
 }
 
 # free_port: a TCP port of 127.0.0.1 that nobody listens on, below those that clients get from the kernel.

@@ -79,6 +79,31 @@ pub fn mysql56() -> Result<PathBuf, Skip> {
     prepared("DBCC_MYSQL56", "mysql56/server/mysqld", "MySQL 5.6.24")
 }
 
+/// The server binary of MySQL 9.7, stripped, in a folder tree with all libraries that it needs. It does not start with
+/// the host's: see [`Flavor::Mysql97`](crate::server::Flavor::Mysql97).
+///
+/// # Errors
+/// It is not there.
+pub fn mysql97() -> Result<PathBuf, Skip> {
+    prepared("DBCC_MYSQL97", "mysql97/usr/sbin/mysqld", "MySQL 9.7")
+}
+
+/// An initialised data folder for MySQL 9.7, to be copied.
+///
+/// # Errors
+/// It is not there.
+pub fn mysql97_data() -> Result<PathBuf, Skip> {
+    prepared("DBCC_MYSQL97_DATA", "mysql97-data", "a data folder for MySQL 9.7")
+}
+
+/// The server binary of PostgreSQL 15: to look into, not to start.
+///
+/// # Errors
+/// It is not there.
+pub fn postgres() -> Result<PathBuf, Skip> {
+    prepared("DBCC_POSTGRES", "postgres15/usr/lib/postgresql/15/bin/postgres", "PostgreSQL 15")
+}
+
 /// An initialised data folder for Debian's MariaDB, to be copied.
 ///
 /// # Errors

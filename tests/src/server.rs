@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::client::Client;
@@ -27,6 +27,10 @@ pub enum Flavor {
     Mysql56,
     /// Debian's MariaDB: stripped, with dynamic symbols.
     MariaDb,
+    /// MySQL 9.7 from Debian sid: stripped, with dynamic symbols, functions begin with `endbr64`. It runs in a mount
+    /// namespace where its own dynamic linker is in the place of the host's, so that `/proc/PID/exe` leads to the server
+    /// as it does everywhere; its libraries are found by `LD_LIBRARY_PATH`.
+    Mysql97,
 }
 
 /// What is needed to start a server.
@@ -50,6 +54,11 @@ impl Flavor {
                 (binary, data)
             }
             Self::MariaDb => (PathBuf::from(MARIADBD), need::mariadb_data()?),
+            Self::Mysql97 => {
+                // To change what is mounted.
+                need::root()?;
+                (need::mysql97()?, need::mysql97_data()?)
+            }
         };
         Ok(Installed { flavor: self, binary, data })
     }
@@ -80,7 +89,10 @@ impl Installed {
     /// # Errors
     /// It ends, or does not answer in time; the message holds its log.
     pub fn start(&self) -> Result<Server> {
-        self.start_as(|binary, _| Ok((Vec::new(), binary.to_owned())))
+        self.start_as(|binary, _| {
+            let words = if self.flavor == Flavor::Mysql97 { with_own_linker(binary)? } else { Vec::new() };
+            Ok((words, binary.to_owned()))
+        })
     }
 
     /// Like [`start`](Self::start), in a mount namespace of its own, where its binary is at a path that exists nowhere
@@ -89,6 +101,7 @@ impl Installed {
     /// # Errors
     /// As for [`start`](Self::start).
     pub fn start_hidden(&self) -> Result<Server> {
+        ensure!(self.flavor != Flavor::Mysql97, "this server runs in a mount namespace already");
         self.start_as(|binary, place| {
             let folder = place.join("hidden");
             fs::create_dir(&folder)?;
@@ -139,17 +152,29 @@ impl Installed {
             format!("--pid-file={place}/pid"),
             format!("--port={port}"),
             "--bind-address=127.0.0.1".to_owned(),
-            "--skip-name-resolve".to_owned(),
             "--max-connections=500".to_owned(),
             // Small and quick: no test is about storage.
             "--innodb-buffer-pool-size=16M".to_owned(),
-            "--innodb-log-file-size=4M".to_owned(),
             "--innodb-flush-log-at-trx-commit=0".to_owned(),
         ];
-        if self.flavor == Flavor::Mysql56 {
-            let server = binary.parent().unwrap_or(binary).display();
-            arguments.push(format!("--basedir={server}"));
-            arguments.push(format!("--lc-messages-dir={server}/share"));
+        match self.flavor {
+            Flavor::Mysql56 => {
+                let server = binary.parent().unwrap_or(binary).display();
+                arguments.extend(["--innodb-log-file-size=4M", "--skip-name-resolve"].map(str::to_owned));
+                arguments.push(format!("--basedir={server}"));
+                arguments.push(format!("--lc-messages-dir={server}/share"));
+            }
+            Flavor::MariaDb => {
+                arguments.extend(["--innodb-log-file-size=4M", "--skip-name-resolve"].map(str::to_owned));
+            }
+            // Its root is root@localhost alone, which 127.0.0.1 is only where names are resolved (it asks nobody for that).
+            Flavor::Mysql97 => {
+                let usr = usr_of(binary).display();
+                arguments.push("--innodb-redo-log-capacity=16M".to_owned());
+                arguments.extend(["--mysqlx=OFF", "--secure-file-priv="].map(str::to_owned));
+                arguments.push(format!("--basedir={usr}"));
+                arguments.push(format!("--lc-messages-dir={usr}/share/mysql"));
+            }
         }
         arguments
     }
@@ -162,6 +187,10 @@ impl Installed {
             return Ok(self.binary.clone());
         }
         let copy = place.join("server");
+        if self.flavor == Flavor::Mysql97 {
+            copy_folder(usr_of(&self.binary), &copy)?;
+            return Ok(copy.join("sbin/mysqld"));
+        }
         let original = self.binary.parent().context("the server's binary has no folder")?;
         copy_folder(&original.join("share"), &copy.join("share"))?;
         let binary = copy.join(self.binary.file_name().context("the server's binary has no name")?);
@@ -196,6 +225,24 @@ impl Server {
         client.close()?;
         Ok(value)
     }
+}
+
+/// The folder with `sbin`, `lib` and `share` of a server that was unpacked with all that it needs.
+fn usr_of(binary: &Path) -> &Path {
+    binary.ancestors().nth(2).unwrap_or(binary)
+}
+
+/// The beginning of a command line whose rest runs under the dynamic linker and with the libraries that came with
+/// `binary`.
+fn with_own_linker(binary: &Path) -> Result<Vec<OsString>> {
+    let usr = usr_of(binary);
+    let linker = usr.join("lib64/ld-linux-x86-64.so.2").canonicalize().context("the server has no dynamic linker")?;
+    let script =
+        r#"mount --bind "$1" /lib64/ld-linux-x86-64.so.2 && export LD_LIBRARY_PATH="$2" && shift 2 && exec "$@""#;
+    let mut words =
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"].map(OsString::from).to_vec();
+    words.extend([linker.into(), usr.join("lib/x86_64-linux-gnu").into()]);
+    Ok(words)
 }
 
 /// A status variable of the whole server, over a connection that exists.

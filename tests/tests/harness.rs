@@ -42,6 +42,20 @@ fn client_and_mariadb_count_the_same() -> Result<()> {
     client_and_server_count_the_same(Flavor::MariaDb)
 }
 
+#[test]
+fn client_and_mysql97_count_the_same() -> Result<()> {
+    client_and_server_count_the_same(Flavor::Mysql97)
+}
+
+#[test]
+fn mysql97_runs_as_its_own_binary() -> Result<()> {
+    let installed = need!(Flavor::Mysql97.installed());
+    let server = installed.start()?;
+    let exe = fs::read_link(format!("/proc/{}/exe", server.pid()))?;
+    assert_eq!(exe, server.binary().canonicalize()?);
+    Ok(())
+}
+
 /// The path that the kernel gives for the process leads to nothing outside of its namespace, and to it through its root.
 #[test]
 fn a_hidden_server_has_its_binary_in_its_own_namespace_only() -> Result<()> {
