@@ -3,9 +3,11 @@
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::addr::{FileOffset, Pid, VirtAddr};
 use crate::answer::Answer;
+use crate::debug::{Consulted, DebugFiles, Options, Place, Reach};
 use crate::elf::{Elf, Machine};
 use crate::error::Error;
 use crate::file::Contents;
@@ -21,8 +23,9 @@ pub struct Binary {
     path: PathBuf,
     shown: PathBuf,
     notes: Vec<String>,
-    elf: Elf,
-    tables: Vec<(Table, SymbolTable)>,
+    files: DebugFiles,
+    /// Read when a search needs them.
+    tables: OnceLock<Vec<(Table, SymbolTable)>>,
 }
 
 impl Binary {
@@ -32,7 +35,16 @@ impl Binary {
     ///
     /// When it cannot be read, is not a 64-bit ELF program or library, or is damaged.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Self::open_as(path, path)
+        Self::open_with(path, &Options::default())
+    }
+
+    /// As [`Binary::open`], with a say in where debug information is looked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Binary::open`].
+    pub fn open_with(path: &Path, options: &Options) -> Result<Self, Error> {
+        Self::new(Contents::open(path, path)?, path.to_owned(), Place::new(path, None), options)
     }
 
     /// Finds the binary that a person means by `name`: a path (anything with a `/`), else a process id, else a program on
@@ -43,15 +55,24 @@ impl Binary {
     ///
     /// When there is none, when processes of that name run different executables, or when it cannot be read.
     pub fn find(name: &str) -> Result<Self, Error> {
+        Self::find_with(name, &Options::default())
+    }
+
+    /// As [`Binary::find`], with a say in where debug information is looked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Binary::find`].
+    pub fn find_with(name: &str, options: &Options) -> Result<Self, Error> {
         if name.contains('/') {
-            return Self::open(Path::new(name));
+            return Self::open_with(Path::new(name), options);
         }
         if let Ok(pid) = name.parse() {
-            return Self::of_pid(Pid(pid));
+            return Self::of_pid_with(Pid(pid), options);
         }
         let mut script = None;
         if let Some(path) = on_path(name) {
-            match Self::open(&path) {
+            match Self::open_with(&path, options) {
                 Ok(mut binary) => {
                     binary.note_others(name);
                     return Ok(binary);
@@ -62,10 +83,10 @@ impl Binary {
             }
         }
         match process::executable_named(name)? {
-            Some(found) => Self::of_executable(found),
+            Some(found) => Self::of_executable(found, options),
             None => match (script, library(name)?) {
                 (Some(script), _) => Err(script),
-                (None, Some(path)) => Self::open(&path),
+                (None, Some(path)) => Self::open_with(&path, options),
                 (None, None) => Err(Error::NotFound(name.to_owned())),
             },
         }
@@ -77,7 +98,16 @@ impl Binary {
     ///
     /// When there is no such process, when it has no executable (kernel thread) or that cannot be read.
     pub fn of_pid(pid: Pid) -> Result<Self, Error> {
-        Self::of_executable(process::executable(pid)?)
+        Self::of_pid_with(pid, &Options::default())
+    }
+
+    /// As [`Binary::of_pid`], with a say in where debug information is looked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Binary::of_pid`].
+    pub fn of_pid_with(pid: Pid, options: &Options) -> Result<Self, Error> {
+        Self::of_executable(process::executable(pid)?, options)
     }
 
     /// Opens what `name` means inside a process: its executable, or a library that it has loaded (`libc.so.6`, `c`), as
@@ -87,12 +117,21 @@ impl Binary {
     ///
     /// As [`Binary::of_pid`], and when the process has nothing of that name.
     pub fn in_process(pid: Pid, name: &str) -> Result<Self, Error> {
+        Self::in_process_with(pid, name, &Options::default())
+    }
+
+    /// As [`Binary::in_process`], with a say in where debug information is looked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Binary::in_process`].
+    pub fn in_process_with(pid: Pid, name: &str, options: &Options) -> Result<Self, Error> {
         let executable = process::executable(pid)?;
         if process::is_named(pid, &executable.shown, name) {
-            return Self::of_executable(executable);
+            return Self::of_executable(executable, options);
         }
         match process::mapped(pid, name)? {
-            Some(found) => Self::of_executable(found),
+            Some(found) => Self::of_executable(found, options),
             None => Err(Error::NotInProcess { pid, executable: executable.shown, name: name.to_owned() }),
         }
     }
@@ -103,7 +142,8 @@ impl Binary {
     ///
     /// As [`Binary::open`].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
-        Self::new(Contents::from_bytes(bytes), PathBuf::from("<memory>"), PathBuf::from("<memory>"))
+        let options = Options::default();
+        Self::new(Contents::from_bytes(bytes), PathBuf::from("<memory>"), Place::nowhere(), &options)
     }
 
     /// The path to open and to attach to, valid in the caller's mount namespace; may lead through `/proc/PID`.
@@ -121,6 +161,24 @@ impl Binary {
         &self.notes
     }
 
+    /// The files that were looked for so far because they may tell more about the binary, in this order: its separate debug
+    /// file and what that refers to. Only what a search needs is looked for.
+    pub fn consulted(&self) -> Vec<Consulted> {
+        self.files.consulted()
+    }
+
+    /// Looks for all files with debug information now, on servers too when the options name any. A search does so by
+    /// itself, as far as it needs.
+    pub fn debug_info(&self) -> Option<DebugInfo> {
+        let path = |elf: &Elf| elf.contents.path().to_owned();
+        let dwarf = self.files.dwarf(Reach::Network)?;
+        Some(DebugInfo {
+            main: path(dwarf.main()),
+            supplementary: dwarf.supplementary().map(path),
+            package: dwarf.package().map(path),
+        })
+    }
+
     /// The functions that match.
     ///
     /// # Errors
@@ -128,7 +186,7 @@ impl Binary {
     /// When the file can no longer be read or is damaged. That nothing matches is no error but an [`Answer`] with a
     /// reason.
     pub fn functions(&self, pattern: &Pattern) -> Result<Answer, Error> {
-        search::functions(&self.elf, &self.tables, pattern)
+        search::functions(self.files.binary(), self.tables()?, pattern)
     }
 
     /// The USDT probes; none where the file has no notes of them.
@@ -137,44 +195,56 @@ impl Binary {
     ///
     /// When the file can no longer be read, or its notes are damaged.
     pub fn usdt(&self) -> Result<Usdt, Error> {
-        usdt::read(&self.elf)
+        usdt::read(self.files.binary())
     }
 
     /// The build ID (`NT_GNU_BUILD_ID`), if it has one.
     pub fn build_id(&self) -> Option<Vec<u8>> {
-        self.elf.build_id()
+        self.files.binary().build_id()
     }
 
     /// The instruction set.
     pub fn machine(&self) -> Machine {
-        self.elf.machine
+        self.files.binary().machine
     }
 
     /// Where in the file the code at `addr` is: none outside of the executable segments. See
     /// [`Segment::file_offset`](crate::Segment::file_offset) for the formula.
     pub fn file_offset(&self, addr: VirtAddr) -> Option<FileOffset> {
-        self.elf.code_offset(addr)
+        self.files.binary().code_offset(addr)
     }
 
-    fn open_as(path: &Path, shown: &Path) -> Result<Self, Error> {
-        Self::new(Contents::open(path, shown)?, path.to_owned(), shown.to_owned())
-    }
-
-    fn of_executable(found: process::Executable) -> Result<Self, Error> {
-        let mut binary = Self::open_as(&found.path, &found.shown)?;
+    fn of_executable(found: process::Executable, options: &Options) -> Result<Self, Error> {
+        let contents = Contents::open(&found.path, &found.shown)?;
+        let mut binary = Self::new(contents, found.path, Place::new(&found.shown, found.root), options)?;
         binary.notes = found.notes;
         Ok(binary)
     }
 
-    fn new(contents: Contents, path: PathBuf, shown: PathBuf) -> Result<Self, Error> {
+    fn new(contents: Contents, path: PathBuf, place: Place, options: &Options) -> Result<Self, Error> {
         let elf = Elf::parse(contents)?;
+        let shown = place.shown.clone();
+        Ok(Self {
+            path,
+            shown,
+            notes: Vec::new(),
+            files: DebugFiles::new(elf, place, options.clone()),
+            tables: OnceLock::new(),
+        })
+    }
+
+    /// The symbol tables, the most complete first.
+    fn tables(&self) -> Result<&[(Table, SymbolTable)], Error> {
+        if let Some(tables) = self.tables.get() {
+            return Ok(tables);
+        }
         let mut tables = Vec::new();
         for source in SOURCES {
-            if let Some(table) = source.read(&elf)? {
+            if let Some(table) = source.read(&self.files, Reach::Disk)? {
                 tables.push((source.table(), table));
             }
         }
-        Ok(Self { path, shown, notes: Vec::new(), elf, tables })
+        Ok(self.tables.get_or_init(|| tables))
     }
 
     fn note_others(&mut self, name: &str) {
@@ -185,6 +255,17 @@ impl Binary {
             ));
         }
     }
+}
+
+/// Where the debug information of a binary is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DebugInfo {
+    /// The file with the DWARF of the program: the binary itself, or its separate debug file.
+    pub main: PathBuf,
+    /// What that shares with other files, moved to another file by `dwz`.
+    pub supplementary: Option<PathBuf>,
+    /// The package with its split units (`.dwp`).
+    pub package: Option<PathBuf>,
 }
 
 /// The first of several patterns that a binary has.

@@ -6,9 +6,12 @@ use goblin::elf::header::{
     Header,
 };
 use goblin::elf::program_header::{PF_X, PT_LOAD, PT_NOTE, ProgramHeader};
-use goblin::elf::section_header::{SHT_NOBITS, SectionHeader};
+use goblin::elf::section_header::{SHT_NOBITS, SHT_NOTE, SectionHeader};
+
+use std::sync::OnceLock;
 
 use crate::addr::{ByteSpan, FileOffset, Segment, VirtAddr};
+use crate::debug::section::Unpacked;
 use crate::error::Error;
 use crate::file::Contents;
 
@@ -24,6 +27,8 @@ const PN_XNUM: u64 = 0xffff;
 const MAX_HEADERS: u64 = 1 << 20;
 /// Notes are small; what is longer is not searched for a build ID.
 const MAX_NOTES: u64 = 1 << 16;
+/// So many parts of a file may hold notes; programs have two or three.
+const MAX_NOTE_PARTS: usize = 64;
 /// The names of all sections together.
 const MAX_SECTION_NAMES: u64 = 16 << 20;
 /// `n_type` of the note that holds the build ID (`NT_GNU_BUILD_ID`).
@@ -45,6 +50,7 @@ impl Machine {
 pub(crate) struct Section {
     pub(crate) name: String,
     pub(crate) kind: u32,
+    pub(crate) flags: u64,
     /// `sh_addr`: 0 where it is not loaded.
     pub(crate) addr: u64,
     pub(crate) offset: u64,
@@ -53,6 +59,18 @@ pub(crate) struct Section {
     pub(crate) link: usize,
     /// It has bytes in the file.
     pub(crate) in_file: bool,
+    /// What it holds when it is compressed, once it was asked for.
+    pub(crate) unpacked: OnceLock<Unpacked>,
+}
+
+/// What a file is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// Its code can be probed: a program or a library.
+    Code,
+    /// It tells about another file. Segments and code may be missing (`objcopy --only-keep-debug` keeps the headers of both
+    /// without the bytes), and it may be an object file (`.dwo`).
+    Debug,
 }
 
 /// An opened ELF file with its headers.
@@ -63,6 +81,7 @@ pub(crate) struct Elf {
     pub(crate) machine: Machine,
     pub(crate) segments: Vec<Segment>,
     pub(crate) sections: Vec<Section>,
+    /// Offset and length of what holds notes, what is most to be relied on first.
     notes: Vec<(u64, u64)>,
 }
 
@@ -73,7 +92,20 @@ impl Elf {
     ///
     /// When the file is not a 64-bit ELF program or shared library, or when its headers are damaged.
     pub(crate) fn parse(contents: Contents) -> Result<Self, Error> {
-        let (header, ctx) = parse_header(&contents)?;
+        Self::parse_for(contents, Purpose::Code)
+    }
+
+    /// Reads and checks the headers of a file that holds symbols or debug information of another one.
+    ///
+    /// # Errors
+    ///
+    /// When the file is not a 64-bit ELF file, or when its headers are damaged.
+    pub(crate) fn parse_debug(contents: Contents) -> Result<Self, Error> {
+        Self::parse_for(contents, Purpose::Debug)
+    }
+
+    fn parse_for(contents: Contents, purpose: Purpose) -> Result<Self, Error> {
+        let (header, ctx) = parse_header(&contents, purpose)?;
         let (sections, first) = parse_sections(&contents, &header, ctx)?;
         let mut phnum = u64::from(header.e_phnum);
         if phnum == PN_XNUM
@@ -81,7 +113,10 @@ impl Elf {
         {
             phnum = u64::from(first.sh_info);
         }
-        let headers = parse_segments(&contents, &header, phnum, ctx)?;
+        let headers = match purpose {
+            Purpose::Debug if header.e_phoff == 0 || phnum == 0 => Vec::new(),
+            _ => parse_segments(&contents, &header, phnum, ctx)?,
+        };
         let segments = headers
             .iter()
             .filter(|h| h.p_type == PT_LOAD)
@@ -92,7 +127,13 @@ impl Elf {
                 executable: h.p_flags & PF_X != 0,
             })
             .collect();
-        let notes = headers.iter().filter(|h| h.p_type == PT_NOTE).map(|h| (h.p_offset, h.p_filesz)).collect();
+        let in_segments = headers.iter().filter(|h| h.p_type == PT_NOTE).map(|h| (h.p_offset, h.p_filesz));
+        let in_sections = sections.iter().filter(|s| s.kind == SHT_NOTE).map(|s| (s.offset, s.size));
+        // Of a file with debug information only, the segments are those of the file that it was taken from.
+        let notes = match purpose {
+            Purpose::Code => in_segments.chain(in_sections).collect(),
+            Purpose::Debug => in_sections.chain(in_segments).collect(),
+        };
         Ok(Self { contents, ctx, machine: Machine(header.e_machine), segments, sections, notes })
     }
 
@@ -118,9 +159,9 @@ impl Elf {
         self.contents.read(section.offset, section.size, &format!("section `{}`", section.name))
     }
 
-    /// The build ID, from the notes in the program headers.
+    /// The build ID, from the notes.
     pub(crate) fn build_id(&self) -> Option<Vec<u8>> {
-        self.notes.iter().filter(|(_, len)| *len <= MAX_NOTES).find_map(|&(offset, len)| {
+        self.notes.iter().filter(|(_, len)| *len <= MAX_NOTES).take(MAX_NOTE_PARTS).find_map(|&(offset, len)| {
             let bytes = self.contents.read(offset, len, "notes").ok()?;
             let mut notes = notes(&bytes, self.ctx.is_little_endian()).flatten();
             let build_id = notes.find(|note| note.kind == NT_GNU_BUILD_ID && note.name == b"GNU\0");
@@ -137,7 +178,7 @@ impl Elf {
     }
 }
 
-fn parse_header(contents: &Contents) -> Result<(Header, Ctx), Error> {
+fn parse_header(contents: &Contents, purpose: Purpose) -> Result<(Header, Ctx), Error> {
     let start = contents.read_up_to(0, EHDR, "the ELF header")?;
     let path = || contents.path().to_owned();
     if start.starts_with(b"#!") {
@@ -164,6 +205,7 @@ fn parse_header(contents: &Contents) -> Result<(Header, Ctx), Error> {
     let header = goblin::elf::Elf::parse_header(&start).map_err(|e| contents.damaged(format!("its header: {e}")))?;
     match header.e_type {
         ET_EXEC | ET_DYN => {}
+        ET_REL if purpose == Purpose::Debug => {}
         ET_REL => {
             return Err(unsupported(
                 "an object file that is not linked yet",
@@ -223,11 +265,13 @@ fn parse_sections(
         .map(|s| Section {
             name: name_at(&names, s.sh_name),
             kind: s.sh_type,
+            flags: s.sh_flags,
             addr: s.sh_addr,
             offset: s.sh_offset,
             size: s.sh_size,
             link: s.sh_link as usize,
             in_file: s.sh_type != SHT_NOBITS,
+            unpacked: OnceLock::new(),
         })
         .collect();
     Ok((sections, Some(first)))

@@ -5,9 +5,14 @@
 //! parts that symbols need are a few megabytes even in servers with gigabytes of debug information, so copying costs a
 //! millisecond.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::borrow::Cow;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::error::Error;
 
@@ -20,31 +25,67 @@ pub(crate) struct Contents {
     origin: Origin,
     len: u64,
     path: PathBuf,
+    /// Device and inode: none of what is in memory.
+    identity: Option<(u64, u64)>,
 }
 
-#[derive(Debug)]
 enum Origin {
     File(File),
     Memory(Vec<u8>),
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::File(file) => file.fmt(f),
+            Origin::Memory(bytes) => write!(f, "{} bytes", bytes.len()),
+        }
+    }
 }
 
 impl Contents {
     /// Opens `open`; errors speak of `shown`.
     pub(crate) fn open(open: &Path, shown: &Path) -> Result<Self, Error> {
         let io = |doing, source| Error::Io { doing, path: shown.to_owned(), source };
-        // Looked at before it is opened: opening a FIFO would wait for its writer.
+        // Looked at before it is opened: opening a device may do something. Should it be exchanged in between, opening a
+        // FIFO would wait for its writer, without the flag.
         let before = std::fs::metadata(open).map_err(|e| io("find", e))?;
         if !before.is_file() {
             return Err(Error::NotAFile(shown.to_owned()));
         }
-        let file = File::open(open).map_err(|e| io("open", e))?;
-        let len = file.metadata().map_err(|e| io("read", e))?.len();
-        Ok(Self { origin: Origin::File(file), len, path: shown.to_owned() })
+        let nonblock = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(nonblock).open(open).map_err(|e| io("open", e))?;
+        Self::of_file(file, shown)
+    }
+
+    /// Opens the file that a descriptor made with `O_PATH` stands for, after a look at what it is.
+    pub(crate) fn of_found(found: &OwnedFd, shown: &Path) -> Result<Self, Error> {
+        Self::open(Path::new(&format!("/proc/self/fd/{}", found.as_raw_fd())), shown)
+    }
+
+    fn of_file(file: File, shown: &Path) -> Result<Self, Error> {
+        let io = |source| Error::Io { doing: "read", path: shown.to_owned(), source };
+        let metadata = file.metadata().map_err(io)?;
+        if !metadata.is_file() {
+            return Err(Error::NotAFile(shown.to_owned()));
+        }
+        let identity = Some((metadata.dev(), metadata.ino()));
+        Ok(Self { origin: Origin::File(file), len: metadata.len(), path: shown.to_owned(), identity })
+    }
+
+    /// Both are the same file, by whatever path.
+    pub(crate) fn is_same_file(&self, other: &Contents) -> bool {
+        self.identity.is_some() && self.identity == other.identity
     }
 
     pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self::part_in_memory(bytes, PathBuf::from("<memory>"))
+    }
+
+    /// What was unpacked from a part of the file at `path`.
+    pub(crate) fn part_in_memory(bytes: Vec<u8>, path: PathBuf) -> Self {
         let len = bytes.len() as u64;
-        Self { origin: Origin::Memory(bytes), len, path: PathBuf::from("<memory>") }
+        Self { origin: Origin::Memory(bytes), len, path, identity: None }
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -58,6 +99,39 @@ impl Contents {
 
     /// Exactly `len` bytes from `offset`; `what` names them in the error.
     pub(crate) fn read(&self, offset: u64, len: u64, what: &str) -> Result<Vec<u8>, Error> {
+        self.get(offset, len, what).map(Cow::into_owned)
+    }
+
+    /// As [`Contents::read`], without a copy of what is in memory already.
+    pub(crate) fn get(&self, offset: u64, len: u64, what: &str) -> Result<Cow<'_, [u8]>, Error> {
+        let size = self.checked(offset, len, what)?;
+        if let Some(bytes) = self.in_memory(offset, size) {
+            return Ok(Cow::Borrowed(bytes));
+        }
+        let mut part = vec![0; size];
+        self.fill(offset, &mut part, what)?;
+        Ok(Cow::Owned(part))
+    }
+
+    /// Fills `part` with the bytes from `offset`.
+    pub(crate) fn fill(&self, offset: u64, part: &mut [u8], what: &str) -> Result<(), Error> {
+        self.checked(offset, part.len() as u64, what)?;
+        match &self.origin {
+            Origin::Memory(_) => {
+                let bytes = self.in_memory(offset, part.len());
+                part.copy_from_slice(bytes.ok_or_else(|| self.damaged(format!("{what} is cut off")))?);
+                Ok(())
+            }
+            Origin::File(file) => file.read_exact_at(part, offset).map_err(|source| Error::Io {
+                doing: "read",
+                path: self.path.clone(),
+                source,
+            }),
+        }
+    }
+
+    /// `len` as a size in memory, when there are so many bytes from `offset`.
+    fn checked(&self, offset: u64, len: u64, what: &str) -> Result<usize, Error> {
         if offset.checked_add(len).is_none_or(|end| end > self.len) {
             return Err(self.damaged(format!(
                 "{what} ({len} bytes at {offset:#x}) reaches behind the end of the file ({} bytes)",
@@ -67,22 +141,14 @@ impl Contents {
         if len > MAX_PART {
             return Err(self.damaged(format!("{what} of {len} bytes is beyond the limit of {MAX_PART}")));
         }
-        let size = usize::try_from(len).map_err(|_| self.damaged(format!("{what} does not fit in memory")))?;
+        usize::try_from(len).map_err(|_| self.damaged(format!("{what} does not fit in memory")))
+    }
+
+    /// The bytes where they are: none when they are in a file.
+    pub(crate) fn in_memory(&self, offset: u64, size: usize) -> Option<&[u8]> {
         match &self.origin {
-            Origin::Memory(bytes) => usize::try_from(offset)
-                .ok()
-                .and_then(|start| bytes.get(start..)?.get(..size))
-                .map(<[u8]>::to_vec)
-                .ok_or_else(|| self.damaged(format!("{what} reaches behind the end of the file"))),
-            Origin::File(file) => {
-                let mut part = vec![0; size];
-                file.read_exact_at(&mut part, offset).map_err(|source| Error::Io {
-                    doing: "read",
-                    path: self.path.clone(),
-                    source,
-                })?;
-                Ok(part)
-            }
+            Origin::Memory(bytes) => bytes.get(usize::try_from(offset).ok()?..)?.get(..size),
+            Origin::File(_) => None,
         }
     }
 

@@ -22,6 +22,7 @@
 mod addr;
 mod answer;
 mod binary;
+mod debug;
 mod demangle;
 #[allow(dead_code, reason = "the search through units is built on it")]
 mod dwarf;
@@ -45,7 +46,8 @@ pub use answer::{
     Alias, Answer, Caller, ENTRY_BYTES, Function, Inlined, NEAR_LIMIT, Place, PlaceKind, Reason, Role, SourceLine,
     TableCount,
 };
-pub use binary::{Binary, First, first_of};
+pub use binary::{Binary, DebugInfo, First, first_of};
+pub use debug::{Consulted, DebugSource, Doing, Options, Outcome, Progress, Step};
 pub use elf::Machine;
 pub use error::Error;
 pub use location::{Argument, KnownBy, Location, Register};

@@ -19,6 +19,8 @@ pub(crate) struct Executable {
     pub(crate) path: PathBuf,
     /// As the process knows it.
     pub(crate) shown: PathBuf,
+    /// The process's root folder, when it is not ours.
+    pub(crate) root: Option<PathBuf>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -57,7 +59,18 @@ fn best_path(pid: Pid, last: PathBuf, link: PathBuf, verb: &str) -> Executable {
         .into_iter()
         .find(|path| !deleted && wanted.is_some() && identity(path) == wanted)
         .unwrap_or(last);
-    Executable { path, shown, notes }
+    Executable { path, shown, root: foreign_root(pid), notes }
+}
+
+/// The root folder of a process that sees other files than we do: in a container, or after `chroot`.
+fn foreign_root(pid: Pid) -> Option<PathBuf> {
+    let root = PathBuf::from(format!("/proc/{pid}/root"));
+    let identity = |path: &Path| fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
+    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    let theirs = identity(&root)?;
+    // A mount namespace of its own may begin with the same root folder and have other files mounted below it.
+    let same = identity(Path::new("/")) == Some(theirs) && namespace(&pid.to_string()) == namespace("self");
+    (!same).then_some(root)
 }
 
 /// Whether people would call the process `name`: by its executable's file name, or by what it was started as

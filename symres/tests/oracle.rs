@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use dbcc_tests::need::{self, Skip};
-use symres::{Binary, Role};
+use symres::{Binary, Outcome, Role};
 
 use common::{body, filt, names, objdump, output, readelf, search, segments};
 
@@ -21,8 +21,13 @@ fn installed(path: &str) -> Result<PathBuf, Skip> {
 
 /// Every `step`th function is looked at closely.
 fn check(path: &Path, step: usize) -> Result<()> {
-    let listed = readelf(path)?;
     let binary = Binary::open(path)?;
+    let mut listed = readelf(path)?;
+    // Where the package with the debug file is installed, its names count too.
+    search(&binary, "any")?;
+    for file in binary.consulted().iter().filter(|c| c.outcome == Outcome::Used && c.file != path) {
+        listed.extend(readelf(&file.file)?);
+    }
     all_functions_are_listed(&binary, &listed)?;
     offsets_and_code(path, &binary, &listed, step)
 }

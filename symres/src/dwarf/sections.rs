@@ -38,7 +38,7 @@ impl<'f> Sections<'f> {
     ///
     /// # Errors
     ///
-    /// When one of them is not inside of the file.
+    /// When one of them is not inside of the file, or is compressed and damaged.
     pub(crate) fn of(elf: &'f Elf, file_type: DwarfFileType) -> Result<Self, Error> {
         let endian = if elf.ctx.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
         let load = |id: &SectionId| {
@@ -46,11 +46,14 @@ impl<'f> Sections<'f> {
                 DwarfFileType::Main => Some(id.name()),
                 DwarfFileType::Dwo => id.dwo_name(),
             };
-            let section = name.and_then(|name| elf.section(name)).filter(|section| section.in_file);
-            match section {
-                Some(section) => Section::in_file(&elf.contents, section.offset, section.size, endian),
-                None => Ok(Section::empty(endian)),
+            let Some(data) = name.map(|name| elf.section_data(name)).transpose()?.flatten() else {
+                return Ok(Section::empty(endian));
+            };
+            if let Some(bytes) = data.in_memory() {
+                return Ok(Section::in_memory(bytes, endian));
             }
+            let (contents, offset) = data.origin();
+            Section::in_file(contents, offset, data.len(), endian)
         };
         let all = USED.iter().map(load).collect::<Result<_, _>>()?;
         Ok(Self { all, none: Section::empty(endian), file_type })

@@ -3,7 +3,7 @@
 use goblin::elf::section_header::SHT_DYNSYM;
 
 use super::{Source, SymbolTable, Table};
-use crate::elf::Elf;
+use crate::debug::{DebugFiles, Reach};
 use crate::error::Error;
 
 pub(super) struct Dynsym;
@@ -13,7 +13,7 @@ impl Source for Dynsym {
         Table::Dynsym
     }
 
-    fn read(&self, elf: &Elf) -> Result<Option<SymbolTable>, Error> {
-        SymbolTable::read(elf, SHT_DYNSYM)
+    fn read(&self, files: &DebugFiles, _reach: Reach) -> Result<Option<SymbolTable>, Error> {
+        SymbolTable::read(files.binary(), SHT_DYNSYM)
     }
 }

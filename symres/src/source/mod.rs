@@ -1,12 +1,13 @@
 //! Where symbols come from: one file for each source, one line for each in [`SOURCES`].
 
 mod dynsym;
+mod minidebug;
 mod symtab;
 mod table;
 
 use std::fmt;
 
-use crate::elf::Elf;
+use crate::debug::{DebugFiles, Reach};
 use crate::error::Error;
 pub(crate) use table::{Kind, Symbol, SymbolTable};
 
@@ -16,6 +17,8 @@ pub(crate) use table::{Kind, Symbol, SymbolTable};
 pub enum Table {
     /// `.symtab`: every function, `static` ones too; `strip` removes it.
     Symtab,
+    /// The symbol table in `.gnu_debugdata` (MiniDebugInfo): the functions that `.dynsym` leaves out, packed into the binary.
+    MiniDebug,
     /// `.dynsym`: what other files can link to; always there in programs that use shared libraries.
     Dynsym,
 }
@@ -25,6 +28,7 @@ impl Table {
     pub fn name(self) -> &'static str {
         match self {
             Table::Symtab => "symtab",
+            Table::MiniDebug => "minidebug",
             Table::Dynsym => "dynsym",
         }
     }
@@ -41,9 +45,9 @@ pub(crate) trait Source: Sync {
     /// What its symbols are labelled with.
     fn table(&self) -> Table;
 
-    /// Reads it: none when the binary does not have it.
-    fn read(&self, elf: &Elf) -> Result<Option<SymbolTable>, Error>;
+    /// Reads it: none when neither the binary nor what is in reach has it.
+    fn read(&self, files: &DebugFiles, reach: Reach) -> Result<Option<SymbolTable>, Error>;
 }
 
 /// All sources, the most complete first: a function that several of them name is described as the first one has it.
-pub(crate) static SOURCES: &[&dyn Source] = &[&symtab::Symtab, &dynsym::Dynsym];
+pub(crate) static SOURCES: &[&dyn Source] = &[&symtab::Symtab, &minidebug::MiniDebug, &dynsym::Dynsym];
