@@ -288,10 +288,21 @@ fn usdt(programs: &[LoadedProgram], count: impl Fn(usize, usize) -> usize) -> u3
 fn by_one_link(targets: &[Target], kernel: &Kernel) -> Option<AttachType> {
     match targets {
         [Target::KernelFunctions { .. }] => kernel.attaches_many().then_some(AttachType::TRACE_KPROBE_MULTI),
-        [Target::UserFunctions { pid, .. }] => {
-            kernel.attaches_many_of_a_file(pid.is_some()).then_some(AttachType::TRACE_UPROBE_MULTI)
+        // One program is loaded for links to many or for links to one, so that all its targets are attached the same way.
+        targets => {
+            let mut many = false;
+            for target in targets {
+                match target {
+                    Target::UserFunctions { .. } => many = true,
+                    Target::UserFunction { places, .. } => many |= places.len() > 1,
+                    _ => return None,
+                }
+            }
+            let of_process = targets.iter().any(|target| {
+                matches!(target, Target::UserFunctions { pid: Some(_), .. } | Target::UserFunction { pid: Some(_), .. })
+            });
+            (many && kernel.attaches_many_of_a_file(of_process)).then_some(AttachType::TRACE_UPROBE_MULTI)
         }
-        _ => None,
     }
 }
 

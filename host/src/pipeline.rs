@@ -204,9 +204,10 @@ fn start(
     let watch = Watch::start(&settings.pids, streams.out_fd)
         .context("cannot watch the traced processes")
         .map_err(Failure::Unusable)?;
-    let Plan { programs, notes: chosen } =
+    let Plan { programs, notes: chosen, warnings } =
         resolve::resolve(facts, &directives, &settings.pids, &kernel, settings.max_targets).map_err(probe)?;
     notes.extend(chosen);
+    streams.err.write_all(diag::render_all(&warnings, source, streams.colour).as_bytes())?;
 
     let planned = programs.iter().map(|program| (program.fact, program.targets.as_slice()));
     let wanted = planned.chain(tails(facts, &directives, &programs).into_iter().map(|fact| (fact, [].as_slice())));

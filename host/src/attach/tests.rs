@@ -6,6 +6,7 @@ use super::*;
 use crate::bpf::Map;
 use crate::bpf::testing::{Victim, compile, compiled, fact, ready};
 use crate::facts::Compiled;
+use crate::kind::UserPlace;
 use crate::load::{Settings, load};
 
 /// Loads programs of the names `kind`, `function`, `targets`, without attaching.
@@ -169,7 +170,7 @@ fn all_programs_are_attached_or_none() {
         open: "/no/such/file".into(),
         shown: "/no/such/file".into(),
         function: "f".into(),
-        offset: 0x1000,
+        places: vec![UserPlace::entry(0x1000)],
         pid: None,
     };
     let nothing = Target::Tracepoint { category: "no_such".into(), name: "event".into() };
@@ -188,6 +189,66 @@ fn all_programs_are_attached_or_none() {
     assert!(text.contains("the kernel has no such tracepoint"), "{text}");
     victim.call(1, 10);
     assert_eq!(counts(&map), []);
+}
+
+/// The victim's function and another place as the places of one function.
+fn two_places(victim: &Victim, second: u64, pid: Option<u32>) -> Target {
+    let places = vec![UserPlace::entry(victim.offset), UserPlace::entry(second)];
+    let Target::UserFunction { open, shown, function, .. } = victim.target(None) else { panic!("another kind") };
+    Target::UserFunction { open, shown, function, places, pid }
+}
+
+#[test]
+fn all_places_of_a_function_are_attached_or_none() {
+    if !ready() {
+        return;
+    }
+    let mut victim = Victim::start();
+    let second = victim.second();
+    // By one link where the kernel has such, and, for one process, by a link each where it has not.
+    for pid in [None, Some(victim.pid())] {
+        let targets = vec![two_places(&victim, second, pid)];
+        let loaded = loaded(BY_PROCESS, &[("uprobe", "hit", targets)], &[]);
+        let map = loaded.map("counts").unwrap().clone();
+        let attached = attach(loaded, &Kernel::new(), &[]).unwrap();
+        let program = attached.programs().first().unwrap();
+        assert!(program.target.ends_with("victim (2 places)"), "{}", program.target);
+        let list = format!("at +{:#x}, +{second:#x}, one link", victim.offset);
+        assert!(program.why.contains(&list), "{}", program.why);
+        victim.call(2, 100);
+        assert_eq!(count(&map, victim.pid()), 400, "200 calls of each");
+    }
+    let targets = vec![two_places(&victim, 0xffff_f000, None)];
+    let loaded = loaded(BY_PROCESS, &[("uprobe", "hit", targets)], &[]);
+    let map = loaded.map("counts").unwrap().clone();
+    let error = attach(loaded, &Kernel::new(), &[]).unwrap_err().to_string();
+    assert!(error.contains("`hit`: failed to attach to uprobe `"), "{error}");
+    victim.call(1, 10);
+    assert_eq!(counts(&map), []);
+}
+
+/// As on kernels that have no links to many places.
+#[test]
+fn places_are_attached_one_by_one_all_or_none() {
+    if !ready() {
+        return;
+    }
+    let mut victim = Victim::start();
+    let loaded = loaded(BY_PROCESS, &[("uprobe", "hit", vec![victim.target(None)])], &[]);
+    let map = loaded.map("counts").unwrap().clone();
+    let program = loaded.object().program("hit").unwrap();
+    let kind = kind::by_name("uprobe").unwrap();
+    let missing = std::io::Error::from_raw_os_error(libc::ENOENT);
+    let options = kind::Options { tracefs: Err(&missing), threads: 1, pids: &[], maps: &[], many: false };
+    let attached = kind.attach(program, &two_places(&victim, victim.second(), None), &options).unwrap();
+    assert!(attached.note().is_some_and(|note| note.ends_with(", one link each")), "{:?}", attached.note());
+    victim.call(2, 100);
+    assert_eq!(count(&map, victim.pid()), 400);
+    drop(attached);
+    let error = kind.attach(program, &two_places(&victim, 0xffff_f000, None), &options).unwrap_err().to_string();
+    assert!(error.contains(":victim +0xfffff000`"), "the place that was refused: {error}");
+    victim.call(1, 10);
+    assert_eq!(count(&map, victim.pid()), 400, "nothing stays attached");
 }
 
 #[test]

@@ -147,7 +147,8 @@ pub(crate) struct Victim {
 const VICTIM: &str = r#"
 #include <pthread.h>
 #include <stdio.h>
-__attribute__((noinline)) long victim(long number) { __asm__ volatile("" : "+r"(number)); return number * 2; }
+__attribute__((noinline)) long second(long number) { __asm__ volatile("" : "+r"(number)); return number * 2; }
+__attribute__((noinline)) long victim(long number) { __asm__ volatile("" : "+r"(number)); second(number); return number * 2; }
 static long calls;
 static void *run(void *none) { for (long i = 0; i < calls; i++) victim(i); return none; }
 int main(void) {
@@ -187,6 +188,11 @@ impl Victim {
         Self { child, commands, answers, path, offset, _folder: tempfile::tempdir().unwrap() }
     }
 
+    /// Offset in the file of the function `second`, which `victim` calls once each time.
+    pub(crate) fn second(&self) -> u64 {
+        file_offset(&self.path, "second")
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -215,7 +221,7 @@ impl Victim {
             open: format!("/proc/{}/exe", self.pid()).into(),
             shown: self.path.display().to_string(),
             function: "victim".into(),
-            offset: self.offset,
+            places: vec![crate::kind::UserPlace::entry(self.offset)],
             pid,
         }
     }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Attachment, Context, Held, Kind, Memory, Options, Target, TargetError, TargetSpec};
+use super::{Attachment, Context, Held, Kind, Memory, Options, Target, TargetError, TargetSpec, UserPlace};
 use super::{target, target_error, wrong_target};
 use crate::bpf::multi;
 use crate::bpf::perf_event::Pmu;
@@ -22,11 +22,11 @@ impl Kind for Uprobe {
     }
 
     fn summary(&self) -> &'static str {
-        "a function of a program or library, at its entry or an offset behind it"
+        "a function of a program or library, at its entry and all inlined copies, or an instruction of one"
     }
 
     fn grammar(&self) -> &'static str {
-        "uprobe:[BINARY:]FUNCTION[+OFFSET]|PATTERN"
+        "uprobe:[BINARY:]FUNCTION[+OFFSET]|ADDRESS|FILE:LINE|PATTERN"
     }
 
     fn sections(&self) -> &'static [&'static str] {
@@ -97,6 +97,9 @@ impl Kind for Uretprobe {
             Ok(TargetSpec::UserFunction { offset, .. }) if offset != 0 => {
                 Err(target_error(self, text)("it has an offset, and only a whole function has a return".into()))
             }
+            Ok(TargetSpec::UserFunction { function, .. }) if target::is_instruction(&function) => {
+                Err(target_error(self, text)("it is an instruction, and only a whole function has a return".into()))
+            }
             other => other.map_err(target_error(self, text)),
         }
     }
@@ -116,7 +119,33 @@ fn attach(
     let subject = format!("{} `{target}`", kind.name());
     let what = || format!("attach to {subject}");
     match target {
-        Target::UserFunction { open, offset, pid, .. } => one(program, &subject, open, *offset, *pid, returns),
+        Target::UserFunction { open, places, pid, .. } if options.many => {
+            let fd = program.fd().ok_or_else(|| Error::new(what(), libc::EBADF))?;
+            let offsets: Vec<u64> = places.iter().map(|place| place.offset).collect();
+            let link = multi::user_functions(fd, open, &offsets, *pid, returns)
+                .map_err(|error| explain(Error::from_io(what(), &error), open, *pid))?;
+            Ok(Attachment::holding(vec![Held::Descriptor(link)], None, note(places, "one link")))
+        }
+        Target::UserFunction { open, shown, function, places, pid } => {
+            // All places or none: what is attached already is dropped with the error.
+            let attached = places.iter().map(|place| {
+                let subject = match places.len() {
+                    1 => subject.clone(),
+                    _ => format!("{} `{shown}:{function} {place}`", kind.name()),
+                };
+                one(program, &subject, open, place.offset, *pid, returns)
+            });
+            let mut attached = attached.collect::<Result<Vec<Attachment>, Error>>()?;
+            match attached.pop() {
+                Some(only) if attached.is_empty() => Ok(only),
+                Some(last) => {
+                    attached.push(last);
+                    let held = attached.into_iter().map(Held::Other).collect();
+                    Ok(Attachment::holding(held, None, note(places, "one link each")))
+                }
+                None => Err(Error::new(what(), libc::ENOENT)),
+            }
+        }
         Target::UserFunctions { open, functions, pid, .. } if options.many => {
             let fd = program.fd().ok_or_else(|| Error::new(what(), libc::EBADF))?;
             let offsets: Vec<u64> = functions.iter().map(|(_, offset)| *offset).collect();
@@ -135,6 +164,12 @@ fn attach(
         }
         _ => Err(wrong_target(kind, target)),
     }
+}
+
+/// The places, where they are more than the target's text tells.
+fn note(places: &[UserPlace], how: &str) -> Option<String> {
+    let list: Vec<String> = places.iter().map(UserPlace::to_string).collect();
+    (list.len() > 1).then(|| format!("at {}, {how}", list.join(", ")))
 }
 
 fn one(

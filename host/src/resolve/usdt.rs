@@ -1,0 +1,114 @@
+//! USDT probes: of a named binary, or of a process with the libraries that it has loaded.
+
+use std::path::Path;
+
+use symres::{Pid, UsdtProbe, UsdtReason};
+
+use super::{Miss, Resolver, open};
+use crate::diag::Diagnostic;
+use crate::facts::ProgramFact;
+use crate::kind::Target;
+use crate::source::Span;
+
+impl Resolver<'_> {
+    pub(super) fn usdt(
+        &mut self,
+        pid: Option<u32>,
+        binary: Option<&str>,
+        provider: Option<&str>,
+        name: &str,
+    ) -> Result<Vec<Target>, Miss> {
+        let (pid, Some(binary)) = (pid, binary) else { return self.usdt_of_process(pid, provider, name) };
+        let opened = self.binaries.entry((pid, Some(binary.to_owned()))).or_insert_with(|| open(pid, Some(binary)));
+        let opened = opened.as_ref().map_err(|error| Miss::new(error.clone()))?;
+        let shown = opened.shown().display().to_string();
+        let usdt = opened.usdt().map_err(|error| Miss::new(error.to_string()))?;
+        let found = usdt.find(provider, name).map_err(|reason| no_usdt(&shown, provider, name, &reason))?;
+        Ok(vec![usdt_target(opened.path(), shown, found, pid)?])
+    }
+
+    /// The probe in the executable of a process, or in the libraries that it has loaded.
+    fn usdt_of_process(&mut self, pid: Option<u32>, provider: Option<&str>, name: &str) -> Result<Vec<Target>, Miss> {
+        let Some(number) = pid else {
+            let written = provider.map(|provider| format!("{provider}:")).unwrap_or_default();
+            let mut miss = Miss::new(format!("`usdt:{written}{name}` names no binary, and there is no --pid"));
+            let any = provider.map(|binary| format!(", or usdt:{binary}::{name} if `{binary}` is the binary"));
+            let any = any.unwrap_or_default();
+            miss.help = Some(format!("give --pid N, or write usdt:BINARY:{written}{name}{any}"));
+            return Err(miss);
+        };
+        let process = self
+            .processes
+            .entry(number)
+            .or_insert_with(|| symres::usdt_of_process(Pid(number)).map_err(|error| error.to_string()));
+        let process = process.as_ref().map_err(|error| Miss::new(error.clone()))?;
+        let unreadable = process.unreadable.iter().map(|error| format!("not searched: {error}"));
+        match process.find(provider, name) {
+            Ok(found) => {
+                let targets = found
+                    .into_iter()
+                    .map(|(file, probe)| usdt_target(&file.path, file.shown.display().to_string(), probe, pid));
+                targets.collect()
+            }
+            Err(reason) => {
+                let shown = format!("process {number} (its executable and libraries: {} files)", process.searched);
+                let mut miss = no_usdt(&shown, provider, name, &reason);
+                miss.notes.extend(unreadable);
+                Err(miss)
+            }
+        }
+    }
+}
+
+fn usdt_target(open: &Path, shown: String, probe: &UsdtProbe, pid: Option<u32>) -> Result<Target, Miss> {
+    // libbpf refuses the whole probe for one site or argument that it does not understand; so it is said here, with what it is.
+    for site in &probe.sites {
+        if site.offset.is_none() {
+            let place = site.addr;
+            return Err(Miss::new(format!("`{probe}` of `{shown}` has a site at {place}, where the file has no code")));
+        }
+        for (number, argument) in site.arguments().iter().enumerate() {
+            if let Some(why) = argument.unreadable() {
+                let (number, text) = (number + 1, &argument.text);
+                let mut miss = Miss::new(format!("`{probe}` of `{shown}` cannot be probed"));
+                miss.notes.push(format!("argument {number} at {} is `{text}`: {why}", site.addr));
+                miss.help = Some("probe a function around it, with uprobe:BINARY:FUNCTION".to_owned());
+                return Err(miss);
+            }
+        }
+    }
+    Ok(Target::Usdt {
+        open: open.to_owned(),
+        shown,
+        provider: probe.provider.clone(),
+        name: probe.name.clone(),
+        sites: probe.sites.len(),
+        forms: probe.argument_forms(),
+        arguments: probe.argument_count(),
+        semaphore: probe.has_semaphore(),
+        pid,
+    })
+}
+
+/// The message for a USDT probe that has fewer arguments than the program reads.
+pub(super) fn too_few_arguments(program: &ProgramFact, target: &Target, span: Span) -> Option<Diagnostic> {
+    let Target::Usdt { shown, provider, name, arguments, .. } = target else { return None };
+    let wanted = program.forms.iter().filter_map(|form| form.arguments).max()?;
+    let wanted = usize::try_from(wanted).ok().filter(|wanted| wanted > arguments)?;
+    let function = &program.function;
+    let message = format!("`{function}` reads argument {wanted}, and `{provider}:{name}` of `{shown}` has {arguments}");
+    Some(Diagnostic::error(message, span).help("`dbcc symbols --usdt BINARY` shows the arguments of all its probes"))
+}
+
+fn no_usdt(shown: &str, provider: Option<&str>, name: &str, reason: &UsdtReason) -> Miss {
+    let written = provider.map(|provider| format!("{provider}:")).unwrap_or_default();
+    let mut miss = Miss::new(format!("`{shown}` has no USDT probe `{written}{name}`"));
+    miss.notes.push(reason.to_string());
+    if let UsdtReason::NotThere { near, .. } = reason
+        && !near.is_empty()
+    {
+        miss.notes.push(format!("names like it: {}", near.join("; ")));
+    }
+    miss.help = Some(reason.advice().to_owned());
+    miss
+}

@@ -1,0 +1,97 @@
+//! Functions of programs and libraries.
+
+use std::str::FromStr as _;
+
+use symres::{Answer, Binary, Pattern};
+
+use super::places::{self, Chosen};
+use super::{Miss, Resolver, Wanted, open};
+use crate::kind::{NamePattern, Target, UserPlace, UserPlaceKind};
+
+/// A function as written.
+pub(super) struct Written<'w> {
+    pub(super) binary: Option<String>,
+    pub(super) function: &'w str,
+    pub(super) offset: u64,
+}
+
+impl Resolver<'_> {
+    pub(super) fn function(
+        &mut self,
+        pid: Option<u32>,
+        written: &Written<'_>,
+        wanted: &Wanted,
+    ) -> Result<Target, Miss> {
+        let Written { binary, function: name, offset } = written;
+        let binary = self.binaries.entry((pid, binary.clone())).or_insert_with(|| open(pid, binary.as_deref()));
+        let binary = binary.as_ref().map_err(|error| Miss::new(error.clone()))?;
+        let shown = binary.shown().display().to_string();
+        let answer = search(binary, name, &shown)?;
+        let chosen = match offset {
+            0 => places::choose(name, &shown, &answer.matches, wanted.returns)?,
+            offset => inside(name, &shown, &answer, *offset)?,
+        };
+        let Chosen { function, places, warnings, notes } = chosen;
+        let open = binary.path().to_owned();
+        self.notes.extend(notes);
+        self.warn(warnings, wanted);
+        Ok(Target::UserFunction { open, shown, function, places, pid })
+    }
+
+    pub(super) fn user_functions(
+        &mut self,
+        pid: Option<u32>,
+        binary: Option<String>,
+        pattern: &NamePattern,
+        wanted: &Wanted,
+    ) -> Result<Target, Miss> {
+        let opened = self.binaries.entry((pid, binary.clone())).or_insert_with(|| open(pid, binary.as_deref()));
+        let opened = opened.as_ref().map_err(|error| Miss::new(error.clone()))?;
+        let shown = opened.shown().display().to_string();
+        let (open, text) = (opened.path().to_owned(), pattern.as_str());
+        let answer = search(opened, text, &shown)?;
+        let functions = places::of_pattern(answer.matches.iter(), wanted.returns);
+        self.check_count(text, functions.len(), &format!("functions of `{shown}`"))?;
+        Ok(Target::UserFunctions { open, shown, pattern: text.to_owned(), functions, pid })
+    }
+}
+
+/// What matches; at least one function.
+fn search(binary: &Binary, name: &str, shown: &str) -> Result<Answer, Miss> {
+    let pattern = Pattern::from_str(name).map_err(|error| Miss::new(error.to_string()))?;
+    let answer = binary.functions(&pattern).map_err(|error| Miss::new(format!("cannot read `{shown}`: {error}")))?;
+    if answer.matches.is_empty() { Err(not_found(name, shown, &answer)) } else { Ok(answer) }
+}
+
+/// An instruction so many bytes behind the entry of a function's body.
+fn inside(name: &str, shown: &str, answer: &Answer, offset: u64) -> Result<Chosen, Miss> {
+    let mut chosen = places::choose(name, shown, &answer.matches, false)?;
+    let mut bodies = answer.matches.iter().filter_map(|function| function.body());
+    let (Some(body), None) = (bodies.next(), bodies.next()) else {
+        return Err(Miss::new(format!(
+            "`{name}` of `{shown}` has no code of its own that {offset:#x} could be behind"
+        )));
+    };
+    if offset >= body.size.0.max(1) {
+        let size = body.size.0;
+        return Err(Miss::new(format!("`{name}` of `{shown}` has {size} bytes; +{offset} is behind its end")));
+    }
+    let Some(place) = body.offset.0.checked_add(offset) else {
+        return Err(Miss::new(format!("`{name}`+{offset} is behind the end of the file")));
+    };
+    chosen.places = vec![UserPlace { offset: place, kind: UserPlaceKind::Inside }];
+    Ok(chosen)
+}
+
+fn not_found(name: &str, shown: &str, answer: &Answer) -> Miss {
+    let mut miss = Miss::new(format!("`{shown}` has no function `{name}`"));
+    if let Some(reason) = &answer.reason {
+        miss.notes.push(reason.to_string());
+        miss.help = Some(reason.advice().to_owned());
+    }
+    if !answer.near.is_empty() {
+        let near: Vec<&str> = answer.near.iter().take(3).map(|function| function.name.as_str()).collect();
+        miss.notes.push(format!("names like it: {}", near.join("; ")));
+    }
+    miss
+}
