@@ -6,12 +6,11 @@ use memchr::memmem::Finder;
 
 use crate::addr::VirtAddr;
 use crate::answer::{NEAR_LIMIT, Role};
-use crate::demangle::{RawName, qualified};
+use crate::demangle::RawName;
 use crate::elf::Elf;
-use crate::name::parse;
+use crate::name::Name;
 use crate::search::{Found, role};
 use crate::source::{SymbolTable, Table};
-use crate::types::Author;
 
 /// Candidates that are demangled to be looked at closely.
 const MAX_LOOKED_AT: usize = 200;
@@ -197,8 +196,7 @@ pub(crate) fn sharing_words<'a>(
 }
 
 fn last_component(raw: RawName<'_>) -> Option<String> {
-    let text = qualified(raw)?;
-    parse(&text, Author::Demangler).ok()?.components.pop().map(|c| c.name)
+    Name::of(raw)?.components.pop().map(|c| c.name)
 }
 
 /// The identifiers in a symbol: those behind their length in a mangled name, the whole of any other.

@@ -6,14 +6,13 @@ use memchr::memmem::Finder;
 
 use crate::addr::{ByteSpan, VirtAddr};
 use crate::answer::{Alias, Answer, ENTRY_BYTES, Function, Place, PlaceKind, Reason, Role, TableCount};
-use crate::demangle::{RawName, display, qualified, unversioned};
+use crate::demangle::{RawName, display, unversioned};
 use crate::elf::Elf;
 use crate::error::Error;
-use crate::name::{Name, parse};
+use crate::name::Name;
 use crate::near::{self, Near};
 use crate::pattern::{Pattern, Prefilter};
 use crate::source::{Kind, Symbol, SymbolTable, Table};
-use crate::types::Author;
 
 /// Names to demangle in one search, in bytes. MySQL 9.7 has 6 MB of names; who has fifty times that was made to keep
 /// its reader busy.
@@ -160,10 +159,7 @@ impl<'a, 'p> Search<'a, 'p> {
         if self.work > MAX_WORK {
             return Err(self.elf.contents.damaged("its symbols have more text than any program needs"));
         }
-        let text = if raw.is_mangled() { qualified(raw) } else { Some(raw.base.to_owned()) };
-        let name = text.and_then(|text| {
-            if raw.is_mangled() { parse(&text, Author::Demangler).ok() } else { Some(Name::plain(&text)) }
-        });
+        let name = Name::of(raw);
         let by_name = name.as_ref().is_some_and(|name| self.pattern.matches_name(name, raw));
         if !by_symbol && !by_name {
             let same = name.as_ref().and_then(|n| n.components.last()).is_some_and(|c| c.name == needle);
@@ -210,8 +206,10 @@ fn has_identifier(raw: RawName<'_>, word: &str) -> bool {
     if !raw.is_mangled() {
         return raw.base == word;
     }
-    let counted = format!("{}{word}", word.len());
-    raw.base.contains(&counted)
+    // Rust's legacy mangling counts generic arguments with the name (`$LT$u8$GT$`), and v0 writes `_` in front of one that
+    // begins with `_` or a digit.
+    let len = word.len();
+    raw.base.contains('$') || raw.base.contains(&format!("{len}{word}")) || raw.base.contains(&format!("{len}_{word}"))
 }
 
 /// A mangled name that is not there: functions with the same qualified name, which differ in parameters or suffix.
@@ -221,8 +219,7 @@ fn same_name_as_symbol<'a>(
     pattern: &Pattern,
 ) -> Result<Near<'a>, Error> {
     let mut near = Near::default();
-    let Some(name) = qualified(RawName::new(pattern.as_str())) else { return Ok(near) };
-    let Ok(parsed) = parse(&name, Author::Demangler) else { return Ok(near) };
+    let Some(parsed) = Name::of(RawName::new(pattern.as_str())) else { return Ok(near) };
     let path: Vec<&str> = parsed.components.iter().map(|c| c.name.as_str()).collect();
     let Ok(by_name) = path.join("::").parse::<Pattern>() else { return Ok(near) };
     let mut search = Search::new(elf, &by_name);

@@ -3,6 +3,7 @@
 mod form;
 mod parts;
 mod path;
+mod rust;
 #[cfg(test)]
 mod tests;
 
@@ -18,8 +19,7 @@ use crate::addr::VirtAddr;
 use crate::demangle::{RawName, display, qualified, unversioned};
 use crate::error::Error;
 use crate::glob::Glob;
-use crate::name::{Name, parse};
-use crate::types::Author;
+use crate::name::Name;
 
 /// No name that a person writes or pastes is longer.
 const MAX_PATTERN: usize = 8 << 10;
@@ -50,6 +50,7 @@ const ABBREVIATED: &[&str] = &[
 /// | `THD::*`, `*_lock` | `*` stands for any characters of one component |
 /// | `foo.part.0`, `foo [clone .cold]` | the piece or copy that the compiler made, which `foo` alone does not match when it is a piece |
 /// | `_ZL16check_connectionP3THD` | that symbol; `*` may stand in it too |
+/// | `core::ptr::drop_in_place`, `Vec<T>::push`, `Iterator::next`, `<Vec<T> as Iterator>::next`, `f::{{closure}}` | Rust functions: with any generic arguments unless some are given, a lone capital letter standing for any; of a trait's implementations by trait or by type; paths of types may lack their front. The hash of the symbol may follow |
 /// | `/^THD::.*_lock/` | the regular expression is found in the name as it is displayed, parameters included; `^` and `$` are its ends. In time linear in the names: without back references |
 /// | `0x57a8c0` | the instruction at that address of the file, whatever function it is in |
 /// | `foo+0x1c`, `foo(int) + 28` | the instruction so many bytes behind the start of each function that the part in front of `+` names |
@@ -185,11 +186,22 @@ fn named(text: &str) -> Result<Form, &'static str> {
         let name = NamePattern::of_symbol(RawName::new(text)).map(Box::new);
         return Ok(Form::Symbol { glob: Glob::new(text, "*"), name });
     }
+    if text.starts_with("_R") && rust_symbol(text) {
+        return Ok(Form::Symbol { glob: Glob::new(text, "*"), name: None });
+    }
     if text.contains(".(") && !text.contains(' ') {
         // A method in Go, whose symbols are not mangled: `net/http.(*Server).Serve`.
         return Ok(Form::Symbol { glob: Glob::new(text, "\0"), name: None });
     }
     NamePattern::new(text).map(|name| Form::Name(Box::new(name)))
+}
+
+/// A symbol in Rust's v0 mangling, perhaps with wildcards; C functions may begin with `_R` too.
+fn rust_symbol(text: &str) -> bool {
+    match text.split_once('*') {
+        Some((front, _)) => front.contains(|c: char| c.is_ascii_digit()) && RawName::new(front).is_mangled(),
+        None => qualified(RawName::new(text)).is_some(),
+    }
 }
 
 impl fmt::Display for Pattern {
@@ -240,10 +252,8 @@ impl Pattern {
         }
         let Form::Name(pattern) = &self.form else { return false };
         let raw = RawName::new(symbol);
-        match qualified(raw) {
-            Some(text) => parse(&text, Author::Demangler).is_ok_and(|name| pattern.matches(&name, true, raw.suffix)),
-            None => pattern.matches(&Name::plain(raw.base), false, raw.suffix),
-        }
+        let name = Name::of(raw).unwrap_or_else(|| Name::plain(raw.base));
+        pattern.matches(&name, raw.is_mangled(), raw.suffix)
     }
 
     /// The symbol itself was named, whatever it demangles to, or the regular expression is found in what it demangles to.
@@ -315,7 +325,7 @@ impl Pattern {
 
     /// It has more than one component.
     pub(crate) fn is_nested(&self) -> bool {
-        matches!(&self.form, Form::Name(pattern) if pattern.components.len() > 1)
+        matches!(&self.form, Form::Name(pattern) if pattern.names().len() > 1)
     }
 
     pub(crate) fn prefilter(&self) -> Prefilter {
@@ -325,21 +335,22 @@ impl Pattern {
             _ => return Prefilter::All,
         };
         let usable = |piece: &str| {
+            // Rust's manglings have letters beyond ASCII in encodings of their own.
             !piece.is_empty()
-                && !piece.contains(|c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && c != '_' && c != '$')
+                && piece.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$')
                 && !ABBREVIATED.iter().any(|word| word.contains(piece))
                 && !piece.starts_with("operator")
         };
-        let Some((last, scopes)) = pattern.components.split_last() else { return Prefilter::All };
-        if let Some(name) = last.name.exact() {
+        let names = pattern.names();
+        if let Some(name) = names.first().and_then(|last| last.exact()) {
             let name = name.trim_start_matches('~');
             if usable(name) {
                 return Prefilter::Identifier(name.to_owned());
             }
         }
-        let longest = std::iter::once(last)
-            .chain(scopes)
-            .map(|c| c.name.longest_piece().trim_start_matches('~'))
+        let longest = names
+            .into_iter()
+            .map(|name| name.longest_piece().trim_start_matches('~'))
             .filter(|piece| usable(piece))
             .max_by_key(|piece| piece.len());
         longest.map_or(Prefilter::All, |piece| Prefilter::Contains(piece.to_owned()))
@@ -355,7 +366,7 @@ impl Pattern {
     /// What people will have got nearly right: the last component, without wildcards.
     pub(crate) fn last_word(&self) -> Option<&str> {
         let Form::Name(pattern) = &self.form else { return None };
-        let word = pattern.components.last()?.name.longest_piece();
+        let word = pattern.names().first()?.longest_piece();
         Some(word).filter(|w| !w.is_empty())
     }
 }

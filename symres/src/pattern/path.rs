@@ -1,8 +1,9 @@
 //! Names taken apart, compared component by component.
 
 use super::parts::NameParts;
+use super::rust::RustPattern;
 use super::split_clones;
-use crate::demangle::{RawName, qualified};
+use crate::demangle::RawName;
 use crate::glob::{Glob, Item, list_matches};
 use crate::name::{ANONYMOUS, Component, Name, parse};
 use crate::types::Author;
@@ -17,6 +18,8 @@ pub(super) struct NamePattern {
     /// Suffix that was asked for: `.part.0`.
     pub(super) suffix: Option<Glob>,
     pub(super) prefix: Option<&'static str>,
+    /// The same text read as a Rust path; none where it cannot be one.
+    rust: Option<RustPattern>,
 }
 
 /// What stands between two `::`.
@@ -37,12 +40,20 @@ impl NamePattern {
             _ => (text, None),
         };
         let suffix = clone.or(dotted).map(|s| Glob::new(&s, "*"));
-        Ok(Self { suffix, ..Self::of_name(parse(text, Author::Person)?) })
+        let (cpp, rust) = (parse(text, Author::Person), RustPattern::new(text));
+        let cpp = match (cpp, &rust) {
+            (Ok(name), _) => Self::of_name(name),
+            // What only Rust has: `<Vec<T> as Iterator>::next`, `drop_in_place::<u8>`.
+            (Err(_), Ok(_)) if text.starts_with('<') || text.contains("::<") => Self::of_name(Name::default()),
+            (Err(why), _) => return Err(why),
+        };
+        Ok(Self { suffix, rust: rust.ok(), ..cpp })
     }
 
-    /// The one name that a symbol demangles to; none where it does not, as with wildcards in it.
+    /// The one name that a C++ symbol demangles to; none where it does not, as with wildcards in it. Rust's functions have
+    /// their symbol in the debug information.
     pub(super) fn of_symbol(raw: RawName<'_>) -> Option<Self> {
-        let name = parse(&qualified(raw)?, Author::Demangler).ok()?;
+        let name = Name::of(raw).filter(|name| raw.is_mangled() && !name.rust)?;
         let suffix = Some(raw.suffix).filter(|suffix| !suffix.is_empty()).map(|suffix| Glob::new(suffix, "\0"));
         Some(Self { rooted: true, suffix, ..Self::of_name(name) })
     }
@@ -55,17 +66,26 @@ impl NamePattern {
             qualifiers: name.qualifiers,
             suffix: None,
             prefix: name.prefix,
+            rust: None,
+        }
+    }
+
+    /// The names of its components, the last one first.
+    pub(super) fn names(&self) -> Vec<&Glob> {
+        match &self.rust {
+            Some(rust) if self.components.is_empty() => rust.parts.iter().rev().map(|part| &part.name).collect(),
+            _ => self.components.iter().rev().map(|component| &component.name).collect(),
         }
     }
 
     /// What the last component must be in debug information, template arguments apart; none where that is not one text.
     pub(super) fn debug_word(&self) -> Option<&str> {
-        let word = self.components.last()?.name.exact()?;
+        let word = self.names().first()?.exact()?;
         // Conversions and literals are spelled in many ways.
         let spelled = word.strip_prefix("operator").is_some_and(|rest| rest.starts_with([' ', '"']));
         let allocation = matches!(word, "operator new" | "operator delete" | "operator new[]" | "operator delete[]");
         // Lambdas and unnamed types have no name there.
-        let unnamed = word.starts_with(['{', '(', '\'']);
+        let unnamed = word.starts_with(['{', '(', '\'']) && !word.starts_with("{closure#");
         (!word.is_empty() && !unnamed && (!spelled || allocation)).then_some(word)
     }
 
@@ -86,6 +106,9 @@ impl NamePattern {
         if self.suffix.as_ref().is_some_and(|glob| !glob.matches(suffix)) {
             return false;
         }
+        if name.rust {
+            return self.rust.as_ref().is_some_and(|rust| rust.matches(name));
+        }
         if !self.path_matches(&name.components) {
             return false;
         }
@@ -104,10 +127,9 @@ impl NamePattern {
     }
 
     fn path_matches(&self, components: &[Component]) -> bool {
-        let mut rest = components.iter().rev().peekable();
-        // Rust's legacy mangling ends each name with a hash that nobody writes.
-        if rest.peek().is_some_and(|c| is_rust_hash(&c.name)) && components.len() > 1 {
-            rest.next();
+        let mut rest = components.iter().rev();
+        if self.components.is_empty() {
+            return false;
         }
         for pattern in self.components.iter().rev() {
             loop {
@@ -157,8 +179,4 @@ fn items(list: Vec<String>) -> Vec<Item> {
 
 fn may_be_left_out(component: &str) -> bool {
     matches!(component, ANONYMOUS | "__cxx11" | "__1")
-}
-
-fn is_rust_hash(component: &str) -> bool {
-    component.len() == 17 && component.strip_prefix('h').is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }

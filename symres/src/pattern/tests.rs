@@ -198,3 +198,66 @@ fn words_that_debug_information_must_hold() {
     check("_ZN3THD*", None);
     check("/x/", None);
 }
+
+#[test]
+fn rust_functions_match_as_they_are_written() {
+    // <alloc::vec::Vec<T,A> as core::iter::traits::collect::Extend<T>>::extend
+    let extend = "_ZN93_$LT$alloc..vec..Vec$LT$T$C$A$GT$$u20$as$u20$core..iter..traits..collect..Extend$LT$T$GT$$GT$6extend17h0123456789abcdefE";
+    check("extend", &[extend], &[]);
+    check("Extend::extend", &[extend], &[]);
+    check("Vec::extend", &[extend], &[]);
+    check("Vec<T>::extend", &[extend], &[]);
+    check("alloc::vec::Vec<T, A>::extend", &[extend], &[]);
+    check("<Vec<T> as Extend>::extend", &[extend], &[]);
+    check("<Vec<T> as Extend<T>>::extend", &[extend], &[]);
+    check("<alloc::vec::Vec<T, A> as Extend<T>>::extend", &[extend], &[]);
+    check("<Vec<T>>::extend", &[], &[extend]);
+    check("<String as Extend>::extend", &[], &[extend]);
+    check("String::extend", &[], &[extend]);
+    check("<Vec<T> as Iterator>::extend", &[], &[extend]);
+    check("extend::h0123456789abcdef", &[extend], &[]);
+    check("extend::h0123456789abcdee", &[], &[extend]);
+    check("core::iter::traits::collect::Extend::*", &[extend], &[]);
+    // core::ptr::drop_in_place<alloc::string::String>
+    let drop = "_ZN4core3ptr42drop_in_place$LT$alloc..string..String$GT$17h0123456789abcdefE.llvm.77";
+    check("core::ptr::drop_in_place", &[drop], &[]);
+    check("::core::ptr::drop_in_place", &[drop], &[]);
+    check("drop_in_place::<String>", &[drop], &[]);
+    check("drop_in_place<alloc::string::String>", &[drop], &[]);
+    check("drop_in_place<Vec>", &[], &[drop]);
+    check("ptr::drop_in_place<_>", &[drop], &[]);
+    // alloc::slice::<impl [T]>::sort
+    let sort = "_ZN5alloc5slice29_$LT$impl$u20$$u5b$T$u5d$$GT$4sort17h0123456789abcdefE";
+    check("slice::sort", &[sort], &[]);
+    check("<impl [T]>::sort", &[sort], &[]);
+    check("sort", &[sort], &[]);
+    let closure = "_ZN4core3fmt5write28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE";
+    check("write::{{closure}}", &[closure], &[]);
+    check("write::{closure#0}", &[closure], &[]);
+    check("write", &[], &[closure]);
+    check(extend, &[extend], &[drop]);
+    check("/as core::.*Extend<T>>::extend$/", &[extend], &[drop]);
+}
+
+#[test]
+fn rust_functions_of_the_v0_mangling() {
+    // <[u8]>::copy_within::<core::ops::range::RangeInclusive<usize>>
+    let within = "_RINvMNtCsgEmfK2I1SDS_4core5sliceSh11copy_withinINtNtNtB5_3ops5range14RangeInclusivejEECsfEOYDRpO4Ta_11miniz_oxide";
+    check("copy_within", &[within], &[]);
+    check("<[u8]>::copy_within", &[within], &[]);
+    check("<[T]>::copy_within", &[], &[within]);
+    check("copy_within::<RangeInclusive<usize>>", &[within], &[]);
+    check("copy_within<RangeInclusive>", &[within], &[]);
+    check("copy_within::<Range<usize>>", &[], &[within]);
+    check(within, &[within], &[]);
+    check("_RINvMNtCsgEmfK2I1SDS_4core5sliceSh11*", &[within], &[]);
+    // <rustc_mir_transform::simplify::CfgSimplifier>::simplify::{closure#0}
+    let closure = "_RNCNvMs0_NtCs3LGw5nGcjh2_19rustc_mir_transform8simplifyNtB7_13CfgSimplifier8simplify0B9_.cold";
+    check("CfgSimplifier::simplify::{{closure}}", &[closure], &[]);
+    check("simplify::{closure#0}", &[closure], &[]);
+    check("simplify::{closure#1}", &[], &[closure]);
+    check("<CfgSimplifier>::simplify::{closure}", &[closure], &[]);
+    check("simplify", &[], &[closure]);
+    check("_Read", &["_Read"], &[]);
+    assert!("_RC4_key".parse::<Pattern>().is_ok_and(|pattern| !pattern.is_symbol()));
+}

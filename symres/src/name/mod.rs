@@ -3,6 +3,9 @@
 //! The same reader takes apart what the demangler writes and what people write; the text is not trusted in either case,
 //! so it is read in one pass without recursion.
 
+pub(crate) mod rust;
+
+use crate::demangle::{Mangling, RawName, qualified};
 use crate::types::{Author, canonical};
 
 /// What stands between two `::`.
@@ -14,6 +17,23 @@ pub(crate) struct Component {
     pub(crate) args: Option<Vec<String>>,
     /// Parameters of a function that the rest of the name is local to.
     pub(crate) scope_params: Option<Vec<String>>,
+    /// Of Rust's `<Vec<T> as Iterator>` and `<impl Debug for usize>`.
+    pub(crate) owner: Option<Box<Owner>>,
+}
+
+/// Whose implementation a Rust function is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    /// The type that it is for.
+    pub(crate) of: String,
+    /// That type as a path; empty for references, slices, tuples.
+    pub(crate) of_path: Vec<Component>,
+    /// The trait that is implemented.
+    pub(crate) implemented: Option<String>,
+    /// That trait as a path.
+    pub(crate) implemented_path: Vec<Component>,
+    /// It stands behind the path of the module that has the implementation, as `<impl …>`.
+    pub(crate) inherent_in_place: bool,
 }
 
 /// A whole name.
@@ -29,6 +49,10 @@ pub(crate) struct Name {
     pub(crate) qualifiers: Vec<String>,
     /// What was before the name, such as `non-virtual thunk to`.
     pub(crate) prefix: Option<&'static str>,
+    /// It is one of Rust: no parameters are known.
+    pub(crate) rust: bool,
+    /// The hash that ends a name in Rust's legacy mangling.
+    pub(crate) hash: Option<String>,
 }
 
 /// What demanglers put before the name of a function that is made from another.
@@ -77,7 +101,7 @@ pub(crate) fn parse(text: &str, author: Author) -> Result<Name, &'static str> {
             name.rooted = reader.eat("::") || name.rooted;
             reader.spaces();
         }
-        let mut component = Component { name: reader.component_name()?, args: None, scope_params: None };
+        let mut component = Component { name: reader.component_name()?, args: None, scope_params: None, owner: None };
         reader.tags();
         if reader.template_follows() {
             component.args = Some(reader.list(b'<')?);
@@ -113,6 +137,15 @@ pub(crate) fn parse(text: &str, author: Author) -> Result<Name, &'static str> {
 }
 
 impl Name {
+    /// The name that a symbol stands for; none where it is a mangled one that is unsound.
+    pub(crate) fn of(raw: RawName<'_>) -> Option<Self> {
+        match raw.mangling() {
+            Mangling::None => Some(Self::plain(raw.base)),
+            Mangling::Cpp => parse(&qualified(raw)?, Author::Demangler).ok(),
+            Mangling::Rust => rust::parse(&qualified(raw)?, Author::Demangler).ok(),
+        }
+    }
+
     /// A name of one component, whatever characters it has.
     pub(crate) fn plain(text: &str) -> Self {
         Self { components: vec![Component::plain(text)], ..Self::default() }
@@ -121,7 +154,7 @@ impl Name {
 
 impl Component {
     fn plain(text: &str) -> Self {
-        Self { name: text.to_owned(), args: None, scope_params: None }
+        Self { name: text.to_owned(), args: None, scope_params: None, owner: None }
     }
 }
 
@@ -129,7 +162,7 @@ impl Component {
 pub(crate) fn component(text: &str, author: Author) -> Component {
     let mut reader = Reader { text: text.trim(), at: 0, author };
     let Ok(name) = reader.component_name() else { return Component::plain(text) };
-    let mut component = Component { name, args: None, scope_params: None };
+    let mut component = Component { name, args: None, scope_params: None, owner: None };
     reader.tags();
     if reader.template_follows() {
         let Ok(args) = reader.list(b'<') else { return Component::plain(text) };

@@ -1,13 +1,12 @@
 //! From a symbol's name in the file to the names that people read.
 
-use cpp_demangle::{DemangleOptions, DemangleWrite, ParseOptions, Symbol};
+mod cpp;
+mod rust;
 
 /// Longer names are shown as they are. Demanglers take time that grows faster than the name.
 const MAX_MANGLED: usize = 8 << 10;
 /// A few bytes can stand for megabytes (each substitution may double the text): what is longer is not demangled.
 const MAX_DEMANGLED: usize = 64 << 10;
-/// Names nest some ten levels deep; this is the limit of the demangler's own tests in a debug build.
-const MAX_DEPTH: u32 = 96;
 
 /// A symbol's name, taken apart as far as no demangling is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,13 +43,26 @@ const SUFFIX_WORDS: &[&str] = &[
     "clone",
 ];
 
+/// Which language's mangling a symbol has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mangling {
+    /// It is the name itself.
+    None,
+    /// Itanium C++ ABI.
+    Cpp,
+    /// Rust's legacy mangling, or v0.
+    Rust,
+}
+
 impl<'a> RawName<'a> {
     /// Cuts `name@VERSION` and `name.suffix` off. In a mangled name every dot starts a suffix; in others (Go, Rust and
     /// assembler use dots freely) only dots before the words that compilers append.
     pub(crate) fn new(symbol: &'a str) -> Self {
         let unversioned = unversioned(symbol);
-        let cut = if unversioned.starts_with("_Z") {
-            unversioned.find('.')
+        let cut = if let Some(end) = rust::end_of_symbol(unversioned) {
+            Some(end)
+        } else if unversioned.starts_with("_Z") {
+            end_of_cpp_symbol(unversioned)
         } else {
             unversioned
                 .match_indices('.')
@@ -62,7 +74,17 @@ impl<'a> RawName<'a> {
     }
 
     pub(crate) fn is_mangled(&self) -> bool {
-        self.base.starts_with("_Z")
+        self.mangling() != Mangling::None
+    }
+
+    pub(crate) fn mangling(&self) -> Mangling {
+        if rust::end_of_symbol(self.base).is_some() {
+            Mangling::Rust
+        } else if self.base.starts_with("_Z") {
+            Mangling::Cpp
+        } else {
+            Mangling::None
+        }
     }
 
     /// The suffix says that this is a piece of a function and not the whole of it: probing it sees some calls only.
@@ -71,6 +93,25 @@ impl<'a> RawName<'a> {
             .split('.')
             .any(|word| matches!(word, "part" | "cold" | "unlikely" | "_omp_fn" | "_omp_cpyfn" | "resolver"))
     }
+}
+
+/// Where the first dot is that is not in the name of an anonymous namespace: GCC before 4.3 named those after the file.
+fn end_of_cpp_symbol(symbol: &str) -> Option<usize> {
+    let mut named = symbol.match_indices("_GLOBAL__N_").filter_map(|(at, _)| {
+        let before = symbol.get(..at)?;
+        let digits = before.len() - before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        // Digits at its front may belong to the name before.
+        let from = at - digits..at;
+        let len = from.filter_map(|from| before.get(from..)?.parse::<usize>().ok());
+        len.into_iter().find(|len| at.checked_add(*len).is_some_and(|end| end <= symbol.len())).map(|len| at..at + len)
+    });
+    let mut current = named.next();
+    symbol.match_indices('.').map(|(at, _)| at).find(|at| {
+        while current.as_ref().is_some_and(|range| range.end <= *at) {
+            current = named.next();
+        }
+        !current.as_ref().is_some_and(|range| range.contains(at))
+    })
 }
 
 /// Without `@VERSION`.
@@ -87,17 +128,11 @@ fn starts_with_suffix_word(text: &str) -> bool {
 
 /// The name as `c++filt` would show it, clone suffix included: none when it is not a mangled name.
 pub(crate) fn display(name: RawName<'_>) -> Option<String> {
-    let mut text = demangle(name.base, DemangleOptions::new())?;
-    if let Some(encoding) = text.strip_prefix("{virtual override thunk(").and_then(|t| t.strip_suffix(")}")) {
-        let function = encoding.rsplit_once(")}, ").map_or(encoding, |(_, function)| function);
-        let kind = match name.base.as_bytes().get(3) {
-            Some(b'v') => "virtual",
-            Some(b'c') => "covariant return",
-            _ => "non-virtual",
-        };
-        text = format!("{kind} thunk to {function}");
-    }
-    let mut text = literals_with_suffix(&text);
+    let mut text = match name.mangling() {
+        Mangling::None => return None,
+        Mangling::Cpp => cpp::display(name.base)?,
+        Mangling::Rust => rust::demangle(name.base, false)?,
+    };
     for clone in clones(name.suffix) {
         text.push_str(" [clone ");
         text.push_str(clone);
@@ -106,26 +141,19 @@ pub(crate) fn display(name: RawName<'_>) -> Option<String> {
     Some(text)
 }
 
-/// The name without return type and clone suffix, for taking it apart.
+/// The name without return type and clone suffix, but with the hash that legacy Rust has, for taking it apart.
 pub(crate) fn qualified(name: RawName<'_>) -> Option<String> {
-    demangle(name.base, DemangleOptions::new().no_return_type().hide_expression_literal_types())
-}
-
-fn demangle(mangled: &str, options: DemangleOptions) -> Option<String> {
-    if !mangled.starts_with("_Z") || mangled.len() > MAX_MANGLED {
-        return None;
+    match name.mangling() {
+        Mangling::None => None,
+        Mangling::Cpp => cpp::qualified(name.base),
+        Mangling::Rust => rust::demangle(name.base, true),
     }
-    let parse = ParseOptions::default().recursion_limit(MAX_DEPTH);
-    let symbol = Symbol::new_with_options(mangled.as_bytes(), &parse).ok()?;
-    let mut out = Bounded(String::new());
-    symbol.structured_demangle(&mut out, &options.recursion_limit(MAX_DEPTH)).ok()?;
-    Some(out.0)
 }
 
 struct Bounded(String);
 
-impl DemangleWrite for Bounded {
-    fn write_string(&mut self, s: &str) -> std::fmt::Result {
+impl std::fmt::Write for Bounded {
+    fn write_str(&mut self, s: &str) -> std::fmt::Result {
         if self.0.len() + s.len() > MAX_DEMANGLED {
             return Err(std::fmt::Error);
         }
@@ -151,41 +179,6 @@ fn clones(suffix: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The demangler writes `Bitmap<(unsigned int)64>` where debuggers and `c++filt` write `Bitmap<64u>`.
-fn literals_with_suffix(text: &str) -> String {
-    const CASTS: &[(&str, &str)] = &[
-        ("(unsigned int)", "u"),
-        ("(unsigned long)", "ul"),
-        ("(unsigned long long)", "ull"),
-        ("(long)", "l"),
-        ("(long long)", "ll"),
-    ];
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('(') {
-        let (before, from) = rest.split_at(at);
-        out.push_str(before);
-        let literal = CASTS.iter().find_map(|(cast, suffix)| {
-            let behind = from.strip_prefix(cast)?;
-            let digits = behind.len() - behind.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-            (digits > 0).then(|| (behind.split_at(digits), suffix))
-        });
-        match literal {
-            Some(((digits, behind), suffix)) => {
-                out.push_str(digits);
-                out.push_str(suffix);
-                rest = behind;
-            }
-            None => {
-                out.push('(');
-                rest = from.get(1..).unwrap_or_default();
-            }
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,11 +202,17 @@ mod tests {
 
     #[test]
     fn suffixes_are_told_from_names_with_dots() {
-        let parts = |s| {
+        fn parts(s: &str) -> (&str, &str) {
             let n = RawName::new(s);
             (n.base, n.suffix)
-        };
+        }
         assert_eq!(parts("_Z3foov.part.0"), ("_Z3foov", ".part.0"));
+        assert_eq!(parts("_ZN10_GLOBAL__N_1fEv.cold"), ("_ZN10_GLOBAL__N_1fEv", ".cold"));
+        assert_eq!(parts("_ZN16_GLOBAL__N__a.cc_1fEv.part.0"), ("_ZN16_GLOBAL__N__a.cc_1fEv", ".part.0"));
+        assert_eq!(parts("_ZN2x116_GLOBAL__N__a.cc_1fEv.part.0"), ("_ZN2x116_GLOBAL__N__a.cc_1fEv", ".part.0"));
+        let rust = "_ZN4core3ptr33drop_in_place$LT$alloc..X$GT$17h0123456789abcdefE";
+        assert_eq!(parts(&format!("{rust}.llvm.1")), (rust, ".llvm.1"));
+        assert_eq!(parts("_RNvC1a1b.llvm.1"), ("_RNvC1a1b", ".llvm.1"));
         assert_eq!(parts("foo.constprop.1.cold"), ("foo", ".constprop.1.cold"));
         assert_eq!(parts("runtime.mallocgc"), ("runtime.mallocgc", ""));
         assert_eq!(parts("memcpy@@GLIBC_2.14"), ("memcpy", ""));
