@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 pub struct Part {
     /// Which row of [`ROWS`] it is; [`PATTERN`] for a function's name to look for, [`NEXT_FILE`] where the next file begins.
     pub kind: u8,
-    /// How it is stored: [`COMPRESSED`], [`DEFLATE`], [`ZSTD`], [`XZ`].
+    /// How it is stored: [`COMPRESSED`], [`DEFLATE`], [`ZSTD`], [`XZ`], [`CRC`].
     pub flags: u8,
     /// Its bytes before they are compressed.
     pub bytes: Vec<u8>,
@@ -27,6 +27,8 @@ pub const DEFLATE: u8 = 2;
 pub const ZSTD: u8 = 4;
 /// The bytes are stored as an xz stream (`.gnu_debugdata`).
 pub const XZ: u8 = 8;
+/// The last four bytes are the CRC-32 of the second file (`.gnu_debuglink`).
+pub const CRC: u8 = 16;
 
 /// Where the file is mapped: all of it, so that every offset has an address.
 pub const BASE: u64 = 0x40_0000;
@@ -146,9 +148,18 @@ pub fn pattern(parts: &[Part]) -> Option<String> {
     Some(String::from_utf8_lossy(&part.bytes).into_owned())
 }
 
-/// The files of an input, in their order.
+/// The files of an input, in their order: a first one, and those that it may refer to.
 pub fn files(parts: &[Part]) -> Vec<Vec<u8>> {
-    parts.split(|part| part.kind == NEXT_FILE).map(elf).collect()
+    let mut files = parts.split(|part| part.kind == NEXT_FILE);
+    let mut first = files.next().unwrap_or_default().to_vec();
+    let others: Vec<Vec<u8>> = files.take(4).map(elf).collect();
+    let crc = others.first().map(|debug| crc32fast::hash(debug).to_le_bytes());
+    for part in &mut first {
+        if let (true, Some((end, crc))) = (part.flags & CRC != 0, part.bytes.last_chunk_mut::<4>().zip(crc)) {
+            *end = crc;
+        }
+    }
+    [elf(&first)].into_iter().chain(others).collect()
 }
 
 /// An x86-64 program with these sections (those of a known kind), one segment over all of it, and one for each section of

@@ -1,6 +1,6 @@
 //! What is fuzzed: one row for each kind of untrusted bytes.
 
-use symres::{Binary, Pattern, VirtAddr};
+use symres::{Binary, Options, Pattern, VirtAddr};
 
 use crate::image::{self, Part};
 
@@ -42,6 +42,13 @@ pub const TARGETS: &[Target] = &[
         parts: true,
         sections: &[".note", ".stapsdt"],
         run: notes,
+    },
+    Target {
+        name: "files",
+        about: "what leads to debug files, and the files: debug link, package, supplementary file, MiniDebugInfo",
+        parts: true,
+        sections: &[".text", ".symtab", ".strtab", ".debug", ".note.gnu.build-id", ".gnu_debug"],
+        run: files,
     },
     Target { name: "names", about: "symbols, mangled names and patterns", parts: false, sections: &[], run: names },
 ];
@@ -98,6 +105,26 @@ fn notes(input: &[u8]) {
     if let Ok(binary) = Binary::from_bytes(image::elf(&parts)) {
         let _ = binary.build_id();
         let _ = binary.usdt();
+    }
+}
+
+/// What the files of such an input are called, in their order: the names by which the seeds find each other.
+pub const FILES: &[&str] = &["main", "debug", "common", "main.dwp"];
+
+fn files(input: &[u8]) {
+    let parts = image::decode(input);
+    // A folder for each input: whatever a file is taken for, it is of this input.
+    let Ok(folder) = tempfile::tempdir() else { return };
+    for (name, file) in FILES.iter().zip(image::files(&parts)) {
+        if std::fs::write(folder.path().join(name), file).is_err() {
+            return;
+        }
+    }
+    let options = Options { debug_dirs: vec![folder.path().to_owned()], ..Options::default() };
+    if let Ok(binary) = Binary::open_with(&folder.path().join("main"), &options) {
+        exercise(&binary, image::pattern(&parts).as_deref());
+        let _ = binary.debug_info();
+        let _ = binary.consulted();
     }
 }
 
