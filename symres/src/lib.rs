@@ -51,6 +51,7 @@ pub use debug::{Consulted, DebugSource, Doing, Options, Outcome, Progress, Step}
 pub use elf::Machine;
 pub use error::Error;
 pub use location::{Argument, KnownBy, Location, Register};
+pub use name::parameters::{NameParameters, parameters_of_name};
 pub use pattern::{NameParts, Pattern, PatternForm};
 pub use signature::{Origin, Parameter, Signature, Type, TypeClass};
 pub use source::Table;

@@ -3,6 +3,7 @@
 //! The same reader takes apart what the demangler writes and what people write; the text is not trusted in either case,
 //! so it is read in one pass without recursion.
 
+pub(crate) mod parameters;
 pub(crate) mod rust;
 
 use crate::demangle::{Mangling, RawName, qualified};
