@@ -26,6 +26,8 @@ pub struct Binary {
     files: DebugFiles,
     /// Read when a search needs them.
     tables: OnceLock<Vec<(Table, SymbolTable)>>,
+    /// With what a server had.
+    more_tables: OnceLock<Vec<(Table, SymbolTable)>>,
 }
 
 impl Binary {
@@ -186,7 +188,12 @@ impl Binary {
     /// When the file can no longer be read or is damaged. That nothing matches is no error but an [`Answer`] with a
     /// reason.
     pub fn functions(&self, pattern: &Pattern) -> Result<Answer, Error> {
-        search::functions(self.files.binary(), self.tables()?, pattern)
+        let answer = search::functions(self.files.binary(), self.tables(Reach::Disk)?, pattern)?;
+        // A server is asked only where what is here has no answer.
+        if answer.reason.is_none() || !self.files.can_reach_further() {
+            return Ok(answer);
+        }
+        search::functions(self.files.binary(), self.tables(Reach::Network)?, pattern)
     }
 
     /// The USDT probes; none where the file has no notes of them.
@@ -230,21 +237,25 @@ impl Binary {
             notes: Vec::new(),
             files: DebugFiles::new(elf, place, options.clone()),
             tables: OnceLock::new(),
+            more_tables: OnceLock::new(),
         })
     }
 
     /// The symbol tables, the most complete first.
-    fn tables(&self) -> Result<&[(Table, SymbolTable)], Error> {
-        if let Some(tables) = self.tables.get() {
+    fn tables(&self, reach: Reach) -> Result<&[(Table, SymbolTable)], Error> {
+        // Without new symbols from a server those that are here stay.
+        let here = reach == Reach::Disk || self.files.symbols(Reach::Disk).is_some();
+        let kept = if here || self.files.symbols(reach).is_none() { &self.tables } else { &self.more_tables };
+        if let Some(tables) = kept.get() {
             return Ok(tables);
         }
         let mut tables = Vec::new();
         for source in SOURCES {
-            if let Some(table) = source.read(&self.files, Reach::Disk)? {
+            if let Some(table) = source.read(&self.files, reach)? {
                 tables.push((source.table(), table));
             }
         }
-        Ok(self.tables.get_or_init(|| tables))
+        Ok(kept.get_or_init(|| tables))
     }
 
     fn note_others(&mut self, name: &str) {

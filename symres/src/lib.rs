@@ -47,7 +47,7 @@ pub use answer::{
     TableCount,
 };
 pub use binary::{Binary, DebugInfo, First, first_of};
-pub use debug::{Consulted, DebugSource, Doing, Options, Outcome, Progress, Step};
+pub use debug::{Consulted, DebugSource, Debuginfod, Doing, Options, Outcome, Progress, Step};
 pub use elf::Machine;
 pub use error::Error;
 pub use location::{Argument, KnownBy, Location, Register};

@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::options::Options;
-use super::place::{Candidate, Place};
-use super::{DebugSource, Finder, Wanted};
+use super::place::Candidate;
+use super::{DebugFiles, DebugSource, Finder, Wanted};
 use crate::elf::Elf;
 
 pub(super) struct BuildId;
@@ -14,8 +13,8 @@ impl Finder for BuildId {
         DebugSource::BuildId
     }
 
-    fn candidates(&self, wanted: &Wanted, place: &Place, options: &Options) -> Vec<Candidate> {
-        wanted.build_id.as_deref().map(|id| in_trees(id, place, options)).unwrap_or_default()
+    fn candidates(&self, wanted: &Wanted, files: &DebugFiles) -> Vec<Candidate> {
+        wanted.build_id.as_deref().map(|id| in_trees(id, files)).unwrap_or_default()
     }
 
     fn check(&self, wanted: &Wanted, found: &Elf) -> Result<(), String> {
@@ -24,16 +23,16 @@ impl Finder for BuildId {
 }
 
 /// Where the debug file of that build ID is in each of the trees.
-pub(super) fn in_trees(id: &[u8], place: &Place, options: &Options) -> Vec<Candidate> {
+pub(super) fn in_trees(id: &[u8], files: &DebugFiles) -> Vec<Candidate> {
     // A tree has a folder for the first byte: an ID of one byte would have no name in it.
     let (Some((first, rest)), true) = (id.split_first(), id.len() >= MIN_ID) else { return Vec::new() };
     let below = format!("{}/{}.debug", hex(&[*first]), hex(rest));
-    let folders = place.debug_folders(options);
+    let folders = files.place.debug_folders(&files.options);
     folders.iter().map(|folder| folder.file(format!(".build-id/{below}"))).collect()
 }
 
 /// Shorter build IDs do not tell builds apart (`ld --build-id=0x…` takes any).
-const MIN_ID: usize = 2;
+pub(super) const MIN_ID: usize = 2;
 
 /// Whether a file has the build ID: the reason when not.
 pub(super) fn same(wanted: Option<&[u8]>, found: &Elf) -> Result<(), String> {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 pub struct Consulted {
     /// What led to it.
     pub source: DebugSource,
-    /// Where it is, or should have been.
+    /// Where it is, or should have been: a path, or the address at a server.
     pub file: PathBuf,
     /// What came of it.
     pub outcome: Outcome,
@@ -27,6 +27,8 @@ pub enum DebugSource {
     BuildId,
     /// `.gnu_debuglink` in the binary.
     DebugLink,
+    /// The build ID, at a debuginfod server.
+    Debuginfod,
     /// `.gnu_debugaltlink` or `.debug_sup` in a file with debug information: the file that it shares with others.
     Supplementary,
     /// `DW_AT_dwo_name` in the debug information: the part of a unit that was left in a file of its own.
@@ -42,6 +44,7 @@ impl DebugSource {
             DebugSource::MiniDebug => "minidebug",
             DebugSource::BuildId => "build-id",
             DebugSource::DebugLink => "debuglink",
+            DebugSource::Debuginfod => "debuginfod",
             DebugSource::Supplementary => "supplementary",
             DebugSource::Split => "dwo",
             DebugSource::Package => "dwp",

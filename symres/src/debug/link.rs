@@ -4,9 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::options::Options;
-use super::place::{Candidate, Place};
-use super::{DebugSource, Finder, Wanted, build_id};
+use super::place::Candidate;
+use super::{DebugFiles, DebugSource, Finder, Wanted, build_id};
 use crate::elf::Elf;
 use crate::file::Contents;
 
@@ -52,7 +51,7 @@ impl Finder for Link {
         DebugSource::DebugLink
     }
 
-    fn candidates(&self, wanted: &Wanted, place: &Place, options: &Options) -> Vec<Candidate> {
+    fn candidates(&self, wanted: &Wanted, files: &DebugFiles) -> Vec<Candidate> {
         let Some(link) = &wanted.link else { return Vec::new() };
         let mut list = Vec::new();
         let mut add = |candidate: Candidate| {
@@ -60,12 +59,12 @@ impl Finder for Link {
                 list.push(candidate);
             }
         };
-        let own = place.folders_of(&place.shown);
+        let own = files.place.folders_of(&files.place.shown);
         for folder in &own {
             add(folder.file(&link.name));
             add(folder.file(Path::new(".debug").join(&link.name)));
         }
-        for folder in place.debug_folders(options) {
+        for folder in files.place.debug_folders(&files.options) {
             for own in &own {
                 add(folder.below(own.path()).file(&link.name));
             }

@@ -5,6 +5,7 @@
 
 mod build_id;
 mod consulted;
+mod debuginfod;
 mod link;
 mod minidebug;
 mod options;
@@ -20,6 +21,7 @@ use crate::elf::Elf;
 use crate::error::Error;
 use consulted::Log;
 pub use consulted::{Consulted, DebugSource, Outcome};
+pub use debuginfod::Debuginfod;
 pub use options::{Doing, Options, Progress, Step};
 use place::Candidate;
 pub(crate) use place::Place;
@@ -47,15 +49,20 @@ trait Finder: Sync {
     /// What its results are labelled with.
     fn source(&self) -> DebugSource;
 
+    /// How far it goes.
+    fn reach(&self) -> Reach {
+        Reach::Disk
+    }
+
     /// Files that may be the wanted one, the most likely first.
-    fn candidates(&self, wanted: &Wanted, place: &Place, options: &Options) -> Vec<Candidate>;
+    fn candidates(&self, wanted: &Wanted, files: &DebugFiles) -> Vec<Candidate>;
 
     /// Whether a file may be trusted to be the wanted one: the reason when not.
     fn check(&self, wanted: &Wanted, found: &Elf) -> Result<(), String>;
 }
 
 /// All of them, in the order in which they are asked.
-static FINDERS: &[&dyn Finder] = &[&build_id::BuildId, &link::Link];
+static FINDERS: &[&dyn Finder] = &[&build_id::BuildId, &link::Link, &debuginfod::Servers];
 
 /// A binary, and the files that tell more about it.
 #[derive(Debug)]
@@ -63,10 +70,9 @@ pub(crate) struct DebugFiles {
     binary: Elf,
     place: Place,
     options: Options,
-    /// What was found on the disk.
-    separate: OnceLock<Option<Elf>>,
+    separate: Lookup,
     mini_debug: OnceLock<Option<Elf>>,
-    supplementary: OnceLock<Option<Elf>>,
+    supplementary: Lookup,
     package: OnceLock<Option<Elf>>,
     log: Log,
 }
@@ -77,9 +83,9 @@ impl DebugFiles {
             binary,
             place,
             options,
-            separate: OnceLock::new(),
+            separate: Lookup::default(),
             mini_debug: OnceLock::new(),
-            supplementary: OnceLock::new(),
+            supplementary: Lookup::default(),
             package: OnceLock::new(),
             log: Log::default(),
         }
@@ -99,7 +105,7 @@ impl DebugFiles {
     /// The file that has `.symtab`: the binary itself, or its separate debug file.
     pub(crate) fn symbols(&self, reach: Reach) -> Option<&Elf> {
         let has = |elf: &&Elf| elf.has_section(".symtab");
-        Some(&self.binary).filter(has).or_else(|| self.separate(reach).filter(has))
+        Some(&self.binary).filter(has).or_else(|| self.separate(reach, has))
     }
 
     /// The file with symbols that is packed into the binary.
@@ -123,8 +129,14 @@ impl DebugFiles {
     /// The files that have DWARF: the binary itself or its separate debug file, and what these refer to.
     pub(crate) fn dwarf(&self, reach: Reach) -> Option<DwarfFiles<'_>> {
         let has = |elf: &&Elf| elf.has_section(".debug_info");
-        let main = Some(&self.binary).filter(has).or_else(|| self.separate(reach).filter(has))?;
-        Some(DwarfFiles { main, files: self })
+        let main = Some(&self.binary).filter(has).or_else(|| self.separate(reach, has))?;
+        Some(DwarfFiles { main, files: self, reach })
+    }
+
+    /// A search with [`Reach::Network`] may find more than one with [`Reach::Disk`] did.
+    pub(crate) fn can_reach_further(&self) -> bool {
+        let asked = self.options.debuginfod.is_some() && !self.place.is_alone();
+        asked && (self.symbols(Reach::Disk).is_none() || self.dwarf(Reach::Disk).is_none())
     }
 
     /// What was looked for so far, in this order.
@@ -139,21 +151,18 @@ impl DebugFiles {
         paths
     }
 
-    /// The separate debug file. It is looked for once.
-    fn separate(&self, _reach: Reach) -> Option<&Elf> {
-        self.separate.get_or_init(|| self.find_separate()).as_ref()
-    }
-
-    fn find_separate(&self) -> Option<Elf> {
-        let wanted = Wanted { build_id: self.binary.build_id(), link: link::DebugLink::of(&self.binary) };
-        FINDERS.iter().find_map(|finder| {
-            let candidates = finder.candidates(&wanted, &self.place, &self.options);
-            let check = |found: &Elf| {
-                finder.check(&wanted, found)?;
-                let useful = found.has_section(".symtab") || found.has_section(".debug_info");
-                useful.then_some(()).ok_or_else(|| "it has neither symbols nor debug information".to_owned())
-            };
-            self.first_of(finder.source(), candidates, check)
+    /// The separate debug file that has what is asked for.
+    fn separate(&self, reach: Reach, has: impl Fn(&&Elf) -> bool) -> Option<&Elf> {
+        self.separate.get(reach, has, |reach| {
+            let wanted = Wanted { build_id: self.binary.build_id(), link: link::DebugLink::of(&self.binary) };
+            FINDERS.iter().filter(|finder| finder.reach() == reach).find_map(|finder| {
+                let check = |found: &Elf| {
+                    finder.check(&wanted, found)?;
+                    let useful = found.has_section(".symtab") || found.has_section(".debug_info");
+                    useful.then_some(()).ok_or_else(|| "it has neither symbols nor debug information".to_owned())
+                };
+                self.first_of(finder.source(), finder.candidates(&wanted, self), check)
+            })
         })
     }
 
@@ -189,11 +198,30 @@ impl DebugFiles {
     }
 }
 
+/// A file that is looked for at most twice: here, and then on servers if that did not do.
+#[derive(Debug, Default)]
+struct Lookup {
+    disk: OnceLock<Option<Elf>>,
+    network: OnceLock<Option<Elf>>,
+}
+
+impl Lookup {
+    /// The first file found within `reach` that `has` what is wanted.
+    fn get(&self, reach: Reach, has: impl Fn(&&Elf) -> bool, find: impl Fn(Reach) -> Option<Elf>) -> Option<&Elf> {
+        let disk = self.disk.get_or_init(|| find(Reach::Disk)).as_ref().filter(&has);
+        if disk.is_some() || reach < Reach::Network {
+            return disk;
+        }
+        self.network.get_or_init(|| find(Reach::Network)).as_ref().filter(&has)
+    }
+}
+
 /// The files with the DWARF of a binary.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DwarfFiles<'a> {
     main: &'a Elf,
     files: &'a DebugFiles,
+    reach: Reach,
 }
 
 impl<'a> DwarfFiles<'a> {
@@ -206,7 +234,8 @@ impl<'a> DwarfFiles<'a> {
     /// The supplementary file (`DW_FORM_GNU_ref_alt`, `DW_FORM_ref_sup4`, …), which `dwz` makes of what several files have
     /// in common.
     pub(crate) fn supplementary(&self) -> Option<&'a Elf> {
-        self.files.supplementary.get_or_init(|| supplementary::find(self.files, self.main)).as_ref()
+        let find = |reach| supplementary::find(self.files, self.main, reach);
+        self.files.supplementary.get(self.reach, |_| true, find)
     }
 
     /// The package of split units (`.dwp`).

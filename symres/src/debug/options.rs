@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::debuginfod::Debuginfod;
+
 /// How a binary is opened: where else to look for what it lacks, and what to keep.
 ///
 /// The default looks into the system's folder of debug files, asks no server, keeps nothing and reports no progress.
@@ -12,10 +14,24 @@ pub struct Options {
     /// Folders to search for debug files before `/usr/lib/debug`: each as the root of a `.build-id` tree, and for the name
     /// in `.gnu_debuglink`, both as it is and below the path of the binary's own folder.
     pub debug_dirs: Vec<PathBuf>,
+    /// Servers to ask for debug files that are not here, and where to keep what they send. None: no server is asked.
+    pub debuginfod: Option<Debuginfod>,
     /// Where the index of a binary's debug information is kept between runs. None: nowhere.
     pub index_dir: Option<PathBuf>,
     /// Is told what takes its time.
     pub progress: Option<Progress>,
+}
+
+impl Options {
+    /// Debuginfod servers as the environment names them (see [`Debuginfod::from_env`]), and both what they send and indexes
+    /// kept in `cache_dir`.
+    pub fn from_env(cache_dir: &Path) -> Self {
+        Self {
+            debuginfod: Debuginfod::from_env(&cache_dir.join("debuginfod")),
+            index_dir: Some(cache_dir.join("symbols")),
+            ..Self::default()
+        }
+    }
 }
 
 /// A function that is called while something takes long: often, so it should return soon.
@@ -28,7 +44,6 @@ impl Progress {
         Self(Arc::new(tell))
     }
 
-    #[allow(dead_code, reason = "for what takes long")]
     pub(crate) fn tell(&self, step: &Step<'_>) {
         (self.0)(step);
     }

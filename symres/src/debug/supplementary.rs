@@ -5,7 +5,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::{DebugFiles, DebugSource, build_id};
+use super::place::Candidate;
+use super::{DebugFiles, DebugSource, Reach, build_id};
 use crate::elf::Elf;
 
 /// The section is a path and a build ID; longer ones are not read.
@@ -22,23 +23,17 @@ struct Reference {
 }
 
 /// The supplementary file of `main`. It has none itself: where it refers to another one, or to itself, that is not followed.
-pub(super) fn find(files: &DebugFiles, main: &Elf) -> Option<Elf> {
+pub(super) fn find(files: &DebugFiles, main: &Elf, reach: Reach) -> Option<Elf> {
     let reference = alternative(main).or_else(|| standard(main, false))?;
-    let mut candidates = Vec::new();
-    // Relative to the file that says so, which may have been reached through a link.
-    let from = files.place.in_root(main.contents.path());
-    for folder in files.place.folders_of(&from) {
-        candidates.push(folder.file(&reference.path));
-    }
-    for folder in files.place.debug_folders(&files.options) {
-        if let Some(name) = reference.path.file_name() {
-            candidates.push(folder.below(Path::new(".dwz")).file(name));
+    let (source, candidates) = match (reach, &files.options.debuginfod) {
+        (Reach::Disk, _) => (DebugSource::Supplementary, on_disk(files, main, &reference)),
+        (Reach::Network, Some(servers)) if !reference.standard => {
+            let fetched = servers.fetch(&reference.id, files.options.progress.as_ref(), &files.log);
+            (DebugSource::Debuginfod, fetched.into_iter().collect())
         }
-    }
-    if !reference.standard {
-        candidates.extend(build_id::in_trees(&reference.id, &files.place, &files.options));
-    }
-    files.first_of(DebugSource::Supplementary, candidates, |found| {
+        (Reach::Network, _) => return None,
+    };
+    files.first_of(source, candidates, |found| {
         if found.contents.is_same_file(&main.contents) {
             return Err("it is the file that refers to it".to_owned());
         }
@@ -51,6 +46,24 @@ pub(super) fn find(files: &DebugFiles, main: &Elf) -> Option<Elf> {
             build_id::same(Some(&reference.id), found)
         }
     })
+}
+
+fn on_disk(files: &DebugFiles, main: &Elf, reference: &Reference) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    // Relative to the file that says so, which may have been reached through a link.
+    let from = files.place.in_root(main.contents.path());
+    for folder in files.place.folders_of(&from) {
+        candidates.push(folder.file(&reference.path));
+    }
+    for folder in files.place.debug_folders(&files.options) {
+        if let Some(name) = reference.path.file_name() {
+            candidates.push(folder.below(Path::new(".dwz")).file(name));
+        }
+    }
+    if !reference.standard {
+        candidates.extend(build_id::in_trees(&reference.id, files));
+    }
+    candidates
 }
 
 /// `.gnu_debugaltlink`: a path, a zero, and the build ID up to the end.
