@@ -14,6 +14,7 @@ use crate::file::Contents;
 use crate::pattern::Pattern;
 use crate::process;
 use crate::search;
+use crate::site::{self, KernelVersion, Layout, Site};
 use crate::source::{SOURCES, SymbolTable, Table};
 use crate::usdt::{self, Usdt};
 
@@ -28,6 +29,8 @@ pub struct Binary {
     tables: OnceLock<Vec<(Table, SymbolTable)>>,
     /// With what a server had.
     more_tables: OnceLock<Vec<(Table, SymbolTable)>>,
+    /// Made when a site is asked for.
+    layout: OnceLock<Layout>,
 }
 
 impl Binary {
@@ -221,6 +224,23 @@ impl Binary {
         self.files.binary().code_offset(addr)
     }
 
+    /// The cheapest instruction to probe in place of the first one of a place, and whether the place can be probed at all.
+    /// It holds on `kernel` and all newer ones.
+    ///
+    /// # Errors
+    ///
+    /// When the file can no longer be read, or its symbol tables are damaged.
+    pub fn site(&self, place: &crate::Place, kernel: KernelVersion) -> Result<Site, Error> {
+        let layout = match self.layout.get() {
+            Some(layout) => layout,
+            None => {
+                let layout = Layout::of(self.tables(Reach::Disk)?);
+                self.layout.get_or_init(|| layout)
+            }
+        };
+        site::of_place(self.files.binary(), layout, place, kernel)
+    }
+
     fn of_executable(found: process::Executable, options: &Options) -> Result<Self, Error> {
         let contents = Contents::open(&found.path, &found.shown)?;
         let mut binary = Self::new(contents, found.path, Place::new(&found.shown, found.root), options)?;
@@ -238,6 +258,7 @@ impl Binary {
             files: DebugFiles::new(elf, place, options.clone()),
             tables: OnceLock::new(),
             more_tables: OnceLock::new(),
+            layout: OnceLock::new(),
         })
     }
 

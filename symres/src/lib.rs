@@ -37,6 +37,7 @@ mod pattern;
 mod process;
 mod search;
 mod signature;
+mod site;
 mod source;
 mod types;
 mod usdt;
@@ -54,6 +55,7 @@ pub use location::{Argument, KnownBy, Location, Register};
 pub use name::parameters::{NameParameters, parameters_of_name};
 pub use pattern::{NameParts, Pattern, PatternForm};
 pub use signature::{Origin, Parameter, Signature, Type, TypeClass};
+pub use site::{BestSite, Handling, KernelVersion, NoSite, Refusal, Site};
 pub use source::Table;
 pub use usdt::{
     ProcessUsdt, Usdt, UsdtArgument, UsdtFile, UsdtPlace, UsdtProbe, UsdtReason, UsdtSite, usdt_of_process,
