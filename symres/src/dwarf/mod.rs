@@ -2,3 +2,4 @@
 
 pub(crate) mod reader;
 pub(crate) mod sections;
+pub(crate) mod signature;

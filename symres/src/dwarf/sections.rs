@@ -23,6 +23,9 @@ const USED: &[SectionId] = &[
     SectionId::DebugRngLists,
     SectionId::DebugLoc,
     SectionId::DebugLocLists,
+    SectionId::DebugFrame,
+    SectionId::EhFrame,
+    SectionId::EhFrameHdr,
 ];
 
 /// The debug sections of a file.

@@ -1,0 +1,89 @@
+//! What the debug information says of one function: its parameters, their types, what it returns, and where all of them are.
+//!
+//! The caller finds the entries (DIEs) and the units; [`describe`] reads from there. It never fails: what is damaged or
+//! missing becomes `Unknown`, and the work is bounded by [`Context`].
+
+mod abi;
+mod die;
+mod expression;
+mod frame;
+mod layout;
+mod location;
+mod operation;
+mod parameters;
+mod scope;
+mod spelling;
+mod trivial;
+mod types;
+
+#[allow(unused_imports, reason = "the search through units takes them")]
+pub(crate) use die::{Context, DebugUnit, Die, Reach, Reference};
+#[allow(unused_imports, reason = "the search through units takes them")]
+pub(crate) use frame::Frames;
+
+use gimli::Reader;
+
+use crate::location::Argument;
+use crate::signature::{Origin, Parameter, Signature};
+
+/// An instruction at which the arguments are wanted.
+pub(crate) struct Site<'a, R: Reader<Offset = usize>> {
+    /// The concrete out-of-line function that holds the instruction: its frame is the one on the stack. It is the described
+    /// function itself, or the one into which that is inlined.
+    pub(crate) outer: &'a Die<R>,
+    /// The address of the instruction, as the debug information has it.
+    pub(crate) pc: u64,
+    /// What is there.
+    pub(crate) kind: SiteKind,
+}
+
+/// What is at a [`Site`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SiteKind {
+    /// The first instruction of the described function's body: no instruction of it has changed a register yet.
+    Entry {
+        /// The body is a copy that the compiler made for some callers (`.isra.0`, `.constprop.0`), or a piece: it does not
+        /// get its arguments as the source has them.
+        copy: bool,
+    },
+    /// Any other instruction: the first of an inlined copy, one inside.
+    Inside,
+}
+
+/// What [`describe`] finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Description {
+    pub(crate) signature: Signature,
+    /// One for each parameter of the signature; empty when no site was given.
+    pub(crate) arguments: Vec<Argument>,
+}
+
+/// Describes the function of a `DW_TAG_subprogram` (abstract, concrete or a declaration) or of a
+/// `DW_TAG_inlined_subroutine`, and where its arguments are at a place in it.
+pub(crate) fn describe<R: Reader<Offset = usize>>(
+    context: &Context<'_, R>,
+    function: &Die<R>,
+    site: Option<&Site<'_, R>>,
+) -> Description {
+    context.begin();
+    let declared = parameters::declaration(context, function);
+    let convention = abi::Convention::of(context, &declared);
+    let arguments = site.map_or_else(Vec::new, |site| {
+        let all = location::arguments(context, &declared, &convention, site);
+        declared.formals.iter().zip(all).filter(|(formal, _)| !formal.hidden).map(|(_, argument)| argument).collect()
+    });
+    let parameters = declared.formals.iter().filter(|formal| !formal.hidden);
+    let signature = Signature {
+        parameters: parameters
+            .map(|formal| Parameter { name: formal.name.clone(), ty: formal.ty.clone(), artificial: formal.artificial })
+            .collect(),
+        returns: Some(declared.returns.clone()),
+        returns_in: convention.returns_in.clone(),
+        variadic: declared.variadic,
+        origin: Origin::DebugInfo,
+    };
+    Description { signature, arguments }
+}
+
+#[cfg(test)]
+mod tests;

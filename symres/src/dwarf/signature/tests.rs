@@ -1,0 +1,234 @@
+//! Descriptions of what compilers make of the programs below.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+use std::rc::Rc;
+
+use gimli::{DebugInfoOffset, Dwarf, DwarfFileType};
+
+use super::*;
+use crate::dwarf::sections::{Reader, Sections};
+use crate::elf::{Elf, Machine};
+use crate::file::Contents;
+use crate::location::{KnownBy, Location};
+
+struct Program<'s> {
+    dwarf: Rc<Dwarf<Reader<'s>>>,
+    units: RefCell<HashMap<usize, Rc<DebugUnit<Reader<'s>>>>>,
+    frames: OnceCell<Frames<Reader<'s>>>,
+    sections: &'s Sections<'s>,
+    elf: &'s Elf,
+}
+
+impl<'s> Program<'s> {
+    fn unit(&self, header: gimli::UnitHeader<Reader<'s>>) -> Rc<DebugUnit<Reader<'s>>> {
+        let key = header.offset().0 | usize::from(header.debug_types_offset().is_some()) << 60;
+        let make = || Rc::new(DebugUnit::new(Rc::clone(&self.dwarf), Rc::new(self.dwarf.unit(header).unwrap())));
+        Rc::clone(self.units.borrow_mut().entry(key).or_insert_with(make))
+    }
+
+    fn headers(&self) -> Vec<gimli::UnitHeader<Reader<'s>>> {
+        let mut headers: Vec<_> = self.dwarf.units().map(Result::unwrap).collect();
+        headers.extend(self.dwarf.type_units().map(Result::unwrap));
+        headers
+    }
+
+    /// Every function of this name with code, and its inlined copies: the described entry, the outer one, the address.
+    fn places(&self, name: &str) -> Vec<(Die<Reader<'s>>, Die<Reader<'s>>, u64, SiteKind)> {
+        let context = Context::new(self, Machine::X86_64, 1 << 30);
+        let mut found = Vec::new();
+        for header in self.headers() {
+            let unit = self.unit(header);
+            let mut outer = None;
+            let mut cursor = unit.unit.entries();
+            while let Some(entry) = cursor.next_dfs().unwrap() {
+                let die = Die { unit: Rc::clone(&unit), offset: entry.offset() };
+                let inlined = entry.tag() == gimli::DW_TAG_inlined_subroutine;
+                if entry.tag() == gimli::DW_TAG_subprogram {
+                    outer = Some(die.clone());
+                } else if !inlined {
+                    continue;
+                }
+                let Ok(ranges) = unit.dwarf.die_ranges(&unit.unit, entry) else { continue };
+                let ranges: Vec<_> = ranges.map(Result::unwrap).collect();
+                let Some(range) = ranges.first() else { continue };
+                let entry_pc = entry.attr_value(gimli::DW_AT_entry_pc);
+                let entry_pc = entry_pc.and_then(|value| unit.dwarf.attr_address(&unit.unit, value).unwrap());
+                context.begin();
+                let named = context
+                    .chain(&die)
+                    .iter()
+                    .any(|(die, entry)| context.text(die, entry, gimli::DW_AT_name).as_deref() == Some(name));
+                if named {
+                    let kind = if inlined { SiteKind::Inside } else { SiteKind::Entry { copy: false } };
+                    let pc = if inlined { entry_pc.unwrap_or(range.begin) } else { range.begin };
+                    found.push((die, outer.clone().unwrap(), pc, kind));
+                }
+            }
+        }
+        found
+    }
+
+    fn describe(&self, name: &str) -> Vec<Description> {
+        let context = Context::new(self, Machine::X86_64, 1 << 30);
+        let places = self.places(name);
+        let describe = |(die, outer, pc, kind): &(Die<_>, Die<_>, u64, SiteKind)| {
+            describe(&context, die, Some(&Site { outer, pc: *pc, kind: *kind }))
+        };
+        places.iter().map(describe).collect()
+    }
+}
+
+impl<'s> Reach<Reader<'s>> for Program<'s> {
+    fn die(&self, _: &DebugUnit<Reader<'s>>, reference: Reference) -> Option<Die<Reader<'s>>> {
+        match reference {
+            Reference::Info(offset) => {
+                let header = self.headers().into_iter().find(|header| {
+                    header.debug_info_offset().is_some_and(|DebugInfoOffset(start)| {
+                        (start..start + header.length_including_self()).contains(&offset.0)
+                    })
+                })?;
+                let offset = offset.to_unit_offset(&header)?;
+                Some(Die { unit: self.unit(header), offset })
+            }
+            Reference::Type(signature) => self.headers().into_iter().find_map(|header| match header.type_() {
+                gimli::UnitType::Type { type_signature, type_offset } if type_signature == signature => {
+                    Some(Die { unit: self.unit(header), offset: type_offset })
+                }
+                _ => None,
+            }),
+            Reference::Supplementary(_) => None,
+        }
+    }
+
+    fn frames(&self) -> Option<&Frames<Reader<'s>>> {
+        Some(self.frames.get_or_init(|| Frames::of(self.sections, self.elf, self.sections)))
+    }
+}
+
+/// Opens a program.
+fn open(path: &Path, test: impl FnOnce(&Program<'_>)) {
+    let elf = Elf::parse(Contents::open(path, path).unwrap()).unwrap();
+    let sections = Sections::of(&elf, DwarfFileType::Main).unwrap();
+    let dwarf = Rc::new(sections.dwarf());
+    test(&Program { dwarf, units: RefCell::default(), frames: OnceCell::new(), sections: &sections, elf: &elf });
+}
+
+/// Compiles a program into a shared library, which needs no `main`.
+fn compile(source: &str, compiler: &[&str], test: impl FnOnce(&Program<'_>)) {
+    let folder = tempfile::tempdir().unwrap();
+    let extension = if compiler[0].contains("++") { "cc" } else { "c" };
+    let file = folder.path().join("source").with_extension(extension);
+    std::fs::write(&file, source).unwrap();
+    let out = folder.path().join("out.so");
+    let output = Command::new(compiler[0])
+        .args(["-shared", "-fPIC", "-w", "-o"])
+        .arg(&out)
+        .args(&compiler[1..])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{compiler:?}: {}", String::from_utf8_lossy(&output.stderr));
+    open(&out, test);
+}
+
+/// A signature in one line.
+fn line(description: &Description) -> String {
+    let signature = &description.signature;
+    let parameters: Vec<String> = signature
+        .parameters
+        .iter()
+        .map(|p| format!("{} {} ({:?} {:?})", p.ty, p.name.as_deref().unwrap_or("-"), p.ty.class, p.ty.size))
+        .collect();
+    let arguments: Vec<String> = description
+        .arguments
+        .iter()
+        .map(|a| {
+            let by = match a.known_by {
+                KnownBy::DebugInfo => "",
+                KnownBy::CallingConvention => "!",
+                _ => "?",
+            };
+            format!("{by}{}", a.location.text(Machine::X86_64))
+        })
+        .collect();
+    let returned = signature.returns_in.as_ref().map_or_else(|| "-".to_owned(), |l: &Location| l.text(Machine::X86_64));
+    format!(
+        "{} in {returned} <- {} @ {}",
+        signature.returns.as_ref().unwrap(),
+        parameters.join("; "),
+        arguments.join("; ")
+    )
+}
+
+/// Each function of it is compared with what its mangled name says. Templates are passed by value: of those that are only
+/// declared there are no arguments, but the compiler's own spelling.
+const SPELLINGS: &str = r#"
+#include <cstddef>
+namespace std { template<class T> struct box { T t; }; template<class T, class U = box<T>> struct vec { T *p; }; }
+namespace ns { struct A { int x; struct Inner { int y; }; enum class E : short { One = 1 }; union U { int i; float f; };
+    template<int N, unsigned U2, bool B, E e, char c> struct V { int z; }; }; }
+namespace { struct Hidden { int h; }; }
+template<class... T> struct Pack { int p; };
+template<template<class> class C> struct Of { int o; };
+enum Colour { Red, Green };
+extern "C++" {
+void f01(char const*, char* const, char const* const*) {}
+void f02(unsigned long, unsigned int, short, unsigned char, signed char, long long, unsigned long long, bool) {}
+void f03(float, double, long double, wchar_t, char16_t, char32_t) {}
+void f04(ns::A*, ns::A::Inner const&, ns::A&&, ns::A::E, ns::A::U volatile*) {}
+void f05(void (*)(int), int (*)(char const*, ...), void (*)()) {}
+void f06(int ns::A::*, int (ns::A::*)(long), int (ns::A::*)(long) const) {}
+void f07(int (*)[3], int (&)[4][5], char const (&)[6]) {}
+void f08(std::vec<int> const&, std::vec<std::box<char const*>>, std::box<std::box<long>>) {}
+void f09(ns::A::V<-4, 4u, true, ns::A::E::One, 'a'>) {}
+void f10(Pack<int, char const*, Pack<>>, Pack<void (int)>, Of<std::box>) {}
+void f11(decltype(nullptr), void*, void const*, Colour, Colour&) {}
+void f12(void (*(*)(int))(char), char const* (*)(int), void (**)(int)) {}
+void f13(int, ...) {}
+void f14() {}
+void f15(__int128, unsigned __int128) {}
+__attribute__((used)) void f16(Hidden*, Hidden const&) {}
+void f17(int* const* volatile*, void (*const*)(int), void (&)(long)) {}
+}
+"#;
+
+#[test]
+fn types_are_spelt_as_in_mangled_names() {
+    for compiler in [
+        &["g++", "-g"][..],
+        &["g++", "-gdwarf-4", "-fdebug-types-section"],
+        &["g++", "-gdwarf-2"],
+        &["clang++-19", "-g"],
+        &["clang++-19", "-gdwarf-4", "-gsimple-template-names"],
+    ] {
+        compile(SPELLINGS, compiler, |program| {
+            for number in 1..=17 {
+                let name = format!("f{number:02}");
+                let (die, ..) = program.places(&name).swap_remove(0);
+                let context = Context::new(program, Machine::X86_64, 1 << 30);
+                context.begin();
+                let entry = context.entry(&die).unwrap();
+                let linkage = context.text(&die, &entry, gimli::DW_AT_linkage_name);
+                let linkage = linkage.or_else(|| context.text(&die, &entry, gimli::DW_AT_MIPS_linkage_name));
+                // GCC gives none to functions that only this file knows.
+                let linkage = linkage.unwrap_or_else(|| "_Z3f16PN12_GLOBAL__N_16HiddenERKS0_".to_owned());
+                let signature = describe(&context, &die, None).signature;
+                let mut parameters: Vec<String> = signature.parameters.iter().map(|p| p.ty.to_string()).collect();
+                if signature.variadic {
+                    parameters.push("...".to_owned());
+                }
+                let text = format!("{name}({})", parameters.join(", "));
+                let filtered = Command::new("c++filt").arg(&linkage).output().unwrap();
+                let mut expected = String::from_utf8_lossy(&filtered.stdout).trim_end().to_owned();
+                if compiler.contains(&"-gdwarf-2") {
+                    // It does not know of them.
+                    expected = expected.replace("&&", "&");
+                }
+                assert_eq!(text, expected, "{compiler:?}");
+            }
+        });
+    }
+}
