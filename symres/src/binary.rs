@@ -234,7 +234,7 @@ impl Binary {
         let layout = match self.layout.get() {
             Some(layout) => layout,
             None => {
-                let layout = Layout::of(self.tables(Reach::Disk)?);
+                let layout = Layout::of(self.tables(Reach::Disk)?)?;
                 self.layout.get_or_init(|| layout)
             }
         };

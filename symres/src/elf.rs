@@ -8,7 +8,7 @@ use goblin::elf::header::{
 use goblin::elf::program_header::{PF_X, PT_LOAD, PT_NOTE, ProgramHeader};
 use goblin::elf::section_header::{SHT_NOBITS, SHT_NOTE, SectionHeader};
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::addr::{ByteSpan, FileOffset, Segment, VirtAddr};
 use crate::debug::section::Unpacked;
@@ -76,7 +76,8 @@ enum Purpose {
 /// An opened ELF file with its headers.
 #[derive(Debug)]
 pub(crate) struct Elf {
-    pub(crate) contents: Contents,
+    /// Shared with the tables in it, which are read again by each search.
+    pub(crate) contents: Arc<Contents>,
     pub(crate) ctx: Ctx,
     pub(crate) machine: Machine,
     pub(crate) segments: Vec<Segment>,
@@ -134,7 +135,7 @@ impl Elf {
             Purpose::Code => in_segments.chain(in_sections).collect(),
             Purpose::Debug => in_sections.chain(in_segments).collect(),
         };
-        Ok(Self { contents, ctx, machine: Machine(header.e_machine), segments, sections, notes })
+        Ok(Self { contents: Arc::new(contents), ctx, machine: Machine(header.e_machine), segments, sections, notes })
     }
 
     /// Where in the file the code at `addr` is: none outside of the executable segments.

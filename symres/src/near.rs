@@ -1,6 +1,7 @@
 //! What was perhaps meant.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use memchr::memmem::Finder;
 
@@ -8,9 +9,10 @@ use crate::addr::VirtAddr;
 use crate::answer::{NEAR_LIMIT, Role};
 use crate::demangle::RawName;
 use crate::elf::Elf;
+use crate::error::Error;
 use crate::name::Name;
 use crate::search::{Found, role};
-use crate::source::{SymbolTable, Table};
+use crate::source::{Names, SymbolTable, Table};
 
 /// Candidates that are demangled to be looked at closely.
 const MAX_LOOKED_AT: usize = 200;
@@ -32,6 +34,14 @@ enum Rank {
     Substring,
     /// One of the words between its underscores is one of those in the name: `login_connection` for `check_connection`.
     SharedWord,
+}
+
+/// A symbol table with all of its names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct All<'a> {
+    pub(crate) table: Table,
+    pub(crate) symbols: &'a SymbolTable,
+    pub(crate) names: &'a Names,
 }
 
 /// Near misses on their way to the best ten.
@@ -106,60 +116,61 @@ impl<'a> Near<'a> {
 }
 
 /// Functions whose last component differs from `word` by a few letters or in case.
-pub(crate) fn misspelled<'a>(elf: &Elf, table: Table, symbols: &'a SymbolTable, word: &str) -> Near<'a> {
+pub(crate) fn misspelled<'a>(elf: &Elf, all: All<'a>, word: &str) -> Result<Near<'a>, Error> {
     let mut near = Near::default();
     let word = word.to_ascii_lowercase();
     if word.len() < MIN_WORD {
-        return near;
+        return Ok(near);
     }
     let limit = (word.len() / 5).clamp(1, 3);
     let mut row = Vec::new();
     let mut looked_at = 0;
-    for symbol in symbols.iter() {
+    all.symbols.each_named(all.names, |symbol| {
         if looked_at >= MAX_LOOKED_AT {
-            return near;
+            return ControlFlow::Break(());
         }
         if !symbol.kind.is_function() || elf.code_offset(symbol.addr).is_none() {
-            continue;
+            return ControlFlow::Continue(());
         }
         let raw = RawName::new(symbol.name);
         if !identifiers(raw).any(|i| letters_to_change(&word, i, limit, &mut row).is_some()) {
-            continue;
+            return ControlFlow::Continue(());
         }
         looked_at += 1;
         let name = if raw.is_mangled() { last_component(raw) } else { Some(raw.base.to_owned()) };
         if let Some(distance) = name.and_then(|name| letters_to_change(&word, &name, limit, &mut row)) {
             let role = role(raw, symbol.kind, false);
-            let found = Found { raw, addr: symbol.addr, size: symbol.size, table, role, depth: 1 };
+            let found = Found { raw, addr: symbol.addr, size: symbol.size, table: all.table, role, depth: 1 };
             if role != Role::Piece {
                 near.found.push((Rank::Misspelled, distance, found));
             }
         }
-    }
-    near
+        ControlFlow::Continue(())
+    })?;
+    Ok(near)
 }
 
 /// Functions whose last component has one of the longer words of `word` (`connection`) between its underscores: first
 /// those that share the rarest, and free functions before methods if that is what was asked for.
 pub(crate) fn sharing_words<'a>(
     elf: &Elf,
-    table: Table,
-    symbols: &'a SymbolTable,
+    all: All<'a>,
     word: &str,
     asked_for_method: bool,
-) -> Near<'a> {
+) -> Result<Near<'a>, Error> {
     let parts: Vec<&str> = word.split('_').filter(|part| part.len() > MIN_WORD).collect();
     let finders: Vec<Finder> = parts.iter().map(|part| Finder::new(part.as_bytes())).collect();
     let mut users = vec![0_usize; parts.len()];
     let mut close: Vec<(Vec<usize>, &str, Found<'a>)> = Vec::new();
-    for symbol in symbols.iter().filter(|symbol| symbol.kind.is_function()) {
-        if finders.iter().all(|finder| finder.find(symbol.name.as_bytes()).is_none()) {
-            continue;
+    all.symbols.each_named::<()>(all.names, |symbol| {
+        let has_part = || finders.iter().any(|finder| finder.find(symbol.name.as_bytes()).is_some());
+        if !symbol.kind.is_function() || !has_part() {
+            return ControlFlow::Continue(());
         }
         let raw = RawName::new(symbol.name);
         let role = role(raw, symbol.kind, raw.base.starts_with("_ZT"));
         if !matches!(role, Role::Whole | Role::Copy) || elf.code_offset(symbol.addr).is_none() {
-            continue;
+            return ControlFlow::Continue(());
         }
         let shared = |identifier: &str| -> Vec<usize> {
             let words: Vec<&str> = identifier.split('_').collect();
@@ -174,10 +185,11 @@ pub(crate) fn sharing_words<'a>(
                     *count += 1;
                 }
             }
-            let found = Found { raw, addr: symbol.addr, size: symbol.size, table, role, depth: 1 };
+            let found = Found { raw, addr: symbol.addr, size: symbol.size, table: all.table, role, depth: 1 };
             close.push((shared, identifier, found));
         }
-    }
+        ControlFlow::Continue(())
+    })?;
     let rarest = |shared: &[usize]| shared.iter().filter_map(|at| users.get(*at)).min().copied();
     close.sort_by_cached_key(|(shared, identifier, found)| {
         let method = found.raw.base.starts_with("_ZN");
@@ -192,7 +204,7 @@ pub(crate) fn sharing_words<'a>(
             near.found.push((Rank::SharedWord, order, found));
         }
     }
-    near
+    Ok(near)
 }
 
 fn last_component(raw: RawName<'_>) -> Option<String> {

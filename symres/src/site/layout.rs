@@ -1,9 +1,11 @@
 //! Where other code of a binary begins, as its symbols tell.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use crate::addr::{ByteSpan, VirtAddr};
-use crate::source::{SymbolTable, Table};
+use crate::error::Error;
+use crate::source::{Entry, SymbolTable, Table};
 
 /// What stands in the name of a part that the compiler moved away from its function: `f.cold`, `f.cold.3`.
 const COLD: &str = ".cold";
@@ -19,33 +21,45 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// Reads the symbols.
-    pub(crate) fn of(tables: &[(Table, SymbolTable)]) -> Self {
-        let functions = || {
-            let symbols = tables.iter().flat_map(|(_, table)| table.iter());
-            symbols.filter(|symbol| symbol.kind.is_function())
-        };
-        let mut parts: HashMap<&str, Vec<(VirtAddr, ByteSpan)>> = HashMap::new();
+    pub(crate) fn of(tables: &[(Table, SymbolTable)]) -> Result<Self, Error> {
+        let mut parts: HashMap<String, Vec<(VirtAddr, ByteSpan)>> = HashMap::new();
         let mut entries = Vec::new();
-        for symbol in functions() {
-            entries.push(symbol.addr.0);
-            if let Some((function, _)) = symbol.name.split_once(COLD) {
-                let of_function = parts.entry(function).or_default();
-                if !of_function.contains(&(symbol.addr, symbol.size)) {
-                    of_function.push((symbol.addr, symbol.size));
+        for (_, table) in tables {
+            let names = table.names(COLD)?;
+            let entry = |entry: &Entry| {
+                if entry.kind.is_function() {
+                    entries.push(entry.addr.0);
                 }
-            }
+            };
+            table.each::<()>(&names, entry, |symbol| {
+                if symbol.kind.is_function()
+                    && let Some((function, _)) = symbol.name.split_once(COLD)
+                {
+                    let of_function = parts.entry(function.to_owned()).or_default();
+                    if !of_function.contains(&(symbol.addr, symbol.size)) {
+                        of_function.push((symbol.addr, symbol.size));
+                    }
+                }
+                ControlFlow::Continue(())
+            })?;
         }
         entries.sort_unstable();
         entries.dedup();
         let mut cold: HashMap<VirtAddr, Vec<(VirtAddr, ByteSpan)>> = HashMap::new();
         if !parts.is_empty() {
-            // Functions of one name in several files: whose part it is, is not told.
-            for symbol in functions() {
-                cold.entry(symbol.addr).or_default().extend(parts.get(symbol.name).into_iter().flatten());
+            for (_, table) in tables {
+                // Functions of one name in several files: whose part it is, is not told.
+                table.each_named::<()>(&table.names("")?, |symbol| {
+                    if symbol.kind.is_function()
+                        && let Some(parts) = parts.get(symbol.name)
+                    {
+                        cold.entry(symbol.addr).or_default().extend(parts);
+                    }
+                    ControlFlow::Continue(())
+                })?;
             }
-            cold.retain(|_, parts| !parts.is_empty());
         }
-        Self { entries, cold }
+        Ok(Self { entries, cold })
     }
 
     /// The first entry of a function from one address to another, both included.

@@ -2,6 +2,7 @@
 
 mod dynsym;
 mod minidebug;
+mod names;
 mod symtab;
 mod table;
 
@@ -9,7 +10,8 @@ use std::fmt;
 
 use crate::debug::{DebugFiles, Reach};
 use crate::error::Error;
-pub(crate) use table::{Kind, Symbol, SymbolTable};
+pub(crate) use names::Names;
+pub(crate) use table::{Entry, Kind, Symbol, SymbolTable};
 
 /// Which table a symbol was found in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,134 @@
+//! From what a search found to what it gives back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use super::{Found, MAX_WORK};
+use crate::addr::{ByteSpan, FileOffset, VirtAddr};
+use crate::answer::{Alias, ENTRY_BYTES, Function, Place, PlaceKind};
+use crate::demangle::{RawName, display, unversioned};
+use crate::elf::Elf;
+use crate::error::Error;
+use crate::source::{SymbolTable, Table};
+
+/// So many names are read one by one; for more of them the whole table is.
+const FEW: usize = 512;
+/// How much code is read at once.
+const BLOCK: u64 = 64 << 10;
+
+/// The names of the functions at some addresses.
+pub(super) type Aliases = BTreeMap<VirtAddr, BTreeSet<String>>;
+
+/// All names of the functions at `addrs`, without versions.
+pub(super) fn aliases(
+    elf: &Elf,
+    tables: &[(Table, &SymbolTable)],
+    addrs: impl Iterator<Item = VirtAddr>,
+) -> Result<Aliases, Error> {
+    let mut wanted: Vec<VirtAddr> = addrs.collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut aliases = Aliases::new();
+    if wanted.is_empty() {
+        return Ok(aliases);
+    }
+    let mut work = 0;
+    for (_, symbols) in tables {
+        let mut found: Vec<(VirtAddr, u32)> = Vec::new();
+        symbols.each_entry::<()>(|entry| {
+            if entry.kind.is_function() && entry.name_at != 0 && wanted.binary_search(&entry.addr).is_ok() {
+                found.push((entry.addr, entry.name_at));
+            }
+            ControlFlow::Continue(())
+        })?;
+        let all = if found.len() > FEW { Some(symbols.names("")?) } else { None };
+        for (addr, name_at) in found {
+            let name = match &all {
+                Some(names) => names.get(name_at).map(|name| unversioned(name).to_owned()),
+                None => symbols.name(name_at)?.map(|name| unversioned(&name).to_owned()),
+            };
+            let Some(name) = name else { continue };
+            work += name.len();
+            if work > MAX_WORK {
+                return Err(elf.contents.damaged("its symbols have more text than any program needs"));
+            }
+            aliases.entry(addr).or_default().insert(name);
+        }
+    }
+    Ok(aliases)
+}
+
+/// The code of a file, read so that functions next to each other need one look at the file.
+pub(super) struct Code<'e> {
+    elf: &'e Elf,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'e> Code<'e> {
+    pub(super) fn new(elf: &'e Elf) -> Self {
+        Self { elf, start: 0, bytes: Vec::new() }
+    }
+
+    /// Where the code at `addr` is in the file, and its first bytes.
+    pub(super) fn at(&mut self, addr: VirtAddr) -> Result<(FileOffset, Vec<u8>), Error> {
+        let elf = self.elf;
+        let offset = elf.code_offset(addr).ok_or_else(|| elf.contents.damaged(format!("no code at {addr}")))?;
+        let len = (ENTRY_BYTES as u64).min(elf.contents.len().saturating_sub(offset.0));
+        if self.held(offset.0, len).is_none() {
+            // The first look is at one function: most searches find one.
+            let size = if self.bytes.is_empty() { len } else { BLOCK };
+            self.bytes = elf.contents.read_up_to(offset.0, size, "code")?;
+            self.start = offset.0;
+        }
+        Ok((offset, self.held(offset.0, len).unwrap_or_default().to_vec()))
+    }
+
+    /// The place of code that is not the body of a function.
+    pub(super) fn place(&mut self, addr: VirtAddr, size: ByteSpan, kind: PlaceKind) -> Result<Place, Error> {
+        let (offset, entry) = self.at(addr)?;
+        Ok(Place { addr, offset, size, kind, entry, arguments: Vec::new() })
+    }
+
+    fn held(&self, offset: u64, len: u64) -> Option<&[u8]> {
+        let at = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.bytes.get(at..at.checked_add(usize::try_from(len).ok()?)?)
+    }
+}
+
+/// The function of a symbol, with its body.
+pub(super) fn build(
+    code: &mut Code<'_>,
+    found: Found<'_>,
+    mut tables: Vec<Table>,
+    aliases: &Aliases,
+) -> Result<Function, Error> {
+    tables.sort_unstable();
+    tables.dedup();
+    let symbol = symbol_text(found.raw);
+    let aliases = aliases
+        .get(&found.addr)
+        .into_iter()
+        .flatten()
+        .filter(|name| **name != symbol)
+        .map(|name| Alias { name: shown(RawName::new(name)), mangled: name.clone() })
+        .collect();
+    Ok(Function {
+        name: shown(found.raw),
+        mangled: symbol,
+        tables,
+        role: found.role,
+        aliases,
+        signature: None,
+        declared: None,
+        places: vec![code.place(found.addr, found.size, PlaceKind::Body)?],
+    })
+}
+
+pub(super) fn symbol_text(raw: RawName<'_>) -> String {
+    format!("{}{}", raw.base, raw.suffix)
+}
+
+pub(super) fn shown(raw: RawName<'_>) -> String {
+    display(raw).unwrap_or_else(|| symbol_text(raw))
+}
