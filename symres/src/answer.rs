@@ -1,8 +1,9 @@
 //! What a search gives back.
 
 use std::fmt;
+use std::path::PathBuf;
 
-use crate::addr::{ByteSpan, FileOffset, VirtAddr};
+use crate::addr::{ByteSpan, FileOffset, Pid, VirtAddr};
 use crate::location::Argument;
 use crate::signature::Signature;
 use crate::source::Table;
@@ -207,6 +208,18 @@ pub struct Answer {
     pub reason: Option<Reason>,
 }
 
+impl Answer {
+    /// Lets what matches be near misses only.
+    pub(crate) fn set_aside(&mut self, reason: Reason) {
+        if !self.matches.is_empty() {
+            self.near = std::mem::take(&mut self.matches);
+            self.more_near = self.near.len() > NEAR_LIMIT;
+            self.near.truncate(NEAR_LIMIT);
+        }
+        self.reason = Some(reason);
+    }
+}
+
 /// The most near misses in an answer.
 pub const NEAR_LIMIT: usize = 10;
 
@@ -222,6 +235,20 @@ pub enum Reason {
         exported: usize,
         /// The file with the rest, as `.gnu_debuglink` names it.
         debug_link: Option<String>,
+    },
+    /// Only exported functions have names; the file with the others is there, but is not used.
+    DebugFileRefused {
+        /// How many exported functions there are.
+        exported: usize,
+        /// The debug file; the binary itself when the names are packed in it.
+        file: PathBuf,
+        /// It belongs to another build, is damaged, …
+        why: String,
+    },
+    /// The file is there, but the process that was asked about has not loaded it.
+    NotMapped {
+        /// The process.
+        pid: Pid,
     },
     /// The binary calls the function, but another file defines it.
     Imported,
@@ -244,6 +271,8 @@ impl Reason {
         match self {
             Reason::NoSymbols => "no-symbols",
             Reason::Stripped { .. } => "stripped",
+            Reason::DebugFileRefused { .. } => "debug-file-refused",
+            Reason::NotMapped { .. } => "not-mapped",
             Reason::Imported => "imported",
             Reason::NotAFunction => "not-a-function",
             Reason::OtherSignature => "other-signature",
@@ -260,6 +289,10 @@ impl Reason {
                 "probe an exported function that is called at the same moment (`dbcc symbols BINARY '*word*'` lists \
                  them), or use a build that is not stripped"
             }
+            Reason::DebugFileRefused { .. } => {
+                "install the debug file of this very build, or probe an exported function that is called at the same moment"
+            }
+            Reason::NotMapped { .. } => "name a file that the process has loaded, or leave the process out",
             Reason::Imported => "name the library that defines it as BINARY, for example libc.so.6",
             Reason::NotAFunction => "uprobes go on functions; name one that uses the variable",
             Reason::OtherSignature => "leave the parameters and classes out, or take one of the names below",
@@ -290,6 +323,20 @@ impl fmt::Display for Reason {
                     Some(link) => write!(f, " (the other names went to a separate file, `{link}`)"),
                     None => Ok(()),
                 }
+            }
+            Reason::DebugFileRefused { exported, file, why } => {
+                let file = file.display();
+                write!(f, "the binary is stripped, and the file with its symbols is not used: `{file}`: {why}; ")?;
+                match exported {
+                    0 => f.write_str("so none of its functions has a name"),
+                    _ => write!(
+                        f,
+                        "only its {exported} exported functions (dynamic symbols) have names, and none matches"
+                    ),
+                }
+            }
+            Reason::NotMapped { pid } => {
+                write!(f, "process {pid} has not loaded this file, so that no probe in it would fire there")
             }
             Reason::Imported => f.write_str("the binary uses this function, but a shared library defines it"),
             Reason::NotAFunction => f.write_str("that is a variable, not a function"),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::addr::{FileOffset, Pid, VirtAddr};
-use crate::answer::Answer;
+use crate::answer::{Answer, Reason};
 use crate::debug::{Consulted, DebugFiles, Options, Place, Reach};
 use crate::elf::{Elf, Machine};
 use crate::error::Error;
@@ -24,6 +24,8 @@ pub struct Binary {
     path: PathBuf,
     shown: PathBuf,
     notes: Vec<String>,
+    /// This process has not loaded it.
+    unmapped: Option<Pid>,
     files: DebugFiles,
     /// Read when a search needs them.
     tables: OnceLock<Vec<(Table, SymbolTable)>>,
@@ -116,7 +118,10 @@ impl Binary {
     }
 
     /// Opens what `name` means inside a process: its executable, or a library that it has loaded (`libc.so.6`, `c`), as
-    /// the process sees it.
+    /// the process sees it; or the file at a path (anything with a `/`) that it runs or has loaded.
+    ///
+    /// A file that is there, but which the process has not loaded, is opened too: its answers say so
+    /// ([`Reason::NotMapped`]) and have all matches as near misses, for no probe on them would fire.
     ///
     /// # Errors
     ///
@@ -135,10 +140,34 @@ impl Binary {
         if process::is_named(pid, &executable.shown, name) {
             return Self::of_executable(executable, options);
         }
-        match process::mapped(pid, name)? {
-            Some(found) => Self::of_executable(found, options),
+        if let Some(found) = process::mapped(pid, name)? {
+            return Self::of_executable(found, options);
+        }
+        let path = match name.contains('/') {
+            true => Some(PathBuf::from(name)),
+            false if process::shares_root(pid) => library(name).ok().flatten(),
+            false => None,
+        };
+        match path.and_then(|path| process::unmapped(pid, &path)) {
+            Some(found) => Ok(Self { unmapped: Some(pid), ..Self::of_executable(found, options)? }),
             None => Err(Error::NotInProcess { pid, executable: executable.shown, name: name.to_owned() }),
         }
+    }
+
+    /// Opens all that a process runs and has loaded: its executable first, then its libraries, each file once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Binary::of_pid`]. A library that cannot be read is no error, but listed.
+    pub fn all_of_process(pid: Pid, options: &Options) -> Result<ProcessBinaries, Error> {
+        let mut all = ProcessBinaries { binaries: Vec::new(), unreadable: Vec::new() };
+        for file in process::all_files(pid)? {
+            match Self::of_executable(file, options) {
+                Ok(binary) => all.binaries.push(binary),
+                Err(error) => all.unreadable.push(error),
+            }
+        }
+        Ok(all)
     }
 
     /// Reads an ELF image from memory: for tests and fuzzing.
@@ -191,6 +220,23 @@ impl Binary {
     /// When the file can no longer be read or is damaged. That nothing matches is no error but an [`Answer`] with a
     /// reason.
     pub fn functions(&self, pattern: &Pattern) -> Result<Answer, Error> {
+        let mut answer = self.search(pattern)?;
+        if let Some(pid) = self.unmapped {
+            answer.set_aside(Reason::NotMapped { pid });
+        }
+        // Names are missing that a file has which is there, but may not be used.
+        let exported = match answer.reason {
+            Some(Reason::Stripped { exported, .. }) => Some(exported),
+            Some(Reason::NoSymbols) => Some(0),
+            _ => None,
+        };
+        if let (Some(exported), Some((file, why))) = (exported, self.files.refused()) {
+            answer.reason = Some(Reason::DebugFileRefused { exported, file, why });
+        }
+        Ok(answer)
+    }
+
+    fn search(&self, pattern: &Pattern) -> Result<Answer, Error> {
         let answer = search::functions(self.files.binary(), self.tables(Reach::Disk)?, pattern)?;
         // A server is asked only where what is here has no answer.
         if answer.reason.is_none() || !self.files.can_reach_further() {
@@ -255,6 +301,7 @@ impl Binary {
             path,
             shown,
             notes: Vec::new(),
+            unmapped: None,
             files: DebugFiles::new(elf, place, options.clone()),
             tables: OnceLock::new(),
             more_tables: OnceLock::new(),
@@ -287,6 +334,15 @@ impl Binary {
             ));
         }
     }
+}
+
+/// The files with the code of a process.
+#[derive(Debug)]
+pub struct ProcessBinaries {
+    /// The executable first, if it can be read; then libraries in the order of their addresses.
+    pub binaries: Vec<Binary>,
+    /// Why others cannot be read. Not everything that is mapped as code is an ELF file.
+    pub unreadable: Vec<Error>,
 }
 
 /// Where the debug information of a binary is.

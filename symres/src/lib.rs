@@ -47,7 +47,7 @@ pub use answer::{
     Alias, Answer, Caller, ENTRY_BYTES, Function, Inlined, NEAR_LIMIT, Place, PlaceKind, Reason, Role, SourceLine,
     TableCount,
 };
-pub use binary::{Binary, DebugInfo, First, first_of};
+pub use binary::{Binary, DebugInfo, First, ProcessBinaries, first_of};
 pub use debug::{Consulted, DebugSource, Debuginfod, Doing, Options, Outcome, Progress, Step};
 pub use elf::Machine;
 pub use error::Error;

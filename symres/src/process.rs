@@ -1,8 +1,10 @@
 //! Executables and libraries of running processes, as `/proc` shows them.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -40,32 +42,46 @@ pub(crate) fn executable(pid: Pid) -> Result<Executable, Error> {
 /// The shortest way to a file that stays valid longest: its own path if that leads to the same file here, its path in
 /// the process's root, or `last` (an entry in `/proc/PID`, which always leads there).
 fn best_path(pid: Pid, last: PathBuf, link: PathBuf, verb: &str) -> Executable {
-    let text = link.to_string_lossy();
-    let (shown, deleted) = match text.strip_suffix(" (deleted)") {
-        Some(path) if !link.exists() => (PathBuf::from(path), true),
+    let (shown, gone) = match link.as_os_str().as_bytes().strip_suffix(DELETED) {
+        Some(path) if !link.exists() => (PathBuf::from(OsStr::from_bytes(path)), true),
         _ => (link.clone(), false),
     };
     let mut notes = Vec::new();
-    if deleted {
+    if gone && shown.as_os_str().as_bytes().starts_with(MEMFD) {
+        notes.push(format!("`{}`, which process {pid} {verb}, is a file in memory only (memfd)", shown.display()));
+    } else if gone {
         notes.push(format!(
             "`{}`, which process {pid} {verb}, was deleted or replaced on disk since; this is the copy in use",
             shown.display()
         ));
     }
-    let identity = |path: &Path| fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
     let wanted = identity(&last);
-    let in_root = PathBuf::from(format!("/proc/{pid}/root{}", shown.display()));
+    let in_root = in_root(pid, &shown);
     let path = [shown.clone(), in_root]
         .into_iter()
-        .find(|path| !deleted && wanted.is_some() && identity(path) == wanted)
+        .find(|path| !gone && wanted.is_some() && identity(path) == wanted)
         .unwrap_or(last);
     Executable { path, shown, root: foreign_root(pid), notes }
+}
+
+/// What `/proc` puts behind the path of a file that has none any more.
+const DELETED: &[u8] = b" (deleted)";
+/// How `/proc` shows the name of a file made by `memfd_create`.
+const MEMFD: &[u8] = b"/memfd:";
+
+/// Which file it is, whatever its path: device and inode.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// The path as one that leads to the process's own files.
+fn in_root(pid: Pid, path: &Path) -> PathBuf {
+    Path::new(&format!("/proc/{pid}/root")).join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// The root folder of a process that sees other files than we do: in a container, or after `chroot`.
 fn foreign_root(pid: Pid) -> Option<PathBuf> {
     let root = PathBuf::from(format!("/proc/{pid}/root"));
-    let identity = |path: &Path| fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
     let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
     let theirs = identity(&root)?;
     // A mount namespace of its own may begin with the same root folder and have other files mounted below it.
@@ -125,8 +141,7 @@ pub(crate) fn executable_named(name: &str) -> Result<Option<Executable>, Error> 
     let (found, refused) = named(name);
     let mut different: Vec<(Vec<Pid>, (u64, u64), Executable)> = Vec::new();
     for (pid, executable) in found {
-        let Ok(metadata) = fs::metadata(&executable.path) else { continue };
-        let identity = (metadata.dev(), metadata.ino());
+        let Some(identity) = identity(&executable.path) else { continue };
         match different.iter_mut().find(|(_, other, _)| *other == identity) {
             Some((pids, ..)) => pids.push(pid),
             None => different.push((vec![pid], identity, executable)),
@@ -145,11 +160,11 @@ pub(crate) fn executable_named(name: &str) -> Result<Option<Executable>, Error> 
 
 /// Running programs of that name that are another file than `path`.
 pub(crate) fn others_named(name: &str, path: &Path) -> Vec<String> {
-    let Ok(own) = fs::metadata(path).map(|m| (m.dev(), m.ino())) else { return Vec::new() };
+    let Some(own) = identity(path) else { return Vec::new() };
     let (found, _) = named(name);
     found
         .into_iter()
-        .filter(|(_, e)| fs::metadata(&e.path).is_ok_and(|m| (m.dev(), m.ino()) != own))
+        .filter(|(_, e)| identity(&e.path).is_some_and(|other| other != own))
         .map(|(pid, e)| describe(&[pid], &e.shown))
         .collect()
 }
@@ -161,9 +176,15 @@ fn describe(pids: &[Pid], shown: &Path) -> String {
     format!("{plural} {}{more} (`{}`)", list.join(", "), shown.display())
 }
 
-/// A library that a process has mapped as code.
+/// A file that a process has mapped as code: by its path (anything with a `/`), as the process or we see it, or as the name
+/// of a library.
 pub(crate) fn mapped(pid: Pid, name: &str) -> Result<Option<Executable>, Error> {
     let mut files = mapped_files(pid)?.into_iter();
+    if name.contains('/') {
+        let wanted = Path::new(name);
+        let here = identity(wanted);
+        return Ok(files.find(|file| file.shown == wanted || here.is_some() && identity(&file.path) == here));
+    }
     let found = files.find(|file| {
         let path = file.shown.to_string_lossy();
         let file = path.rsplit('/').next().unwrap_or_default();
@@ -172,28 +193,107 @@ pub(crate) fn mapped(pid: Pid, name: &str) -> Result<Option<Executable>, Error> 
     Ok(found)
 }
 
+/// The file at a path that the process could load, but has not: as it sees it, or else as we do.
+pub(crate) fn unmapped(pid: Pid, path: &Path) -> Option<Executable> {
+    let root = foreign_root(pid);
+    let inside = root.is_some().then(|| in_root(pid, path)).filter(|inside| inside.exists());
+    let root = root.filter(|_| inside.is_some());
+    let found = inside.unwrap_or_else(|| path.to_owned());
+    found.exists().then(|| Executable { path: found, shown: path.to_owned(), root, notes: Vec::new() })
+}
+
+/// Whether a process sees the same files as we do.
+pub(crate) fn shares_root(pid: Pid) -> bool {
+    foreign_root(pid).is_none()
+}
+
+/// The files that a process runs or has mapped as code, each once, the executable first.
+pub(crate) fn all_files(pid: Pid) -> Result<Vec<Executable>, Error> {
+    // First the executable: its error says more of a process that is not there.
+    let mut files = vec![executable(pid)?];
+    let mut seen: BTreeSet<(u64, u64)> = files.iter().filter_map(|file| identity(&file.path)).collect();
+    for file in mapped_files(pid)? {
+        if identity(&file.path).is_none_or(|identity| seen.insert(identity)) {
+            files.push(file);
+        }
+    }
+    Ok(files)
+}
+
 /// The files that a process has mapped as code, its executable among them, each once, in the order of their addresses.
 pub(crate) fn mapped_files(pid: Pid) -> Result<Vec<Executable>, Error> {
     let maps = PathBuf::from(format!("/proc/{pid}/maps"));
     let text = fs::read(&maps).map_err(|source| Error::Io { doing: "read", path: maps, source })?;
     let mut seen = BTreeSet::new();
     let mut files = Vec::new();
-    for line in String::from_utf8_lossy(&text).lines() {
-        // START-END PERMS OFFSET DEV INODE PATH, see proc_pid_maps(5).
-        let mut fields = line.splitn(6, ' ');
-        let (Some(range), Some(perms)) = (fields.next(), fields.next()) else { continue };
-        let path = fields.nth(3).unwrap_or_default().trim_start();
-        if !perms.contains('x') || !path.starts_with('/') || files.len() >= MAX_FILES || !seen.insert(path) {
+    for mapping in text.split(|&byte| byte == b'\n').filter_map(Mapping::parse) {
+        // A file that was replaced may be mapped beside the one that has its path now.
+        let is_new = mapping.code && files.len() < MAX_FILES && seen.insert((mapping.file, mapping.path));
+        if !is_new {
             continue;
         }
-        let last = PathBuf::from(format!("/proc/{pid}/map_files/{range}"));
-        let found = best_path(pid, last.clone(), PathBuf::from(path), "has loaded");
+        let path = unescaped(mapping.path);
+        let last = PathBuf::from(format!("/proc/{pid}/map_files/{}", mapping.range));
+        let mut found = best_path(pid, last.clone(), path.clone(), "has loaded");
         // `map_files` needs CAP_CHECKPOINT_RESTORE; without it the file cannot be compared, only found by name.
-        let in_root = PathBuf::from(format!("/proc/{pid}/root{path}"));
-        let by_name = found.path == last && fs::metadata(&last).is_err() && in_root.exists();
-        files.push(if by_name { Executable { path: in_root, ..found } } else { found });
+        if found.path == last && fs::metadata(&last).is_err() {
+            let by_name = in_root(pid, &path);
+            if let Ok(metadata) = fs::metadata(&by_name) {
+                found.path = by_name;
+                if metadata.ino() != mapping.inode {
+                    found.notes.push(format!(
+                        "`{}` may be another file than the one that process {pid} has loaded from there: only root can \
+                         look at that one",
+                        path.display()
+                    ));
+                }
+            }
+        }
+        files.push(found);
     }
     Ok(files)
+}
+
+/// A line of `/proc/PID/maps`: `START-END PERMS OFFSET DEV INODE PATH`, see proc_pid_maps(5).
+struct Mapping<'a> {
+    range: &'a str,
+    code: bool,
+    /// Device and inode as they are written there.
+    file: (&'a [u8], &'a [u8]),
+    inode: u64,
+    path: &'a [u8],
+}
+
+impl<'a> Mapping<'a> {
+    /// None where no file is mapped.
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        let mut fields = line.splitn(6, |&byte| byte == b' ');
+        let (range, perms) = (std::str::from_utf8(fields.next()?).ok()?, fields.next()?);
+        let (device, inode, path) = (fields.nth(1)?, fields.next()?, fields.next()?.trim_ascii_start());
+        let number = std::str::from_utf8(inode).ok()?.parse().ok()?;
+        path.starts_with(b"/").then_some(Self {
+            range,
+            code: perms.contains(&b'x'),
+            file: (device, inode),
+            inode: number,
+            path,
+        })
+    }
+}
+
+/// The path: a line break in it is written as `\012`, and nothing else is.
+fn unescaped(path: &[u8]) -> PathBuf {
+    let mut plain = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let (byte, behind) = match rest.strip_prefix(br"\012") {
+            Some(behind) => (b'\n', behind),
+            None => (byte, behind),
+        };
+        plain.push(byte);
+        rest = behind;
+    }
+    PathBuf::from(OsStr::from_bytes(&plain))
 }
 
 /// `libNAME.so.1` for NAME, `libc.so.6` for `libc` and `c`.
@@ -212,6 +312,18 @@ pub(crate) fn is_library_name(file: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_maps() {
+        let line = b"7f0000-7f1000 r-xp 00001000 fe:01 42                         /usr/lib/lib a.so (deleted)";
+        let mapping = Mapping::parse(line).unwrap();
+        assert_eq!((mapping.range, mapping.code, mapping.inode), ("7f0000-7f1000", true, 42));
+        assert_eq!(mapping.path, b"/usr/lib/lib a.so (deleted)");
+        for other in [&b""[..], b"7f0000-7f1000 r-xp 00000000 00:00 0 ", b"1-2 r-xp 0 00:00 0   [vdso]", b"1-2 r-xp"] {
+            assert!(Mapping::parse(other).is_none());
+        }
+        assert_eq!(unescaped(br"/a\012b\01"), Path::new("/a\nb\\01"));
+    }
 
     #[test]
     fn library_names() {

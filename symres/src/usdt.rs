@@ -132,12 +132,8 @@ impl ProcessUsdt {
 ///
 /// When there is no such process, or it cannot be looked into.
 pub fn usdt_of_process(pid: Pid) -> Result<ProcessUsdt, Error> {
-    // First the executable: its error says more of a process that is not there.
-    let executable = process::executable(pid)?;
     let mut found = ProcessUsdt { files: Vec::new(), searched: 0, unreadable: Vec::new() };
-    let mapped = process::mapped_files(pid)?;
-    let others = mapped.into_iter().filter(|file| file.shown != executable.shown).collect::<Vec<_>>();
-    for file in std::iter::once(executable).chain(others) {
+    for file in process::all_files(pid)? {
         found.searched += 1;
         let elf = Contents::open(&file.path, &file.shown).and_then(Elf::parse);
         match elf.and_then(|elf| read(&elf)) {

@@ -78,7 +78,9 @@ impl Parts {
     fn check_refused(&self, options: &Options, debug: &Path, why: &str) {
         let binary = Binary::open_with(&self.stripped, options).unwrap();
         let answer = search(&binary, LOCAL).unwrap();
-        assert!(matches!(answer.reason, Some(Reason::Stripped { .. } | Reason::NoSymbols)), "{:?}", answer.reason);
+        let reason = answer.reason.unwrap();
+        assert!(matches!(&reason, Reason::DebugFileRefused { file, .. } if file == debug), "{reason:?}");
+        assert!(reason.to_string().contains(why), "{reason}");
         check_said(&binary.consulted(), debug, why);
         assert_eq!(binary.debug_info(), None);
     }

@@ -121,6 +121,16 @@ impl DebugFiles {
         self.mini_debug.get_or_init(unpacked).as_ref()
     }
 
+    /// A debug file of the binary that is there and is not used, and why.
+    pub(crate) fn refused(&self) -> Option<(PathBuf, String)> {
+        self.log.list().into_iter().find_map(|consulted| match (consulted.source, consulted.outcome) {
+            (DebugSource::BuildId | DebugSource::DebugLink | DebugSource::MiniDebug, Outcome::Refused(why)) => {
+                Some((consulted.file, why))
+            }
+            _ => None,
+        })
+    }
+
     /// Notes that a file that was found is of no use after all.
     pub(crate) fn refuse(&self, elf: &Elf, error: &Error) {
         self.log.refuse(elf.contents.path(), error.to_string());
