@@ -58,12 +58,14 @@ pub fn repository() -> PathBuf {
     tests.parent().unwrap_or(tests).to_owned()
 }
 
+/// Where what is fetched or made once lives: `DBCC_WORK`, or `.work` in the repository.
+pub fn work_folder() -> PathBuf {
+    env::var_os("DBCC_WORK").map_or_else(|| repository().join(".work"), PathBuf::from)
+}
+
 /// A file or folder of the work folder that `ci/setup` fills: the variable's value, or its place there.
 fn prepared(variable: &str, place: &str, what: &str) -> Result<PathBuf, Skip> {
-    let path = env::var_os(variable).map_or_else(
-        || env::var_os("DBCC_WORK").map_or_else(|| repository().join(".work"), PathBuf::from).join(place),
-        PathBuf::from,
-    );
+    let path = env::var_os(variable).map_or_else(|| work_folder().join(place), PathBuf::from);
     if path.exists() {
         Ok(path)
     } else {
