@@ -25,6 +25,10 @@ const FOLDER: &str = "dbcc";
 const MAX_TOTAL: u64 = 64 << 20;
 /// The most bytes of an entry.
 const MAX_ENTRY: u64 = 16 << 20;
+/// Name of the folder in it for indexes of debug information.
+const INDEXES: &str = "symbols";
+/// The most bytes of all indexes together.
+const MAX_INDEXES: u64 = 512 << 20;
 /// How an entry starts; changes with its layout.
 const MAGIC: &[u8; 8] = b"dbcc\x001\r\n";
 /// How the name of a file starts that is being written.
@@ -98,24 +102,22 @@ impl Cache {
         private(&base).map_err(CacheError::NoFolder)?;
         let parent = rustix::fs::open(&base, OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
             .map_err(|error| failed("open the folder", error.into()))?;
-        match rustix::fs::mkdirat(&parent, FOLDER, Mode::RWXU) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => return Err(failed("make the folder", error.into())),
-        }
-        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let folder = rustix::fs::openat(&parent, FOLDER, flags, Mode::empty())
-            .map_err(|error| failed("open the folder", error.into()))?;
         let path = base.join(FOLDER);
-        let status = rustix::fs::fstat(&folder).map_err(|error| failed("look at the folder", error.into()))?;
-        let user = rustix::process::geteuid().as_raw();
-        if status.st_uid != user || status.st_mode & 0o077 != 0 {
-            let (owner, mode) = (status.st_uid, status.st_mode & 0o7777);
-            return Err(CacheError::NoFolder(format!(
-                "{} must belong to user {user} with mode 0700, not to user {owner} with mode {mode:04o}",
-                path.display()
-            )));
-        }
+        let folder = own_folder(&parent, FOLDER, &path)?;
         Ok(Self { folder, path, total: MAX_TOTAL })
+    }
+
+    /// The folder for indexes of debug information, which is the user's alone as the cache is. Indexes that were not written
+    /// for longest are removed while all are too many.
+    ///
+    /// # Errors
+    /// When it cannot be made, or belongs to another user.
+    pub fn indexes(&self) -> Result<PathBuf, CacheError> {
+        let path = self.path.join(INDEXES);
+        let folder = own_folder(&self.folder, INDEXES, &path)?;
+        // Too many is no reason to have none.
+        trim(&folder, MAX_INDEXES).ok();
+        Ok(path)
     }
 
     /// What compiling the probe gave before, if it did and nothing changed since.
@@ -187,42 +189,64 @@ impl Cache {
             rustix::fs::unlinkat(&self.folder, unfinished.as_str(), AtFlags::empty()).ok();
             return Err(failed("write", error));
         }
-        self.trim().map_err(|error| failed("remove old entries", error))
+        trim(&self.folder, self.total).map_err(|error| failed("remove old entries", error))
     }
+}
 
-    /// Removes the entries that were not used for longest while all are too many, and what was never finished.
-    fn trim(&self) -> io::Result<()> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
-        let mut entries = Vec::new();
-        for entry in Dir::read_from(&self.folder)? {
-            let entry = entry?;
-            let name = entry.file_name().to_owned();
-            let Ok(status) = rustix::fs::statat(&self.folder, &name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
-            if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-                continue;
-            }
-            let time = (status.st_mtime, status.st_mtime_nsec);
-            if name.to_bytes().starts_with(UNFINISHED.as_bytes()) {
-                if now.saturating_sub(status.st_mtime) > ABANDONED {
-                    rustix::fs::unlinkat(&self.folder, &name, AtFlags::empty()).ok();
-                }
-                continue;
-            }
-            entries.push((time, u64::try_from(status.st_size).unwrap_or(0), name));
-        }
-        entries.sort();
-        let mut total: u64 = entries.iter().map(|(_, size, _)| size).sum();
-        for (_, size, name) in entries {
-            if total <= self.total {
-                break;
-            }
-            // Another dbcc may have removed it.
-            rustix::fs::unlinkat(&self.folder, &name, AtFlags::empty()).ok();
-            total = total.saturating_sub(size);
-        }
-        Ok(())
+/// Opens a folder of the user's in `parent`, which is made where it is missing.
+fn own_folder(parent: &OwnedFd, name: &str, path: &Path) -> Result<OwnedFd, CacheError> {
+    let failed = |what, error: rustix::io::Errno| CacheError::Io { what, folder: path.into(), error: error.into() };
+    match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(error) => return Err(failed("make the folder", error)),
     }
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let folder =
+        rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(|error| failed("open the folder", error))?;
+    let status = rustix::fs::fstat(&folder).map_err(|error| failed("look at the folder", error))?;
+    let user = rustix::process::geteuid().as_raw();
+    if status.st_uid != user || status.st_mode & 0o077 != 0 {
+        let (owner, mode) = (status.st_uid, status.st_mode & 0o7777);
+        return Err(CacheError::NoFolder(format!(
+            "{} must belong to user {user} with mode 0700, not to user {owner} with mode {mode:04o}",
+            path.display()
+        )));
+    }
+    Ok(folder)
+}
+
+/// Removes the entries that were not used for longest while all are too many, and what was never finished.
+fn trim(folder: &OwnedFd, most: u64) -> io::Result<()> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let mut entries = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_owned();
+        let Ok(status) = rustix::fs::statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+        if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+            continue;
+        }
+        let time = (status.st_mtime, status.st_mtime_nsec);
+        if name.to_bytes().starts_with(UNFINISHED.as_bytes()) {
+            if now.saturating_sub(status.st_mtime) > ABANDONED {
+                rustix::fs::unlinkat(folder, &name, AtFlags::empty()).ok();
+            }
+            continue;
+        }
+        entries.push((time, u64::try_from(status.st_size).unwrap_or(0), name));
+    }
+    entries.sort();
+    let mut total: u64 = entries.iter().map(|(_, size, _)| size).sum();
+    for (_, size, name) in entries {
+        if total <= most {
+            break;
+        }
+        // Another dbcc may have removed it.
+        rustix::fs::unlinkat(folder, &name, AtFlags::empty()).ok();
+        total = total.saturating_sub(size);
+    }
+    Ok(())
 }
 
 /// Whether a folder and all that it lies in can be changed by root and the user only. A folder like `/tmp`, where the

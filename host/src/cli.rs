@@ -30,7 +30,7 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Find functions of a binary by name: address, file offset for a uprobe, size, table, names; or its USDT probes
+    /// Find functions of a binary by name: where they are, inlined copies too, and what they take; or its USDT probes
     Symbols(SymbolsArgs),
     /// Compile probe files, and with --load have the kernel verify them, without attaching anything
     Check(CheckArgs),
@@ -110,16 +110,39 @@ pub struct CompileArgs {
 }
 
 /// `dbcc symbols`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
+#[command(after_help = "Examples:
+  dbcc symbols mysqld check_connection               its code, and every place that it is inlined at
+  dbcc symbols --args mysqld dispatch_command        its parameters, and where each of them is
+  dbcc symbols mysqld 'THD::*'                       all members of a class; --list: a line each
+  dbcc symbols mysqld:check_connection+0x10          the instruction so many bytes behind its start
+  dbcc symbols mysqld:sql_connect.cc:478             the instructions of a line of the source
+  dbcc symbols --pid 4711 libc.so.6 write            in the library that a process has loaded")]
 pub struct SymbolsArgs {
-    /// A path, a name found on PATH, or the name or id of a running process
-    pub binary: String,
-    /// A function as people write it (`check_connection`, `THD::*`, `f(int, char*)`), or a mangled name
-    #[arg(required_unless_present = "usdt")]
+    /// A path, a name found on PATH, or the name or id of a running process; with --pid, the name of a library of it, or
+    /// nothing: its executable. BINARY:PATTERN in one word will do
+    pub binary: Option<String>,
+    /// A function as people write it (`check_connection`, `THD::*`, `f(int, char*)`), a mangled name, `/REGEX/`, an address
+    /// (`0x57a8c0`), FUNCTION+OFFSET, FILE:LINE, or FUNCTION@plt
     pub pattern: Option<String>,
+    /// Look into this process: its executable, and the libraries that it has loaded
+    #[arg(long, short, value_name = "N")]
+    pub pid: Option<u32>,
+    /// List all functions, or those that PATTERN fits, a line each
+    #[arg(long, conflicts_with = "usdt")]
+    pub list: bool,
+    /// Show the parameters of functions, and where each of them is at each place
+    #[arg(long)]
+    pub args: bool,
     /// List USDT probes instead: all, or those that PATTERN names, as `[PROVIDER:]NAME` with `*`
     #[arg(long)]
     pub usdt: bool,
+    /// Look for debug files in this folder first, before /usr/lib/debug (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub debug_dir: Vec<PathBuf>,
+    /// Keep no index of debug information, and use none
+    #[arg(long)]
+    pub no_cache: bool,
     /// Print JSON lines
     #[arg(long)]
     pub json: bool,

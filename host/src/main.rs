@@ -9,7 +9,8 @@ use crossbeam_channel::{Receiver, unbounded};
 use dbcc::cli::{Cli, Command};
 use dbcc::config::{CompileSettings, RunSettings};
 use dbcc::pipeline::{self, Failure, Streams};
-use dbcc::{builtin, check, diag, frontend, symbols};
+use dbcc::symbols::{self, Sink};
+use dbcc::{builtin, check, diag, frontend};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -23,12 +24,9 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => run(&cli.run),
         Some(Command::Symbols(args)) => {
-            let (pattern, mut out) = (args.pattern.as_deref(), io::stdout().lock());
-            let found = match args.usdt {
-                true => symbols::usdt::run(&args.binary, pattern, args.json, &mut out),
-                false => symbols::run(&args.binary, pattern.unwrap_or_default(), args.json, &mut out),
-            };
-            found.map_err(Failure::from).map(code)
+            let mut out = io::stdout().lock();
+            let mut sink = Sink::new(&mut out, terminal_width());
+            symbols::run(&args, &mut sink).map_err(Failure::from).map(code)
         }
         Some(Command::Check(args)) => CompileSettings::new(&args.compile).map_err(Failure::from).and_then(|settings| {
             let colour = diag::wants_color(&io::stdout());
@@ -61,6 +59,12 @@ fn run(args: &dbcc::cli::RunArgs) -> Result<ExitCode, Failure> {
 
 fn code(success: bool) -> ExitCode {
     if success { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+}
+
+/// Columns of the terminal that standard output is; none where it is something else.
+fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// The first signal asks for an orderly end; the next one of its kind ends the process as it would have without dbcc's

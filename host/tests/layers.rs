@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules from the first stage to the last. A module may use itself and those before it.
 const ORDER: &[&str] = &[
+    "escape",
     "source",
     "linemap",
     "diag",
@@ -28,6 +29,7 @@ const ORDER: &[&str] = &[
     "elf",
     "frontend",
     "cache",
+    "lookup",
     "resolve",
     "load",
     "verifier",

@@ -208,3 +208,24 @@ fn only_a_folder_of_the_users_own_is_used() {
     assert_eq!(std::fs::metadata(&cache.path).unwrap().permissions().mode() & 0o7777, 0o700);
     assert!(Cache::open_in(&home.path().join("a/b")).unwrap_err().to_string().contains("cannot make the folder"));
 }
+
+#[test]
+fn indexes_have_a_folder_of_their_own_that_is_the_users_alone() {
+    let home = home();
+    let cache = Cache::open_in(&home.path().join(".cache")).unwrap();
+    let indexes = cache.indexes().unwrap();
+    assert_eq!(indexes, cache.path.join(INDEXES));
+    assert_eq!(std::fs::metadata(&indexes).unwrap().permissions().mode() & 0o7777, 0o700);
+    // What is kept of probes leaves it alone.
+    std::fs::write(indexes.join("index"), "i").unwrap();
+    let mine = request("int a;");
+    cache.put(&mine, &compiled(b"elf")).unwrap();
+    assert!(indexes.join("index").exists() && holds(&cache, &mine).is_some());
+
+    std::fs::set_permissions(&indexes, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let error = cache.indexes().unwrap_err().to_string();
+    assert!(error.contains("symbols must belong to user") && error.contains("mode 0755"), "{error}");
+    std::fs::remove_dir_all(&indexes).unwrap();
+    symlink(home.path(), &indexes).unwrap();
+    assert!(cache.indexes().is_err(), "a link may lead to anybody's folder");
+}

@@ -31,7 +31,7 @@ mod usdt;
 
 pub use kretprobe::remove_stale;
 pub use pattern::{Matcher, NamePattern};
-pub use target::{Target, TargetError, TargetSpec, UserPlace, UserPlaceKind};
+pub use target::{Target, TargetError, TargetSpec, UserPlace, UserPlaceKind, binary_and_rest};
 
 /// What a program of a kind is handed, as rewriting needs to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use super::perf_event::PerfEvent;
 mod grammar;
 mod place;
 
+pub use grammar::binary_and_rest;
 pub(super) use grammar::{
     is_instruction, kernel_functions, module_function, raw_tracepoint, system_call, tracepoint, usdt, user_function,
     user_section, whole_function,

@@ -16,9 +16,9 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value as JsonValue, json};
 
-use super::escape::readable;
 use super::{Renderer, Settings, local};
 use crate::decode::Value;
+use crate::escape::readable;
 use crate::output::{AttachedProgram, Body, Cell, Layout, MapRow, Measure, Output, Scale};
 
 /// Writes each record as one line of JSON to the data writer; nothing to the other.

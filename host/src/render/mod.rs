@@ -4,7 +4,6 @@
 //! terminal. It writes each record with as few calls as it can and gives back the writer's errors as they are, a broken
 //! pipe too.
 
-mod escape;
 mod json;
 mod text;
 

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
-use super::escape::{harmless, readable};
 use super::{Renderer, Settings, local};
 use crate::decode::Value;
+use crate::escape::{harmless, readable};
 use crate::output::{Body, Output};
 use cell::Cell;
 use columns::Columns;

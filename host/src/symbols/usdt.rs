@@ -1,46 +1,60 @@
 //! `dbcc symbols --usdt`: the USDT probes of a binary, or of a process and the libraries that it has loaded.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use symres::{Binary, Pid, Usdt, UsdtFile, UsdtProbe, UsdtReason, UsdtSite};
 
-use super::{line, printable, wrapped};
+use super::json::line;
+use super::query::{self, Words};
+use super::text::Sink;
+use crate::cli::SymbolsArgs;
+use crate::escape::harmless;
 
-/// Lists the USDT probes of `binary` that match `pattern` (`[PROVIDER:]NAME` with `*`; none: all). Says whether there are
+/// Lists the USDT probes of a binary that match the pattern (`[PROVIDER:]NAME` with `*`; none: all). Says whether there are
 /// any; what was not found is written with the reason and what to do.
 ///
 /// # Errors
 ///
-/// When the binary cannot be found or read, or `out` cannot be written to.
-pub fn run(binary: &str, pattern: Option<&str>, json: bool, out: &mut dyn Write) -> anyhow::Result<bool> {
-    let pattern = pattern.unwrap_or("*");
+/// When the binary cannot be found or read, or the output cannot be written.
+pub(super) fn run(args: &SymbolsArgs, to: &mut Sink<'_>) -> anyhow::Result<bool> {
+    let words = words(args)?;
+    let (binary, pattern) = (words.binary.as_deref().unwrap_or_default(), words.pattern.as_deref().unwrap_or("*"));
     let (files, notes) = files(binary)?;
     let matching: Vec<(&UsdtFile, Vec<&UsdtProbe>)> =
         files.iter().map(|file| (file, file.usdt.matching(pattern))).filter(|(_, probes)| !probes.is_empty()).collect();
     for note in &notes {
-        match json {
-            true => line(out, json!({"kind": "note", "message": note}))?,
-            false => wrapped(out, "note: ", &printable(note))?,
+        match args.json {
+            true => line(to.out, json!({"kind": "note", "message": note}))?,
+            false => to.prose("note: ", &harmless(note))?,
         }
     }
     if matching.is_empty() {
-        not_found(binary, pattern, &files, json, out)?;
+        not_found(binary, pattern, &files, args.json, to)?;
     }
     for (number, (file, probes)) in matching.iter().enumerate() {
-        if json {
-            probes.iter().try_for_each(|probe| line(out, object(file, probe)))?;
+        if args.json {
+            probes.iter().try_for_each(|probe| line(to.out, object(file, probe)))?;
             continue;
         }
         if number > 0 {
-            writeln!(out)?;
+            to.line("")?;
         }
-        writeln!(out, "{}", printable(&file.shown.to_string_lossy()))?;
-        write_table(probes, out)?;
+        to.line(&harmless(&file.shown.to_string_lossy()))?;
+        write_table(probes, to)?;
     }
-    out.flush()?;
+    to.out.flush()?;
     Ok(!matching.is_empty())
+}
+
+/// `BINARY [PATTERN]`, or `[PATTERN]` with `--pid`. Here a `:` stands between provider and name.
+fn words(args: &SymbolsArgs) -> anyhow::Result<Words> {
+    match (args.pid, &args.binary, &args.pattern) {
+        (Some(pid), pattern, None) => Ok(Words { binary: Some(pid.to_string()), pattern: pattern.clone() }),
+        (_, Some(binary), pattern) => Ok(Words { binary: Some(binary.clone()), pattern: pattern.clone() }),
+        _ => query::words(args, true),
+    }
 }
 
 /// The files to look into, and what is to be said about them.
@@ -56,7 +70,7 @@ fn files(binary: &str) -> anyhow::Result<(Vec<UsdtFile>, Vec<String>)> {
     Ok((vec![UsdtFile { path, shown, usdt: binary.usdt()? }], binary.notes().to_vec()))
 }
 
-fn not_found(binary: &str, pattern: &str, files: &[UsdtFile], json: bool, out: &mut dyn Write) -> io::Result<()> {
+fn not_found(binary: &str, pattern: &str, files: &[UsdtFile], json: bool, to: &mut Sink<'_>) -> io::Result<()> {
     let all = Usdt { probes: files.iter().flat_map(|file| file.usdt.probes.iter().cloned()).collect() };
     let (provider, name) = match pattern.split_once(':') {
         Some((provider, name)) => (Some(provider), name),
@@ -70,7 +84,7 @@ fn not_found(binary: &str, pattern: &str, files: &[UsdtFile], json: bool, out: &
     if json {
         let shown: Vec<PathBuf> = files.iter().map(|file| file.shown.clone()).collect();
         return line(
-            out,
+            to.out,
             json!({
                 "kind": "not_found",
                 "binary": binary,
@@ -82,22 +96,22 @@ fn not_found(binary: &str, pattern: &str, files: &[UsdtFile], json: bool, out: &
             }),
         );
     }
-    writeln!(out, "`{}` has no USDT probe `{}`", printable(binary), printable(pattern))?;
-    wrapped(out, "  why:   ", &printable(&reason.to_string()))?;
-    wrapped(out, "  to do: ", reason.advice())?;
+    to.line(&format!("`{}` has no USDT probe `{}`", harmless(binary), harmless(pattern)))?;
+    to.prose("  why:   ", &harmless(&reason.to_string()))?;
+    to.prose("  to do: ", reason.advice())?;
     if !near.is_empty() {
-        wrapped(out, "  perhaps one of these: ", &printable(&near.join(" ")))?;
+        to.prose("  perhaps one of these: ", &harmless(&near.join(" ")))?;
     }
     Ok(())
 }
 
 /// A line for each site.
-fn write_table(probes: &[&UsdtProbe], out: &mut dyn Write) -> io::Result<()> {
+fn write_table(probes: &[&UsdtProbe], to: &mut Sink<'_>) -> io::Result<()> {
     let titles = ["PROBE", "OFFSET", "SEMAPHORE", "ARGUMENTS"].map(str::to_owned);
     let row = |probe: &UsdtProbe, site: &UsdtSite| {
         let offset = site.offset.map_or_else(|| "no code".to_owned(), |offset| offset.to_string());
         let semaphore = site.semaphore.map_or_else(|| "-".to_owned(), |addr| addr.to_string());
-        [printable(&probe.to_string()), offset, semaphore, printable(site.arguments.trim())]
+        [harmless(&probe.to_string()).into_owned(), offset, semaphore, harmless(site.arguments.trim()).into_owned()]
     };
     let rows = probes.iter().flat_map(|probe| probe.sites.iter().map(move |site| row(probe, site)));
     let rows: Vec<[String; 4]> = std::iter::once(titles).chain(rows).collect();
@@ -108,7 +122,7 @@ fn write_table(probes: &[&UsdtProbe], out: &mut dyn Write) -> io::Result<()> {
     for [probe, offset, semaphore, arguments] in &rows {
         let [a, b, c] = widths;
         let text = format!("{probe:<a$}  {offset:<b$}  {semaphore:<c$}  {arguments}");
-        writeln!(out, "{}", text.trim_end())?;
+        to.line(&text)?;
     }
     // Each reason once: a binary may have hundreds of such arguments.
     let mut unreadable: Vec<(&'static str, String)> = Vec::new();
@@ -118,7 +132,7 @@ fn write_table(probes: &[&UsdtProbe], out: &mut dyn Write) -> io::Result<()> {
         }
     }
     for (why, text) in unreadable {
-        wrapped(out, &format!("`{}` cannot be read: ", printable(&text)), why)?;
+        to.prose(&format!("`{}` cannot be read: ", harmless(&text)), why)?;
     }
     Ok(())
 }

@@ -76,14 +76,7 @@ fn user_pattern(function: &str) -> Result<Option<NamePattern>, String> {
 /// Reads `[BINARY:]FUNC[+OFF]`, with an address, `FILE:LINE` or a pattern in place of the function. A single `:` outside of
 /// brackets separates; `::` belongs to the name, and so do the one in `f[abi:cxx11]` and the one before a line.
 pub(in crate::kind) fn user_function(text: &str) -> Result<TargetSpec, String> {
-    let (binary, rest) = match separator(text).and_then(|at| text.split_at_checked(at)) {
-        // What stands before a number is a source file, and the number its line.
-        Some((_, rest)) if is_line(rest.strip_prefix(':').unwrap_or(rest).split('+').next().unwrap_or_default()) => {
-            (None, text)
-        }
-        Some((binary, rest)) => (Some(binary.trim()), rest.strip_prefix(':').unwrap_or(rest)),
-        None => (None, text),
-    };
+    let (binary, rest) = binary_and_rest(text);
     let (function, offset) = split_offset(rest.trim())?;
     if binary == Some("") || rest.starts_with(':') && !rest.starts_with("::") {
         return Err("nothing stands before the `:`".to_owned());
@@ -102,6 +95,18 @@ pub(in crate::kind) fn user_function(text: &str) -> Result<TargetSpec, String> {
         return Ok(TargetSpec::UserFunctions { binary, pattern });
     }
     Ok(TargetSpec::UserFunction { binary, function: function.to_owned(), offset })
+}
+
+/// The binary of `[BINARY:]FUNCTION`, if one is named, and what stands behind it.
+pub fn binary_and_rest(text: &str) -> (Option<&str>, &str) {
+    match separator(text).and_then(|at| text.split_at_checked(at)) {
+        // What stands before a number is a source file, and the number its line.
+        Some((_, rest)) if is_line(rest.strip_prefix(':').unwrap_or(rest).split('+').next().unwrap_or_default()) => {
+            (None, text)
+        }
+        Some((binary, rest)) => (Some(binary.trim()), rest.strip_prefix(':').unwrap_or(rest).trim()),
+        None => (None, text),
+    }
 }
 
 fn is_line(text: &str) -> bool {

@@ -1,8 +1,8 @@
 //! Values as text.
 
 use crate::decode::Value;
+use crate::escape::{harmless, readable};
 use crate::output::Unit;
-use crate::render::escape::{harmless, readable};
 
 /// Most elements of an array and bytes of unknown meaning that are written; the rest is counted.
 const MAX_ELEMENTS: usize = 64;

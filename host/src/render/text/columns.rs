@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr as _;
 
 use super::cell::{Cell, Size};
-use crate::render::escape::harmless;
+use crate::escape::harmless;
 
 /// No column is made wider than this, so that one long text does not push the others out of sight.
 const MAX_WIDTH: usize = 40;

@@ -7,8 +7,8 @@ use super::cell::{self, Cell};
 use super::columns::Columns;
 use super::{Text, histogram};
 use crate::decode::Value;
+use crate::escape::harmless;
 use crate::output::{Body, Cell as Shown, Layout, MapRow, Measure, Output};
-use crate::render::escape::harmless;
 
 impl Text {
     pub(super) fn map(&mut self, output: &Output) -> String {

@@ -1,7 +1,7 @@
 //! What is said to the person at the terminal, apart from data.
 
+use crate::escape::harmless;
 use crate::output::{AttachedProgram, Body};
-use crate::render::escape::harmless;
 
 /// How many programs are named when all are attached; with `-v`, all.
 const MAX_NAMED: usize = 8;

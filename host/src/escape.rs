@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Bytes as text: bytes that are no UTF-8 become `\xNN`.
-pub(super) fn readable(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn readable(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
     }
@@ -20,7 +20,7 @@ pub(super) fn readable(bytes: &[u8]) -> Cow<'_, str> {
 
 /// Text on one line, without anything that a terminal obeys: control characters become `\n`, `\t`, `\r` or `\u{…}`,
 /// and so do those that turn the direction of writing.
-pub(super) fn harmless(text: &str) -> Cow<'_, str> {
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     if !text.contains(is_harmful) {
         return Cow::Borrowed(text);
     }
