@@ -38,6 +38,9 @@ pub struct Parameter {
     pub ty: Type,
     /// The compiler added it (`this`).
     pub artificial: bool,
+    /// Where the calling convention puts it for a call: where a probe on the entry of a body finds it, and one on an inlined
+    /// copy need not. None where the convention or the type is not known.
+    pub passed_in: Option<Location>,
 }
 
 /// A type as far as a probe needs it.

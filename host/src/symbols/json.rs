@@ -141,13 +141,18 @@ fn signature(machine: Machine, signature: &Signature) -> Value {
         "origin": origin,
         "returns": signature.returns.as_ref().map(ty),
         "returns_in": signature.returns_in.as_ref().map(|at| location(machine, at, 0)),
-        "parameters": signature.parameters.iter().map(parameter).collect::<Vec<_>>(),
+        "parameters": signature.parameters.iter().map(|known| parameter(machine, known)).collect::<Vec<_>>(),
         "variadic": signature.variadic,
     })
 }
 
-fn parameter(parameter: &Parameter) -> Value {
-    json!({"name": parameter.name, "type": ty(&parameter.ty), "artificial": parameter.artificial})
+fn parameter(machine: Machine, parameter: &Parameter) -> Value {
+    json!({
+        "name": parameter.name,
+        "type": ty(&parameter.ty),
+        "artificial": parameter.artificial,
+        "passed_in": parameter.passed_in.as_ref().map(|at| location(machine, at, 0)),
+    })
 }
 
 fn ty(ty: &Type) -> Value {

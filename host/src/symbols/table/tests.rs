@@ -34,7 +34,7 @@ fn copy(addr: u64, size: u64, callers: &[(&str, u32)], arguments: Vec<Location>)
 
 fn parameter(name: Option<&str>, text: &str) -> Parameter {
     let ty = Type { text: text.to_owned(), size: Some(8), class: TypeClass::Pointer };
-    Parameter { name: name.map(str::to_owned), ty, artificial: false }
+    Parameter { name: name.map(str::to_owned), ty, artificial: false, passed_in: None }
 }
 
 fn function(name: &str, mangled: &str, tables: &[Table], places: Vec<Place>) -> Function {

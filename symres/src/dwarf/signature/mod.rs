@@ -23,7 +23,7 @@ pub(crate) use frame::Frames;
 
 use gimli::Reader;
 
-use crate::location::Argument;
+use crate::location::{Argument, Location};
 use crate::signature::{Origin, Parameter, Signature};
 
 /// An instruction at which the arguments are wanted.
@@ -72,10 +72,20 @@ pub(crate) fn describe<R: Reader<Offset = usize>>(
         let all = location::arguments(context, &declared, &convention, site);
         declared.formals.iter().zip(all).filter(|(formal, _)| !formal.hidden).map(|(_, argument)| argument).collect()
     });
-    let parameters = declared.formals.iter().filter(|formal| !formal.hidden);
+    let conventional = convention.arguments.iter().cloned().map(|location| match location {
+        Location::Unknown | Location::OptimizedOut => None,
+        known => Some(known),
+    });
+    let parameters = declared.formals.iter().zip(conventional.chain(std::iter::repeat(None)));
+    let parameters = parameters.filter(|(formal, _)| !formal.hidden);
     let signature = Signature {
         parameters: parameters
-            .map(|formal| Parameter { name: formal.name.clone(), ty: formal.ty.clone(), artificial: formal.artificial })
+            .map(|(formal, passed_in)| Parameter {
+                name: formal.name.clone(),
+                ty: formal.ty.clone(),
+                artificial: formal.artificial,
+                passed_in,
+            })
             .collect(),
         returns: Some(declared.returns.clone()),
         returns_in: convention.returns_in.clone(),
