@@ -146,6 +146,8 @@ pub enum Role {
     Thunk,
     /// `STT_GNU_IFUNC`: called once, to choose the function that is called from then on.
     Resolver,
+    /// An entry of the procedure linkage table.
+    Plt,
 }
 
 impl Role {
@@ -157,6 +159,7 @@ impl Role {
             Role::Piece => "piece",
             Role::Thunk => "thunk",
             Role::Resolver => "resolver",
+            Role::Plt => "plt",
         }
     }
 
@@ -172,6 +175,7 @@ impl Role {
             Role::Resolver => {
                 Some("an IFUNC: this code runs once, to choose the implementation for this processor; probe that one")
             }
+            Role::Plt => Some("the way to a function of another file: only calls from this file come here"),
         }
     }
 }
@@ -263,6 +267,17 @@ pub enum Reason {
         /// The binary has DWARF debug information, which may know it as an inlined function.
         debug_info: bool,
     },
+    /// The function is there, but the file does not call it through the procedure linkage table.
+    NoPlt,
+    /// The address is not one of the file's code.
+    NoCode,
+    /// The address is code, but nothing tells what function it is in.
+    NoFunction,
+    /// The offset is behind the end of the function.
+    BehindEnd {
+        /// How many bytes the longest function of that name has; none when all of them were inlined everywhere.
+        size: Option<ByteSpan>,
+    },
 }
 
 impl Reason {
@@ -278,6 +293,10 @@ impl Reason {
             Reason::OtherSignature => "other-signature",
             Reason::OnlyPieces => "only-pieces",
             Reason::NotThere { .. } => "not-there",
+            Reason::NoPlt => "no-plt",
+            Reason::NoCode => "no-code",
+            Reason::NoFunction => "no-function",
+            Reason::BehindEnd { .. } => "behind-end",
         }
     }
 
@@ -293,7 +312,10 @@ impl Reason {
                 "install the debug file of this very build, or probe an exported function that is called at the same moment"
             }
             Reason::NotMapped { .. } => "name a file that the process has loaded, or leave the process out",
-            Reason::Imported => "name the library that defines it as BINARY, for example libc.so.6",
+            Reason::Imported => {
+                "name the library that defines it as BINARY, for example libc.so.6, or write NAME@plt to see this file's \
+                 calls alone"
+            }
             Reason::NotAFunction => "uprobes go on functions; name one that uses the variable",
             Reason::OtherSignature => "leave the parameters and classes out, or take one of the names below",
             Reason::OnlyPieces => "probe the callers; a probe on a piece below sees only the calls that reach it",
@@ -305,6 +327,13 @@ impl Reason {
                 "check the spelling; if the function exists in the source, it was inlined into its callers or is not \
                  in this version: probe a caller, or look in the libraries that the program loads"
             }
+            Reason::NoPlt => "leave @plt out to name the function itself",
+            Reason::NoCode => {
+                "addresses are those that `nm` and `readelf` show; one of a running process has the load bias in it, and \
+                 may be in one of its libraries"
+            }
+            Reason::NoFunction => "use a build that is not stripped",
+            Reason::BehindEnd { .. } => "count from the start of the function, or give the address",
         }
     }
 }
@@ -349,6 +378,13 @@ impl fmt::Display for Reason {
             Reason::NotThere { .. } => {
                 f.write_str("the symbol table is complete (not stripped) and has no function of that name")
             }
+            Reason::NoPlt => f.write_str("the file has no entry of the procedure linkage table for this function"),
+            Reason::NoCode => f.write_str("the file has no code at that address"),
+            Reason::NoFunction => {
+                f.write_str("there is code at that address, but nothing tells what function it is in")
+            }
+            Reason::BehindEnd { size: Some(size) } => write!(f, "the function has only {size} bytes"),
+            Reason::BehindEnd { size: None } => f.write_str("the function has no code of its own: it was inlined"),
         }
     }
 }

@@ -34,6 +34,7 @@ mod location;
 mod name;
 mod near;
 mod pattern;
+mod plt;
 mod process;
 mod search;
 mod signature;

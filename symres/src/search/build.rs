@@ -9,7 +9,7 @@ use crate::answer::{Alias, ENTRY_BYTES, Function, Place, PlaceKind};
 use crate::demangle::{RawName, display, unversioned};
 use crate::elf::Elf;
 use crate::error::Error;
-use crate::source::{SymbolTable, Table};
+use crate::source::{Kind, SymbolTable, Table};
 
 /// So many names are read one by one; for more of them the whole table is.
 const FEW: usize = 512;
@@ -25,6 +25,16 @@ pub(super) fn aliases(
     tables: &[(Table, &SymbolTable)],
     addrs: impl Iterator<Item = VirtAddr>,
 ) -> Result<Aliases, Error> {
+    aliases_of(elf, tables, addrs, Kind::is_function)
+}
+
+/// All names at `addrs` of the symbols of some kinds, without versions.
+pub(super) fn aliases_of(
+    elf: &Elf,
+    tables: &[(Table, &SymbolTable)],
+    addrs: impl Iterator<Item = VirtAddr>,
+    is_wanted: impl Fn(Kind) -> bool,
+) -> Result<Aliases, Error> {
     let mut wanted: Vec<VirtAddr> = addrs.collect();
     wanted.sort_unstable();
     wanted.dedup();
@@ -36,7 +46,7 @@ pub(super) fn aliases(
     for (_, symbols) in tables {
         let mut found: Vec<(VirtAddr, u32)> = Vec::new();
         symbols.each_entry::<()>(|entry| {
-            if entry.kind.is_function() && entry.name_at != 0 && wanted.binary_search(&entry.addr).is_ok() {
+            if is_wanted(entry.kind) && entry.name_at != 0 && wanted.binary_search(&entry.addr).is_ok() {
                 found.push((entry.addr, entry.name_at));
             }
             ControlFlow::Continue(())
@@ -94,6 +104,19 @@ impl<'e> Code<'e> {
         let at = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         self.bytes.get(at..at.checked_add(usize::try_from(len).ok()?)?)
     }
+}
+
+/// The function of the symbols at one address that match, with its body: named by the one that says most about it. None
+/// without symbols.
+pub(super) fn build_group(
+    code: &mut Code<'_>,
+    mut group: Vec<Found<'_>>,
+    aliases: &Aliases,
+) -> Result<Option<Function>, Error> {
+    group.sort_by(|a, b| (a.role, a.raw.base.len(), a.raw).cmp(&(b.role, b.raw.base.len(), b.raw)));
+    let Some(first) = group.first().copied() else { return Ok(None) };
+    let in_tables = group.iter().filter(|found| found.raw == first.raw).map(|found| found.table).collect();
+    build(code, first, in_tables, aliases).map(Some)
 }
 
 /// The function of a symbol, with its body.

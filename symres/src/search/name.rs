@@ -1,12 +1,13 @@
 //! Functions by name, symbol or regular expression, without demangling every name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
-use super::build::{Code, aliases, build};
+use super::build::{Code, aliases, build, build_group};
+use super::plt;
 use super::{Found, MAX_WORK};
 use crate::addr::VirtAddr;
-use crate::answer::{Answer, Function, Reason, Role, TableCount};
+use crate::answer::{Answer, Function, NEAR_LIMIT, Reason, Role, TableCount};
 use crate::demangle::RawName;
 use crate::elf::Elf;
 use crate::error::Error;
@@ -43,19 +44,13 @@ fn needle(prefilter: &Prefilter) -> &str {
     }
 }
 
-/// A function with its place in the answer.
-#[derive(Debug)]
-pub(crate) struct Ranked {
-    /// Components of its name: the fewer, the more likely it is what was meant.
-    pub(crate) depth: usize,
-    pub(crate) function: Function,
-}
-
 /// What the symbols tell.
 #[derive(Debug)]
 pub(crate) struct Matched<'a> {
     /// The functions that match, in no order. Others that know of more may add them.
-    pub(crate) functions: Vec<Ranked>,
+    pub(crate) functions: Vec<Function>,
+    /// By symbol: components of the name. The fewer, the more likely it is what was meant.
+    depths: HashMap<String, usize>,
     tables: Vec<(Table, &'a SymbolTable)>,
     near: Near<'a>,
     counts: Vec<TableCount>,
@@ -69,20 +64,26 @@ pub(crate) fn find<'a>(elf: &Elf, candidates: &'a [Candidates<'_>], pattern: &Pa
     let aliases = aliases(elf, &tables, search.matches.keys().copied())?;
     let mut code = Code::new(elf);
     let mut functions = Vec::with_capacity(search.matches.len());
-    for (_, mut group) in search.matches {
-        group.sort_by(|a, b| (a.role, a.raw.base.len(), a.raw).cmp(&(b.role, b.raw.base.len(), b.raw)));
-        if let Some(first) = group.first().copied() {
-            let in_tables = group.iter().filter(|f| f.raw == first.raw).map(|f| f.table).collect();
-            functions.push(Ranked { depth: first.depth, function: build(&mut code, first, in_tables, &aliases)? });
+    let mut depths = HashMap::new();
+    for group in search.matches.into_values() {
+        let depth = group.iter().map(|found| found.depth).min();
+        if let Some(function) = build_group(&mut code, group, &aliases)? {
+            depths.insert(function.mangled.clone(), depth.unwrap_or(1));
+            functions.push(function);
         }
     }
-    Ok(Matched { functions, tables, near: search.near, counts: search.counts, seen: search.seen })
+    Ok(Matched { functions, depths, tables, near: search.near, counts: search.counts, seen: search.seen })
 }
 
 impl Matched<'_> {
     /// The whole answer: the functions in order, and when there is none, why and what was perhaps meant.
-    pub(crate) fn answer(self, elf: &Elf, pattern: &Pattern) -> Result<Answer, Error> {
-        let Self { functions: matches, tables, near: found_near, counts, seen } = self;
+    pub(crate) fn answer(
+        self,
+        elf: &Elf,
+        all_tables: &[(Table, SymbolTable)],
+        pattern: &Pattern,
+    ) -> Result<Answer, Error> {
+        let Self { functions: matches, depths, tables, near: found_near, counts, seen } = self;
         let word = pattern.last_word();
         // The first table is the most complete; the others repeat it.
         let first = tables.first().filter(|_| matches.is_empty() && word.is_some());
@@ -104,21 +105,36 @@ impl Matched<'_> {
             near.retain_for_success();
         }
         let reason = matches.is_empty().then(|| reason(elf, &counts, &seen, &near));
-        let found = |addr| matches.iter().any(|f| f.function.body().is_some_and(|place| place.addr == addr));
+        let found = |addr| matches.iter().any(|f| f.body().is_some_and(|place| place.addr == addr));
         let (best, more_near) = near.into_best(word.unwrap_or_default(), found);
         let aliases = aliases(elf, &tables, best.iter().map(|found| found.addr))?;
         let mut code = Code::new(elf);
-        let near =
+        let mut near =
             best.into_iter().map(|f| build(&mut code, f, vec![f.table], &aliases)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Answer { matches: in_order(matches), near, more_near, tables: counts, reason })
+        let mut more_near = more_near;
+        if reason == Some(Reason::Imported) {
+            near.splice(0..0, plt::find(elf, all_tables, |symbol| pattern.matches_linkage_name(symbol))?);
+            more_near |= near.len() > NEAR_LIMIT;
+            near.truncate(NEAR_LIMIT);
+        }
+        Ok(Answer { matches: in_order(matches, &depths), near, more_near, tables: counts, reason })
     }
 }
 
 /// The shortest qualified names first.
-fn in_order(mut functions: Vec<Ranked>) -> Vec<Function> {
-    let addr = |ranked: &Ranked| ranked.function.places.first().map(|place| place.addr);
-    functions.sort_by(|a, b| (a.depth, &a.function.name, addr(a)).cmp(&(b.depth, &b.function.name, addr(b))));
-    functions.into_iter().map(|ranked| ranked.function).collect()
+fn in_order(mut functions: Vec<Function>, depths: &HashMap<String, usize>) -> Vec<Function> {
+    functions.sort_by_cached_key(|function| {
+        let depth = depths.get(&function.mangled).copied();
+        let depth = depth.or_else(|| Some(Name::of(RawName::new(&function.mangled))?.components.len()));
+        (depth.unwrap_or(1), function.name.clone(), function.places.first().map(|place| place.addr))
+    });
+    functions
+}
+
+/// Whether a symbol is one of those that [`TableCount`] counts.
+pub(super) fn count_functions(elf: &Elf, entry: &Entry) -> bool {
+    let counts = matches!(entry.kind, Kind::Function | Kind::Ifunc) && entry.name_at != 0;
+    counts && elf.code_offset(entry.addr).is_some()
 }
 
 /// What else of the asked name the tables hold.
@@ -161,10 +177,7 @@ impl<'a, 'p> Search<'a, 'p> {
         let Candidates { table, symbols, names } = candidates;
         let elf = self.elf;
         let mut functions = 0;
-        let count = |entry: &Entry| {
-            let counts = matches!(entry.kind, Kind::Function | Kind::Ifunc) && entry.name_at != 0;
-            functions += usize::from(counts && elf.code_offset(entry.addr).is_some());
-        };
+        let count = |entry: &Entry| functions += usize::from(count_functions(elf, entry));
         let stopped = symbols.each(names, count, |symbol| match self.consider(*table, symbol) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),

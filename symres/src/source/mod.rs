@@ -23,6 +23,11 @@ pub enum Table {
     MiniDebug,
     /// `.dynsym`: what other files can link to; always there in programs that use shared libraries.
     Dynsym,
+    /// The relocations of the global offset table, which tell the functions that entries of the procedure linkage table lead
+    /// to.
+    Plt,
+    /// `.eh_frame`, which tells where functions begin and end, but not their names.
+    EhFrame,
 }
 
 impl Table {
@@ -32,6 +37,8 @@ impl Table {
             Table::Symtab => "symtab",
             Table::MiniDebug => "minidebug",
             Table::Dynsym => "dynsym",
+            Table::Plt => "plt",
+            Table::EhFrame => "eh_frame",
         }
     }
 }

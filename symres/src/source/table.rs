@@ -9,7 +9,7 @@ use goblin::elf::sym::{STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE, STT_OBJECT, STT_TLS}
 
 use super::names::{MAX_NAME, Names, Strings};
 use crate::addr::{ByteSpan, VirtAddr};
-use crate::elf::Elf;
+use crate::elf::{Elf, Section};
 use crate::error::Error;
 use crate::file::Contents;
 
@@ -77,11 +77,16 @@ pub(crate) struct Symbol<'a> {
 }
 
 impl SymbolTable {
-    /// Finds the first section of type `kind` and the strings that it links to.
+    /// Finds the first section of type `kind`, and the strings that it links to.
     pub(super) fn read(elf: &Elf, kind: u32) -> Result<Option<Self>, Error> {
         let Some(section) = elf.sections.iter().find(|s| s.kind == kind && s.size >= SYM as u64) else {
             return Ok(None);
         };
+        Self::of_section(elf, section).map(Some)
+    }
+
+    /// The table in `section`, whatever its type.
+    pub(crate) fn of_section(elf: &Elf, section: &Section) -> Result<Self, Error> {
         let damaged = |what: &str| elf.contents.damaged(format!("section `{}` {what}", section.name));
         let strings = elf
             .sections
@@ -96,10 +101,9 @@ impl SymbolTable {
                 return Err(damaged(part));
             }
         }
-        let code = |s: &crate::elf::Section| {
-            (s.flags & u64::from(SHF_EXECINSTR) != 0).then(|| s.addr..s.addr.saturating_add(s.size))
-        };
-        Ok(Some(Self {
+        let code =
+            |s: &Section| (s.flags & u64::from(SHF_EXECINSTR) != 0).then(|| s.addr..s.addr.saturating_add(s.size));
+        Ok(Self {
             contents: Arc::clone(&elf.contents),
             section: section.name.clone(),
             offset: section.offset,
@@ -107,7 +111,7 @@ impl SymbolTable {
             strings: Strings { offset: strings.offset, len: strings.size },
             little_endian: elf.ctx.is_little_endian(),
             code: elf.sections.iter().map(code).collect(),
-        }))
+        })
     }
 
     /// The names that hold `needle`; all of them when it is empty.
@@ -191,6 +195,17 @@ impl SymbolTable {
             }
         }
         Ok(None)
+    }
+
+    /// The name of the symbol with that index: none when there is none or it has none.
+    pub(crate) fn name_of(&self, index: u32) -> Result<Option<String>, Error> {
+        if u64::from(index) >= self.count {
+            return Ok(None);
+        }
+        let mut word = [0; 4];
+        self.contents.fill(self.offset + u64::from(index) * SYM as u64, &mut word, "a symbol")?;
+        let at = if self.little_endian { u32::from_le_bytes(word) } else { u32::from_be_bytes(word) };
+        self.name(at)
     }
 
     /// Layout of `Elf64_Sym` (gABI, "Symbol Table"): st_name, st_info, st_other, st_shndx, st_value, st_size.
