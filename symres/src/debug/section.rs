@@ -268,3 +268,183 @@ impl Read for Frames<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+    use std::sync::OnceLock;
+
+    use super::*;
+
+    fn run(command: &mut Command) {
+        let out = command.output().unwrap();
+        assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// A library with debug information that is not compressed.
+    fn library(folder: &Path) -> PathBuf {
+        let path = folder.join("library.so");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/names.cc");
+        run(Command::new("g++").args(["-shared", "-fPIC", "-g", "-gz=none", "-o"]).arg(&path).arg(source));
+        path
+    }
+
+    fn parse(bytes: Vec<u8>) -> Elf {
+        Elf::parse(Contents::from_bytes(bytes)).unwrap()
+    }
+
+    /// All debug sections, by the names that they have uncompressed.
+    fn sections(elf: &Elf) -> Vec<(String, Vec<u8>)> {
+        let names = elf.sections.iter().map(|s| s.name.replace(".zdebug_", ".debug_"));
+        let mut list: Vec<(String, Vec<u8>)> = names
+            .filter(|name| name.starts_with(".debug_"))
+            .map(|name| {
+                let data = elf.section_data(&name).unwrap().unwrap().all().unwrap().into_owned();
+                (name, data)
+            })
+            .collect();
+        list.sort();
+        list
+    }
+
+    #[test]
+    fn sections_are_as_objcopy_unpacks_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let plain = library(folder.path());
+        let expect: Vec<(String, Vec<u8>)> = sections(&parse(std::fs::read(&plain).unwrap()))
+            .into_iter()
+            .map(|(name, _)| {
+                let dumped = folder.path().join("dumped");
+                let dump = format!("{name}={}", dumped.display());
+                run(Command::new("objcopy").args(["--dump-section", &dump]).arg(&plain).arg("/dev/null"));
+                (name, std::fs::read(dumped).unwrap())
+            })
+            .collect();
+        assert!(expect.len() > 5);
+        assert_eq!(sections(&parse(std::fs::read(&plain).unwrap())), expect);
+        let packed = folder.path().join("packed");
+        for (tool, form) in [
+            ("objcopy", "zlib-gabi"),
+            ("objcopy", "zlib-gnu"),
+            ("llvm-objcopy-19", "zlib"),
+            ("llvm-objcopy-19", "zstd"),
+        ] {
+            run(Command::new(tool).arg(format!("--compress-debug-sections={form}")).args([&plain, &packed]));
+            let elf = Elf::parse(Contents::open(&packed, &packed).unwrap()).unwrap();
+            assert!(elf.sections.iter().filter(|s| is_packed(s)).count() > 3, "{form}");
+            assert!(elf.has_section(".debug_info") && !elf.has_section(".debug_none"));
+            assert_eq!(sections(&elf), expect, "{form}");
+        }
+    }
+
+    /// The library with `contents` as its `.debug_info`, compressed in that way, and what that unpacks to.
+    fn with(kind: u32, says: u64, packed: &[u8]) -> Result<Vec<u8>, String> {
+        let mut section = kind.to_le_bytes().to_vec();
+        section.extend([0; 4]);
+        section.extend(says.to_le_bytes());
+        section.extend(1_u64.to_le_bytes());
+        section.extend(packed);
+        unpacked(&[".debug_info"], &section)
+    }
+
+    /// Lets all sections of these names have the same contents, marked as compressed.
+    fn unpacked(names: &[&str], contents: &[u8]) -> Result<Vec<u8>, String> {
+        static LIBRARY: OnceLock<Vec<u8>> = OnceLock::new();
+        let compile = || std::fs::read(library(tempfile::tempdir().unwrap().path())).unwrap();
+        let mut bytes = LIBRARY.get_or_init(compile).clone();
+        let indexes: Vec<usize> = {
+            let elf = parse(bytes.clone());
+            names.iter().map(|name| elf.sections.iter().position(|s| s.name == *name).unwrap()).collect()
+        };
+        let number = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+        let (at, table) = (bytes.len() as u64, usize::try_from(number(&bytes, 0x28)).unwrap());
+        bytes.extend(contents);
+        for index in indexes {
+            // sh_flags, sh_offset and sh_size of Elf64_Shdr.
+            let header = table + index * 64;
+            for (field, value) in [(8, u64::from(SHF_COMPRESSED)), (24, at), (32, contents.len() as u64)] {
+                bytes[header + field..header + field + 8].copy_from_slice(&value.to_le_bytes());
+            }
+        }
+        let elf = parse(bytes);
+        let data = elf.section_data(names[0]).map_err(|error| error.to_string())?.unwrap();
+        assert_eq!(data.get(data.len(), 1).unwrap_err().to_string().matches("referred to").count(), 1);
+        Ok(data.all().unwrap().into_owned())
+    }
+
+    /// What a tool makes of bytes on its standard input.
+    fn pipe(tool: &str, arguments: &[&str], bytes: &[u8]) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("input");
+        std::fs::write(&input, bytes).unwrap();
+        let out = Command::new(tool).args(arguments).stdin(std::fs::File::open(input).unwrap()).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        out.stdout
+    }
+
+    fn zlib(bytes: &[u8]) -> Vec<u8> {
+        let mut packed = Vec::new();
+        let mut stream = flate2::bufread::ZlibEncoder::new(bytes, flate2::Compression::best());
+        stream.read_to_end(&mut packed).unwrap();
+        packed
+    }
+
+    #[track_caller]
+    fn check_refused(result: Result<Vec<u8>, String>, why: &str) {
+        let said = result.expect_err("it was accepted");
+        assert!(said.contains(why), "{said}");
+    }
+
+    #[test]
+    fn several_frames_are_one_section() {
+        let (one, two) = (b"one and ".repeat(3000), b"two".repeat(70_000));
+        let frames = [pipe("zstd", &["-c", "-19"], &one), pipe("zstd", &["-c"], &two)].concat();
+        let expect = [one, two].concat();
+        assert_eq!(with(ELFCOMPRESS_ZSTD, expect.len() as u64, &frames).unwrap(), expect);
+    }
+
+    #[test]
+    fn a_size_that_is_not_true() {
+        let text = b"some text ".repeat(1000);
+        let zstd = pipe("zstd", &["-c"], &text);
+        for (kind, packed) in [(ELFCOMPRESS_ZLIB, zlib(&text)), (ELFCOMPRESS_ZSTD, zstd)] {
+            assert_eq!(with(kind, 10_000, &packed).unwrap(), text);
+            check_refused(with(kind, 10_001, &packed), "it says to hold 10001 bytes and holds 10000");
+            check_refused(with(kind, 9_999, &packed), "it says to hold 9999 bytes and holds more");
+            check_refused(with(kind, 0, &packed), "it says to hold 0 bytes and holds more");
+            check_refused(with(kind, u64::MAX, &packed), "beyond the limit");
+            check_refused(with(kind, 2 << 20, &packed), "it says to hold 2097152 bytes packed in");
+            check_refused(with(kind, 10_000, &packed[..packed.len() / 2]), "`.debug_info`");
+        }
+    }
+
+    #[test]
+    fn data_that_is_damaged() {
+        let text = b"some text ".repeat(1000);
+        let mut zstd = pipe("zstd", &["-c", "--check"], &text);
+        assert_eq!(with(ELFCOMPRESS_ZSTD, 10_000, &zstd).unwrap(), text);
+        *zstd.last_mut().unwrap() ^= 1;
+        check_refused(with(ELFCOMPRESS_ZSTD, 10_000, &zstd), "its checksum is wrong");
+        check_refused(with(9, 10_000, &zlib(&text)), "it is compressed in an unknown way (9)");
+        check_refused(with(ELFCOMPRESS_ZLIB, 10_000, &text), "its compressed data");
+        check_refused(unpacked(&[".debug_info"], b"short"), "too short for the header");
+        check_refused(with(ELFCOMPRESS_ZSTD, 10, b""), "it says to hold 10 bytes and holds 0");
+    }
+
+    /// One megabyte of compressed data may not fill memory by being many sections.
+    #[test]
+    fn sections_that_share_their_bytes() {
+        let zeroes = vec![0; SMALL as usize];
+        let packed = zlib(&zeroes);
+        assert!(packed.len() < 2000);
+        let mut section = ELFCOMPRESS_ZLIB.to_le_bytes().to_vec();
+        section.extend([0; 4]);
+        section.extend(SMALL.to_le_bytes());
+        section.extend(1_u64.to_le_bytes());
+        section.extend(packed);
+        assert_eq!(unpacked(&[".debug_info"], &section).unwrap(), zeroes);
+        let names = [".debug_info", ".debug_str", ".debug_line", ".debug_abbrev", ".debug_aranges"];
+        check_refused(unpacked(&names, &section), "with the other sections it says to hold 5242880 bytes");
+    }
+}
