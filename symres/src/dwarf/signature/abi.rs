@@ -35,22 +35,28 @@ pub(super) struct Convention {
 }
 
 impl Convention {
-    /// By the types of the declaration.
-    pub(super) fn of<R: Reader<Offset = usize>>(context: &Context<'_, R>, declared: &Declaration<R>) -> Self {
+    /// By the types of the declaration, and by what is told of the arguments where the types are not enough.
+    pub(super) fn of<R: Reader<Offset = usize>>(
+        context: &Context<'_, R>,
+        declared: &Declaration<R>,
+        told: &[Told],
+    ) -> Self {
         let known = matches!(declared.language, Language::C | Language::Cpp | Language::Rust);
         if context.machine != Machine::X86_64 || !known || !is_ordinary(declared) {
             return Self { arguments: Vec::new(), returns_in: None };
         }
-        let returned = layout::passed(context, declared.return_type.as_ref(), declared.language);
+        let returned = layout::passed(context, declared.return_type.as_ref(), declared.language, None);
         // A definition of old C does not tell how its callers pass `float`: they do not know that it is one.
         let old = declared.language == Language::C
             && !declared.chain.iter().any(|(_, entry)| flag(entry, gimli::DW_AT_prototyped));
         let mut registers = Registers::new(&returned);
-        let arguments = declared.formals.iter().map(|formal| {
+        let told = told.iter().map(Some).chain(std::iter::repeat(None));
+        let arguments = declared.formals.iter().zip(told).map(|(formal, told)| {
             if formal.not_passed {
                 return Location::OptimizedOut;
             }
-            let passed = layout::passed(context, formal.type_die.as_ref(), declared.language);
+            let by_reference = told.and_then(by_reference);
+            let passed = layout::passed(context, formal.type_die.as_ref(), declared.language, by_reference);
             let place =
                 if declared.language == Language::Rust { registers.rust(&passed) } else { registers.next(&passed) };
             if old && formal.ty.class == TypeClass::Float && formal.ty.size == Some(4) {
@@ -65,12 +71,7 @@ impl Convention {
 
     /// Whether the function follows the convention, seen from what the debug information says of its entry. A compiler
     /// that knows all callers of a function need not keep to it.
-    pub(super) fn holds<R: Reader<Offset = usize>>(
-        &self,
-        _: &Context<'_, R>,
-        declared: &Declaration<R>,
-        told: &[Told],
-    ) -> bool {
+    pub(super) fn holds<R: Reader<Offset = usize>>(&self, declared: &Declaration<R>, told: &[Told]) -> bool {
         let contradicted = told.iter().zip(&self.arguments).any(|(told, conventional)| match (told, conventional) {
             (Told::Place(Evaluated { location: Location::Register(told), .. }), Location::Register(register)) => {
                 told != register
@@ -80,10 +81,26 @@ impl Convention {
         });
         // GCC gives changed functions another name; LLVM removes unused parameters of internal functions silently.
         let external = declared.chain.iter().any(|(_, entry)| flag(entry, gimli::DW_AT_external));
-        let llvm = declared.chain.first().is_none_or(|(die, _)| die.unit.llvm());
-        let removed = llvm && !external && told.contains(&Told::Nowhere);
+        let removed =
+            is_llvm(declared) && !external && told.iter().any(|told| matches!(told, Told::Nowhere | Told::Part(_)));
         !contradicted && !removed
     }
+}
+
+/// Whether an object is told to be behind a pointer, or to be itself in registers or on the stack.
+fn by_reference(told: &Told) -> Option<bool> {
+    let (Told::Place(evaluated) | Told::Part(evaluated) | Told::Later(evaluated)) = told else { return None };
+    match &evaluated.location {
+        Location::Indirect { .. } => Some(true),
+        Location::Memory { base, .. } => Some(![RSP, RBP].contains(base)),
+        Location::Register(_) | Location::Pieces(_) => Some(false),
+        _ => None,
+    }
+}
+
+/// The compiler is LLVM, or not known.
+pub(super) fn is_llvm<R: Reader<Offset = usize>>(declared: &Declaration<R>) -> bool {
+    declared.chain.first().is_none_or(|(die, _)| die.unit.llvm())
 }
 
 /// It does not say that it follows another convention (`DW_CC_nocall`: the compiler has changed it).

@@ -40,6 +40,7 @@ struct Facts {
     language: Language,
     llvm: bool,
     simple_names: bool,
+    tells_defaulted: bool,
 }
 
 /// As far as the language matters for types and calls.
@@ -59,7 +60,7 @@ impl<R: Reader<Offset = usize>> DebugUnit<R> {
     fn facts(&self) -> Facts {
         *self.facts.get_or_init(|| {
             let Ok(root) = self.unit.entry(self.unit.root_offset()) else {
-                return Facts { language: Language::Other, llvm: false, simple_names: false };
+                return Facts { language: Language::Other, llvm: true, simple_names: false, tells_defaulted: false };
             };
             let language = match root.attr_value(gimli::DW_AT_language) {
                 Some(AttributeValue::Language(language)) => language_of(language),
@@ -68,11 +69,24 @@ impl<R: Reader<Offset = usize>> DebugUnit<R> {
             let producer = root.attr_value(gimli::DW_AT_producer).and_then(|value| self.string(value));
             let producer = producer.unwrap_or_default();
             // GCC says `GNU C++14 12.2.0 …`; everything else with such names (clang, rustc, icx) is LLVM.
-            let gcc = producer.starts_with("GNU ");
-            // clang and GCC write the option into the producer only on request; without arguments in the names of
-            // templates there is no other sign, so that LLVM's are looked at more closely.
-            Facts { language, llvm: !gcc, simple_names: !gcc && language == Language::Cpp }
+            let version = producer.strip_prefix("GNU ").and_then(gcc_version);
+            let llvm = !producer.starts_with("GNU ");
+            let strict = self.unit.encoding().version < 5 && producer.contains("-gstrict-dwarf");
+            Facts {
+                language,
+                llvm,
+                // The option is in the producer only on request; without arguments in the names of templates there is no
+                // other sign, so that LLVM's are looked at more closely.
+                simple_names: llvm && language == Language::Cpp,
+                // GCC 4.4 was the first with `= default`, GCC 7 the first to say `DW_AT_defaulted`, which is of DWARF 5.
+                tells_defaulted: version.is_some_and(|version| version < (4, 4) || version >= (7, 0) && !strict),
+            }
         })
+    }
+
+    /// A member function that is not said to be `= default` is not.
+    pub(super) fn tells_defaulted(&self) -> bool {
+        self.facts().tells_defaulted
     }
 
     pub(super) fn language(&self) -> Language {
@@ -101,6 +115,13 @@ impl<R: Reader<Offset = usize>> DebugUnit<R> {
         }
         Some(reader.to_string_lossy().ok()?.into_owned())
     }
+}
+
+/// `C++ 4.1.2 20080704 (Red Hat 4.1.2-48)` -> 4.1
+fn gcc_version(producer: &str) -> Option<(u32, u32)> {
+    let version = producer.split(' ').nth(1)?;
+    let (major, rest) = version.split_once('.')?;
+    Some((major.parse().ok()?, rest.split('.').next()?.parse().ok()?))
 }
 
 fn language_of(language: DwLang) -> Language {

@@ -256,7 +256,13 @@ impl<R: Reader<Offset = usize>> Evaluator<'_, '_, R> {
                 }
                 term
             }
-            Operation::FrameOffset { offset } => self.frame_base(depth)?.plus(offset),
+            Operation::FrameOffset { offset } => {
+                let base = self.frame_base(depth);
+                if base.is_err() {
+                    self.frame = FrameUse::AfterPrologue;
+                }
+                base?.plus(offset)
+            }
             Operation::CallFrameCFA => {
                 let sum = self.cfa()?;
                 Term::register(sum.register, sum.offset)

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use gimli::{AttributeValue, Reader};
 
 use super::die::{Context, Die, Entry, Language, flag, number};
-use super::trivial::is_non_trivial;
+use super::trivial::{Copying, copying};
 use super::types;
 
 /// Classes in classes nest some levels deep.
@@ -61,17 +61,19 @@ struct Eightbytes {
 /// The debug information does not tell.
 pub(super) struct Unknown;
 
-/// How an argument or a result of this type is passed; `void` is empty.
+/// How an argument or a result of this type is passed; `void` is empty. Where the type does not tell whether it is passed by
+/// a pointer to a copy, `by_reference` does.
 pub(super) fn passed<R: Reader<Offset = usize>>(
     context: &Context<'_, R>,
     ty: Option<&Die<R>>,
     language: Language,
+    by_reference: Option<bool>,
 ) -> Passed {
     let size = types::shape(context, ty).size.unwrap_or(0);
     let result = if language == Language::Rust {
         rust(context, ty).map(|passing| (passing, 8))
     } else {
-        system_v(context, ty, language)
+        system_v(context, ty, language, by_reference)
     };
     let (passing, align) = result.unwrap_or((Passing::Unknown, 8));
     Passed { passing, size, align }
@@ -82,10 +84,18 @@ fn system_v<R: Reader<Offset = usize>>(
     context: &Context<'_, R>,
     ty: Option<&Die<R>>,
     language: Language,
+    by_reference: Option<bool>,
 ) -> Result<(Passing, u64), Unknown> {
     let Some((die, entry)) = types::resolve(context, ty).map_err(|_| Unknown)? else { return Ok((Passing::Empty, 1)) };
-    if is_class(&entry) && is_non_trivial(context, &die, &entry, language, 0)? {
-        return Ok((Passing::Reference, 8));
+    if is_class(&entry) {
+        let by_reference = match copying(context, &die, &entry, language, 0)? {
+            Copying::Trivial => false,
+            Copying::Unclear => by_reference.ok_or(Unknown)?,
+            Copying::NonTrivial => true,
+        };
+        if by_reference {
+            return Ok((Passing::Reference, 8));
+        }
     }
     let size = types::shape(context, Some(&die)).size.ok_or(Unknown)?;
     if size > MAX_IN_REGISTERS {

@@ -165,24 +165,52 @@ fn literal(value: i128, shape: types::Shape) -> Location {
     Location::Constant(if signed && low >> (bits - 1) != 0 { low - (1 << bits) } else { low })
 }
 
+/// What the debug information says of the arguments, in the order of the formals.
+pub(super) fn told<R: Reader<Offset = usize>>(
+    context: &Context<'_, R>,
+    declared: &Declaration<R>,
+    site: &Site<'_, R>,
+) -> Vec<Told> {
+    let instruction = Instruction::new(site.outer, site.pc);
+    let entry = matches!(site.kind, SiteKind::Entry { .. });
+    let one = |formal| told_of(context, &instruction, formal, declared);
+    let told = declared.formals.iter().map(one);
+    told.map(|told| if entry { told.at_entry(context.machine) } else { told }).collect()
+}
+
 /// Where the arguments are, in the order of the formals.
 pub(super) fn arguments<R: Reader<Offset = usize>>(
-    context: &Context<'_, R>,
     declared: &Declaration<R>,
     convention: &Convention,
     site: &Site<'_, R>,
+    told: Vec<Told>,
 ) -> Vec<Argument> {
-    let instruction = Instruction::new(site.outer, site.pc);
-    let told: Vec<Told> = declared.formals.iter().map(|formal| told(context, &instruction, formal, declared)).collect();
     let SiteKind::Entry { copy } = site.kind else {
         return told.into_iter().map(Told::inside).collect();
     };
-    let told: Vec<Told> = told.into_iter().map(|told| told.at_entry(context.machine)).collect();
-    let trusted = !copy && convention.holds(context, declared, &told);
+    let trusted = !copy && convention.holds(declared, &told);
+    // Of what a function does not use LLVM tells its callers, if it can, that they need not pass it.
+    let may_be_left_out = abi::is_llvm(declared);
+    let conventional = convention.arguments.iter().cloned().chain(std::iter::repeat(Location::Unknown));
     told.into_iter()
-        .zip(convention.arguments.iter().cloned().chain(std::iter::repeat(Location::Unknown)))
-        .map(|(told, conventional)| told.or_conventional(trusted.then_some(conventional)))
+        .zip(conventional)
+        .map(|(told, conventional)| {
+            let left_out = may_be_left_out && matches!(told, Told::Nowhere | Told::Part(_));
+            told.or_conventional((trusted && !left_out).then_some(conventional))
+        })
         .collect()
+}
+
+/// Whether a place leaves some of the bytes of a value out.
+fn is_partial(location: &Location, size: Option<u64>) -> bool {
+    match location {
+        Location::Pieces(pieces) => {
+            let told = pieces.iter().filter(|(piece, _)| *piece != Location::OptimizedOut);
+            let told = told.fold(0_u64, |sum, (_, size)| sum.saturating_add(*size));
+            size.is_none_or(|size| told < size)
+        }
+        _ => false,
+    }
 }
 
 /// What the debug information says of one argument at an instruction.
@@ -190,15 +218,17 @@ pub(super) fn arguments<R: Reader<Offset = usize>>(
 pub(super) enum Told {
     /// This.
     Place(Evaluated),
+    /// This, for some of its bytes.
+    Part(Evaluated),
     /// It has places for other instructions only.
     Elsewhere,
     /// It knows of no place at all.
     Nowhere,
-    /// It describes a frame that is not set up yet.
-    Later,
+    /// This, in a frame that is not set up yet.
+    Later(Evaluated),
 }
 
-fn told<R: Reader<Offset = usize>>(
+fn told_of<R: Reader<Offset = usize>>(
     context: &Context<'_, R>,
     instruction: &Instruction<'_, R>,
     formal: &Formal<R>,
@@ -210,6 +240,7 @@ fn told<R: Reader<Offset = usize>>(
     let shape = types::Shape { size: formal.ty.size, class: formal.ty.class };
     let found = formal.dies.iter().find_map(|(die, entry)| of(context, instruction, die, entry, shape, 0));
     match found {
+        Some(evaluated) if is_partial(&evaluated.location, shape.size) => Told::Part(evaluated),
         Some(evaluated) => Told::Place(evaluated),
         None if formal.dies.iter().any(|(_, entry)| entry.has_attr(gimli::DW_AT_location)) => Told::Elsewhere,
         None => Told::Nowhere,
@@ -219,39 +250,42 @@ fn told<R: Reader<Offset = usize>>(
 impl Told {
     fn inside(self) -> Argument {
         match self {
-            Told::Place(evaluated) => Argument { location: evaluated.location, known_by: KnownBy::DebugInfo },
+            Told::Place(evaluated) | Told::Part(evaluated) => {
+                Argument { location: evaluated.location, known_by: KnownBy::DebugInfo }
+            }
             Told::Elsewhere | Told::Nowhere => {
                 Argument { location: Location::OptimizedOut, known_by: KnownBy::DebugInfo }
             }
-            Told::Later => Argument::UNKNOWN,
+            Told::Later(_) => Argument::UNKNOWN,
         }
     }
 
     /// At a function's first instruction only what its caller has written can be in memory.
     fn at_entry(self, machine: Machine) -> Self {
         match self {
-            Told::Place(Evaluated { frame: FrameUse::AfterPrologue, .. }) => Told::Later,
-            Told::Place(evaluated) if abi::below_the_frame(&evaluated.location, machine) => Told::Later,
+            Told::Place(evaluated) | Told::Part(evaluated)
+                if evaluated.frame == FrameUse::AfterPrologue || abi::below_the_frame(&evaluated.location, machine) =>
+            {
+                Told::Later(evaluated)
+            }
             other => other,
         }
     }
 
     fn or_conventional(self, conventional: Option<Location>) -> Argument {
+        let trusted = conventional.is_some();
+        let conventional = conventional.filter(|location| *location != Location::Unknown);
         match (self, conventional) {
-            (Told::Place(Evaluated { location: Location::Expression(_), .. }), Some(location))
-                if location != Location::Unknown =>
-            {
-                Argument { location, known_by: KnownBy::CallingConvention }
+            (Told::Place(Evaluated { location, .. }), None) => Argument { location, known_by: KnownBy::DebugInfo },
+            (Told::Place(Evaluated { location, .. }), Some(_)) if !matches!(location, Location::Expression(_)) => {
+                Argument { location, known_by: KnownBy::DebugInfo }
             }
-            (Told::Place(evaluated), _) => Argument { location: evaluated.location, known_by: KnownBy::DebugInfo },
-            (_, Some(location)) if location != Location::Unknown => {
-                Argument { location, known_by: KnownBy::CallingConvention }
-            }
-            (Told::Later, _) => Argument::UNKNOWN,
-            (Told::Elsewhere | Told::Nowhere, Some(_)) => Argument::UNKNOWN,
-            (Told::Elsewhere | Told::Nowhere, None) => {
+            (_, Some(location)) => Argument { location, known_by: KnownBy::CallingConvention },
+            (Told::Part(Evaluated { location, .. }), None) => Argument { location, known_by: KnownBy::DebugInfo },
+            (Told::Elsewhere | Told::Nowhere, None) if !trusted => {
                 Argument { location: Location::OptimizedOut, known_by: KnownBy::DebugInfo }
             }
+            (Told::Later(_) | Told::Elsewhere | Told::Nowhere, None) => Argument::UNKNOWN,
         }
     }
 }

@@ -67,9 +67,10 @@ pub(crate) fn describe<R: Reader<Offset = usize>>(
 ) -> Description {
     context.begin();
     let declared = parameters::declaration(context, function);
-    let convention = abi::Convention::of(context, &declared);
+    let told = site.map(|site| location::told(context, &declared, site)).unwrap_or_default();
+    let convention = abi::Convention::of(context, &declared, &told);
     let arguments = site.map_or_else(Vec::new, |site| {
-        let all = location::arguments(context, &declared, &convention, site);
+        let all = location::arguments(&declared, &convention, site, told);
         declared.formals.iter().zip(all).filter(|(formal, _)| !formal.hidden).map(|(_, argument)| argument).collect()
     });
     let conventional = convention.arguments.iter().cloned().map(|location| match location {

@@ -31,9 +31,10 @@ pub(super) struct Formal<R: Reader<Offset = usize>> {
     pub(super) ty: Type,
     pub(super) type_die: Option<Die<R>>,
     pub(super) artificial: bool,
-    /// It is not of the source: which part of a virtual base a constructor is for. `__vtt_parm` is passed, `__in_chrg` is not.
+    /// It is not of the source: whether a constructor is for a whole object (`__in_chrg`), and how it finds its virtual bases
+    /// (`__vtt_parm`).
     pub(super) hidden: bool,
-    /// `__in_chrg`.
+    /// It is hidden, and the code does not get it.
     pub(super) not_passed: bool,
     /// Its entries: that of the copy first, where it has one.
     pub(super) dies: Vec<Found<R>>,
@@ -132,12 +133,17 @@ fn formal<R: Reader<Offset = usize>>(
     let type_die = dies.iter().find_map(|(die, entry)| context.follow(die, entry, gimli::DW_AT_type));
     let type_die = types::unqualified(context, type_die.as_ref());
     let artificial = dies.iter().any(|(_, entry)| flag(entry, gimli::DW_AT_artificial));
-    let not_passed = artificial && name.as_deref() == Some("__in_chrg");
-    let hidden = not_passed || artificial && name.as_deref() == Some("__vtt_parm");
+    let missing = in_copy && copy.is_none();
+    let in_charge = artificial && name.as_deref() == Some("__in_chrg");
+    let hidden = in_charge || artificial && name.as_deref() == Some("__vtt_parm");
+    // The copies of a constructor for the whole object and for a base are without the first; only the rare one that serves
+    // as both gets it.
+    let placed = || dies.first().is_some_and(|(_, entry)| entry.has_attr(gimli::DW_AT_location));
+    let not_passed = hidden && (missing || in_charge && !placed());
     // A parameter without a type is damaged: `void` would be wrong.
     let ty = match &type_die {
         Some(_) => types::describe(context, type_die.as_ref(), language),
         None => Type { text: "...".to_owned(), size: None, class: crate::signature::TypeClass::Unknown },
     };
-    Formal { name, ty, type_die, artificial, hidden, not_passed, dies, missing: in_copy && copy.is_none() }
+    Formal { name, ty, type_die, artificial, hidden, not_passed, dies, missing }
 }

@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use gimli::{DwTag, Reader};
+use gimli::{AttributeValue, DwTag, Reader};
 
-use super::die::{Context, Die, Entry, Found, Language, flag};
+use super::die::{Context, Die, Entry, Found, Language, flag, number};
 use super::scope;
 use super::types;
 use crate::demangle::{self, RawName};
@@ -255,6 +255,18 @@ fn name<R: Reader<Offset = usize>>(
 ) -> String {
     if entry.tag() == gimli::DW_TAG_base_type {
         let name = context.text(die, entry, gimli::DW_AT_name).unwrap_or_else(|| ELLIPSIS.to_owned());
+        // GCC and clang have names of their own for these.
+        if matches!(
+            entry.attr_value(gimli::DW_AT_encoding),
+            Some(AttributeValue::Encoding(gimli::DW_ATE_complex_float))
+        ) {
+            match number(entry, gimli::DW_AT_byte_size) {
+                Some(8) => return "float _Complex".to_owned(),
+                Some(16) => return "double _Complex".to_owned(),
+                Some(32) => return "long double _Complex".to_owned(),
+                _ => {}
+            }
+        }
         // GCC says `long unsigned int`.
         return if matches!(language, Language::C | Language::Cpp) { integer(&name) } else { name };
     }

@@ -13,22 +13,33 @@ const MAX_DEPTH: usize = 24;
 
 /// Whether a class has a copy or move constructor or a destructor that does something: a class is then passed by a pointer
 /// to a copy (Itanium C++ ABI, "non-trivial for the purposes of calls").
-pub(super) fn is_non_trivial<R: Reader<Offset = usize>>(
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Copying {
+    /// It has none.
+    Trivial,
+    /// It declares one, but the compiler does not say whether that is `= default`.
+    Unclear,
+    /// It has one.
+    NonTrivial,
+}
+
+/// How a class is copied.
+pub(super) fn copying<R: Reader<Offset = usize>>(
     context: &Context<'_, R>,
     die: &Die<R>,
     entry: &Entry<R>,
     language: Language,
     depth: usize,
-) -> Result<bool, Unknown> {
+) -> Result<Copying, Unknown> {
     if depth > MAX_DEPTH {
         return Err(Unknown);
     }
     if language != Language::Cpp {
-        return Ok(false);
+        return Ok(Copying::Trivial);
     }
     match entry.attr_value(gimli::DW_AT_calling_convention) {
-        Some(AttributeValue::CallingConvention(gimli::DW_CC_pass_by_reference)) => return Ok(true),
-        Some(AttributeValue::CallingConvention(gimli::DW_CC_pass_by_value)) => return Ok(false),
+        Some(AttributeValue::CallingConvention(gimli::DW_CC_pass_by_reference)) => return Ok(Copying::NonTrivial),
+        Some(AttributeValue::CallingConvention(gimli::DW_CC_pass_by_value)) => return Ok(Copying::Trivial),
         _ => {}
     }
     if flag(entry, gimli::DW_AT_declaration) {
@@ -36,35 +47,41 @@ pub(super) fn is_non_trivial<R: Reader<Offset = usize>>(
     }
     let name = context.text(die, entry, gimli::DW_AT_name).unwrap_or_default();
     let name = name.split('<').next().unwrap_or_default().to_owned();
-    let mut non_trivial = false;
+    let mut worst = Copying::Trivial;
     let mut inner: Vec<Die<R>> = Vec::new();
     context.children(die, |child, entry| {
         match entry.tag() {
-            gimli::DW_TAG_subprogram => non_trivial |= is_special_member(context, die, child, entry, &name),
+            gimli::DW_TAG_subprogram => worst = worst.max(special_member(context, die, child, entry, &name)),
             gimli::DW_TAG_inheritance => {
                 // Copying sets the pointer to the virtual base.
-                non_trivial |= entry.has_attr(gimli::DW_AT_virtuality);
+                if entry.has_attr(gimli::DW_AT_virtuality) {
+                    worst = Copying::NonTrivial;
+                }
                 inner.extend(context.follow(child, entry, gimli::DW_AT_type));
             }
             gimli::DW_TAG_member if !flag(entry, gimli::DW_AT_external) && !flag(entry, gimli::DW_AT_declaration) => {
                 // The table of virtual functions: GCC writes `_vptr.Class`, clang `_vptr$Class`.
                 let name = context.text(child, entry, gimli::DW_AT_name);
-                non_trivial |= name.is_some_and(|name| name.starts_with("_vptr"));
+                if name.is_some_and(|name| name.starts_with("_vptr")) {
+                    worst = Copying::NonTrivial;
+                }
                 inner.extend(context.follow(child, entry, gimli::DW_AT_type));
             }
             _ => {}
         }
-        if non_trivial { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if worst == Copying::NonTrivial { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    for ty in inner.iter().filter(|_| !non_trivial) {
+    for ty in &inner {
+        if worst == Copying::NonTrivial {
+            break;
+        }
         if let Some((ty, entry)) = element(context, ty)?
             && is_class(&entry)
-            && is_non_trivial(context, &ty, &entry, language, depth + 1)?
         {
-            return Ok(true);
+            worst = worst.max(copying(context, &ty, &entry, language, depth + 1)?);
         }
     }
-    Ok(non_trivial)
+    Ok(worst)
 }
 
 /// The type, or that of an array's elements.
@@ -83,32 +100,36 @@ fn element<R: Reader<Offset = usize>>(context: &Context<'_, R>, ty: &Die<R>) -> 
 
 /// A destructor, copy or move constructor that the source has written: those that the compiler adds, and those that are
 /// `= default`, do what the members' do.
-fn is_special_member<R: Reader<Offset = usize>>(
+fn special_member<R: Reader<Offset = usize>>(
     context: &Context<'_, R>,
     class: &Die<R>,
     die: &Die<R>,
     entry: &Entry<R>,
     class_name: &str,
-) -> bool {
-    let Some(name) = context.text(die, entry, gimli::DW_AT_name) else { return false };
+) -> Copying {
+    let Some(name) = context.text(die, entry, gimli::DW_AT_name) else { return Copying::Trivial };
     let destructor = name.starts_with('~');
     if !destructor && (class_name.is_empty() || name.split('<').next() != Some(class_name)) {
-        return false;
+        return Copying::Trivial;
     }
     if destructor && entry.has_attr(gimli::DW_AT_virtuality) {
-        return true;
+        return Copying::NonTrivial;
     }
     // `DW_DEFAULTED_in_class`
-    let defaulted = number(entry, gimli::DW_AT_defaulted) == Some(1);
-    if flag(entry, gimli::DW_AT_artificial) || flag(entry, gimli::DW_AT_deleted) || defaulted {
-        return false;
+    let defaulted = number(entry, gimli::DW_AT_defaulted);
+    if flag(entry, gimli::DW_AT_artificial) || flag(entry, gimli::DW_AT_deleted) || defaulted == Some(1) {
+        return Copying::Trivial;
     }
-    if destructor {
-        return true;
+    if !destructor && !copies(context, class, die) {
+        return Copying::Trivial;
     }
-    // Of the constructors, those whose only parameter besides `this` refers to the class itself.
+    if defaulted.is_some() || die.unit.tells_defaulted() { Copying::NonTrivial } else { Copying::Unclear }
+}
+
+/// Of constructors, those whose only parameter besides `this` refers to the class itself.
+fn copies<R: Reader<Offset = usize>>(context: &Context<'_, R>, class: &Die<R>, constructor: &Die<R>) -> bool {
     let mut parameters = Vec::new();
-    context.children(die, |child, entry| {
+    context.children(constructor, |child, entry| {
         if entry.tag() == gimli::DW_TAG_formal_parameter && !flag(entry, gimli::DW_AT_artificial) {
             parameters.push(context.follow(child, entry, gimli::DW_AT_type));
         }
