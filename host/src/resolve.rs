@@ -6,13 +6,14 @@ use symres::{Binary, Pid, ProcessUsdt};
 
 use crate::diag::Diagnostic;
 use crate::directive::{Attach, AttachPoint, Directives};
-use crate::facts::{Facts, ProgramFact};
+use crate::facts::{Facts, ProgramFact, RegisterReads};
 use crate::kernel::Kernel;
 use crate::kind::{self, Context, Target, TargetSpec};
 use crate::source::Span;
 
 mod kernel;
 mod places;
+mod reads;
 mod usdt;
 mod user;
 
@@ -103,6 +104,8 @@ struct Wanted {
     span: Span,
     /// Whether it is attached to returns.
     returns: bool,
+    /// What the program reads of the registers.
+    reads: RegisterReads,
 }
 
 /// Why an attach point has no target: a message, and what to do.
@@ -147,7 +150,7 @@ impl Resolver<'_> {
         let function = &program.function;
         let mut misses = Vec::new();
         for point in alternatives {
-            match self.point(point, span) {
+            match self.point(program, point, span) {
                 Ok(targets) => {
                     if alternatives.len() > 1 {
                         let before: Vec<&str> = misses.iter().map(|miss: &Miss| miss.message.as_str()).collect();
@@ -179,12 +182,12 @@ impl Resolver<'_> {
         self.warnings.extend(warnings.into_iter().map(|warning| Diagnostic::warning(warning, wanted.span)));
     }
 
-    fn point(&mut self, point: &AttachPoint, span: Span) -> Result<Vec<Target>, Miss> {
+    fn point(&mut self, program: &ProgramFact, point: &AttachPoint, span: Span) -> Result<Vec<Target>, Miss> {
         let Some(kind) = kind::by_name(&point.kind) else {
             return Err(Miss::new(format!("unknown kind of attach point `{}`", point.kind)));
         };
         let returns = matches!(kind.context(), Context::Registers { returns: true, .. });
-        let wanted = Wanted { span, returns };
+        let wanted = Wanted { span, returns, reads: program.reads };
         match kind.parse_target(&point.target).map_err(|error| Miss::new(error.to_string()))? {
             TargetSpec::Usdt { binary, provider, name } => {
                 let pids: Vec<Option<u32>> = match self.pids {

@@ -1,8 +1,9 @@
 //! Which places of the functions that a name matches are probed: a pure choice among what symres found.
 
-use symres::{Function, Place, PlaceKind, Role};
+use symres::{Function, Machine, Place, PlaceKind, Role};
 
-use super::Miss;
+use super::{Miss, reads};
+use crate::facts::RegisterReads;
 use crate::kind::{UserPlace, UserPlaceKind};
 
 /// How many functions of one name are listed.
@@ -21,7 +22,18 @@ pub(super) struct Chosen {
     pub(super) notes: Vec<String>,
 }
 
-/// Chooses the places of the one function that `matches` are, for its entries or, with `returns`, for its returns.
+/// What the choice depends on beside the functions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Purpose {
+    /// The returns are probed, not the entries.
+    pub(super) returns: bool,
+    /// What the program reads of the registers.
+    pub(super) reads: RegisterReads,
+    /// The processor of the binary.
+    pub(super) machine: Machine,
+}
+
+/// Chooses the places of the one function that `matches` are, for its entries or for its returns.
 ///
 /// All of these are one source function: its body, the copies that the compiler made of the body (`.constprop.0`), its
 /// inlined copies, and the variants of a constructor or destructor. A call goes through exactly one of them, so that all
@@ -29,7 +41,7 @@ pub(super) struct Chosen {
 ///
 /// # Errors
 /// When the matches are different functions, or nothing of the function can be probed.
-pub(super) fn choose(written: &str, shown: &str, matches: &[Function], returns: bool) -> Result<Chosen, Miss> {
+pub(super) fn choose(written: &str, shown: &str, matches: &[Function], purpose: Purpose) -> Result<Chosen, Miss> {
     let groups = sources(matches);
     let group = match groups.as_slice() {
         [one] => one,
@@ -42,11 +54,10 @@ pub(super) fn choose(written: &str, shown: &str, matches: &[Function], returns: 
             chosen.notes.push(format!("{} of {shown}: {caution}", function.name));
         }
     }
-    let inlined: Vec<&Place> = group.iter().flat_map(|function| function.inlined()).map(|(place, _)| place).collect();
-    let copies = distinct(&inlined);
-    if returns {
+    if purpose.returns {
         chosen.places = bodies.iter().filter_map(|function| function.body()).map(user_place).collect();
-        match (chosen.places.is_empty(), copies) {
+        let inlined: Vec<&Place> = copies(group).map(|(_, place)| place).collect();
+        match (chosen.places.is_empty(), distinct(&inlined)) {
             (_, 0) => {}
             (false, copies) => chosen.warnings.push(format!(
                 "returns of `{written}` are seen of the function itself only: {} {} no return",
@@ -56,10 +67,24 @@ pub(super) fn choose(written: &str, shown: &str, matches: &[Function], returns: 
             (true, copies) => return Err(only_inlined(written, shown, group, copies)),
         }
     } else {
-        let inside = |place: &Place| bodies.iter().any(|function| has_variants(group) && covers(function, place));
-        let all = bodies.iter().filter_map(|function| function.body());
-        let all = all.chain(inlined.into_iter().filter(|place| !inside(place)));
-        chosen.places = all.map(user_place).collect();
+        let handed_on = |place: &Place| bodies.iter().any(|function| has_variants(group) && covers(function, place));
+        let copies = copies(group).filter(|(_, place)| !handed_on(place));
+        let bodies = bodies.iter().filter_map(|function| Some((*function, function.body()?)));
+        // The compiler passes arguments to a copy of its own as it likes. The debug information may know how.
+        let (known, bodies): (Vec<_>, Vec<_>) =
+            bodies.partition(|(function, body)| function.role == Role::Copy && !body.arguments.is_empty());
+        let (readable, left_out) = readable(copies.chain(known), purpose);
+        chosen.places = bodies.into_iter().map(|(_, body)| body).chain(readable).map(user_place).collect();
+        match (chosen.places.is_empty(), left_out.is_empty()) {
+            (_, true) => {}
+            (false, false) => chosen.warnings.push(format!(
+                "{} of `{written}` {} left out, where the program does not find what it reads: {}",
+                counted(left_out.len(), "copy", "copies"),
+                if left_out.len() == 1 { "is" } else { "are" },
+                list(&left_out),
+            )),
+            (true, false) => return Err(unreadable(written, shown, &left_out)),
+        }
     }
     chosen.places.sort_by_key(|place| (place.offset, place.kind != UserPlaceKind::Entry));
     chosen.places.dedup_by_key(|place| place.offset);
@@ -69,19 +94,54 @@ pub(super) fn choose(written: &str, shown: &str, matches: &[Function], returns: 
     Ok(chosen)
 }
 
-/// All places of functions that a pattern fits, with their names: see [`choose`] for what is left out.
-pub(super) fn of_pattern<'f>(functions: impl Iterator<Item = &'f Function>, returns: bool) -> Vec<(String, u64)> {
+/// All places of functions that a pattern fits, with their names, and the number of those where the program does not find
+/// what it reads: see [`choose`] for what is left out.
+pub(super) fn of_pattern<'f>(
+    functions: impl Iterator<Item = &'f Function>,
+    purpose: Purpose,
+) -> (Vec<(String, u64)>, usize) {
     let mut places: Vec<(String, u64)> = Vec::new();
+    let mut left_out = 0_usize;
     for function in functions {
         // The code that chooses a function runs once, and thunks jump to functions that are there themselves.
         let is_called = !matches!(function.role, Role::Resolver | Role::Thunk);
         let body = function.body().filter(|_| is_called);
-        let inlined = function.inlined().map(|(place, _)| place).filter(|_| !returns);
-        places.extend(body.into_iter().chain(inlined).map(|place| (function.name.clone(), place.offset.0)));
+        let copies = function.inlined().map(|(place, _)| (function, place)).filter(|_| !purpose.returns);
+        let (readable, unreadable) = readable(copies, purpose);
+        left_out = left_out.saturating_add(unreadable.len());
+        places.extend(body.into_iter().chain(readable).map(|place| (function.name.clone(), place.offset.0)));
     }
     places.sort_by_key(|(_, offset)| *offset);
     places.dedup_by_key(|(_, offset)| *offset);
-    places
+    (places, left_out)
+}
+
+/// An inlined copy that a program cannot be attached to.
+struct LeftOut {
+    place: UserPlace,
+    addr: symres::VirtAddr,
+    why: String,
+}
+
+/// The copies at which the program finds what it reads, and the others, each once.
+fn readable<'f>(
+    copies: impl Iterator<Item = (&'f Function, &'f Place)>,
+    purpose: Purpose,
+) -> (Vec<&'f Place>, Vec<LeftOut>) {
+    let (mut readable, mut left_out) = (Vec::new(), Vec::<LeftOut>::new());
+    for (function, place) in copies {
+        match reads::finds_all(function, place, purpose.machine, purpose.reads) {
+            Ok(()) => readable.push(place),
+            Err(why) => left_out.push(LeftOut { place: user_place(place), addr: place.addr, why }),
+        }
+    }
+    left_out.sort_by_key(|left_out| left_out.addr);
+    left_out.dedup_by_key(|left_out| left_out.addr);
+    (readable, left_out)
+}
+
+fn copies<'f>(group: &[&'f Function]) -> impl Iterator<Item = (&'f Function, &'f Place)> {
+    group.iter().flat_map(|function| function.inlined().map(|(place, _)| (*function, place)))
 }
 
 pub(super) fn user_place(place: &Place) -> UserPlace {
@@ -255,6 +315,42 @@ fn only_inlined(written: &str, shown: &str, group: &[&Function], copies: usize) 
         [] => "use a uprobe, which sees the entries of its inlined copies".to_owned(),
         named => format!("use a uretprobe on what it is inlined into: {}{more}; or a uprobe", named.join(", ")),
     });
+    miss
+}
+
+/// The first of them, each with its reason.
+fn list(left_out: &[LeftOut]) -> String {
+    let one = |left_out: &LeftOut| {
+        let into = match &left_out.place.kind {
+            UserPlaceKind::Inlined { into } => format!(" in {into}"),
+            _ => String::new(),
+        };
+        format!("{}{into} ({})", left_out.addr, left_out.why)
+    };
+    let mut list: Vec<String> = left_out.iter().take(MOST_NAMES).map(one).collect();
+    if let Some(more) = left_out.len().checked_sub(MOST_NAMES).filter(|more| *more > 0) {
+        list.push(format!("and {more} more"));
+    }
+    list.join(", ")
+}
+
+/// The message where nothing but copies is there, and the program reads what is at none of them where it looks.
+fn unreadable(written: &str, shown: &str, left_out: &[LeftOut]) -> Miss {
+    let mut miss = Miss::new(format!(
+        "`{written}` of `{shown}` is inlined everywhere ({}), and the program does not find what it reads there",
+        counted(left_out.len(), "copy", "copies")
+    ));
+    miss.notes.push(list(left_out));
+    let into = left_out.iter().find_map(|left_out| match &left_out.place.kind {
+        UserPlaceKind::Inlined { into } => Some(into.as_str()),
+        _ => None,
+    });
+    let at = left_out.first().map(|left_out| left_out.addr.to_string()).unwrap_or_default();
+    miss.help = Some(format!(
+        "probe the function that it is inlined into{}, which has its arguments in registers; or attach to the address ({at}) \
+         in place of the name, and read the registers that are named above",
+        into.map(|into| format!(" (`{into}`)")).unwrap_or_default(),
+    ));
     miss
 }
 

@@ -4,8 +4,9 @@ use std::str::FromStr as _;
 
 use symres::{Answer, Binary, Pattern};
 
-use super::places::{self, Chosen};
+use super::places::{self, Chosen, Purpose};
 use super::{Miss, Resolver, Wanted, open};
+use crate::facts::RegisterReads;
 use crate::kind::{NamePattern, Target, UserPlace, UserPlaceKind};
 
 /// A function as written.
@@ -28,8 +29,8 @@ impl Resolver<'_> {
         let shown = binary.shown().display().to_string();
         let answer = search(binary, name, &shown)?;
         let chosen = match offset {
-            0 => places::choose(name, &shown, &answer.matches, wanted.returns)?,
-            offset => inside(name, &shown, &answer, *offset)?,
+            0 => places::choose(name, &shown, &answer.matches, purpose(binary, wanted))?,
+            offset => inside(name, &shown, &answer, *offset, purpose(binary, wanted))?,
         };
         let Chosen { function, places, warnings, notes } = chosen;
         let open = binary.path().to_owned();
@@ -50,8 +51,14 @@ impl Resolver<'_> {
         let shown = opened.shown().display().to_string();
         let (open, text) = (opened.path().to_owned(), pattern.as_str());
         let answer = search(opened, text, &shown)?;
-        let functions = places::of_pattern(answer.matches.iter(), wanted.returns);
+        let (functions, left_out) = places::of_pattern(answer.matches.iter(), purpose(opened, wanted));
         self.check_count(text, functions.len(), &format!("functions of `{shown}`"))?;
+        if left_out > 0 {
+            let copies = places::counted(left_out, "inlined copy", "inlined copies");
+            let text =
+                format!("`{text}`: {copies} left out, where the program does not find the arguments that it reads");
+            self.warn(vec![text], wanted);
+        }
         Ok(Target::UserFunctions { open, shown, pattern: text.to_owned(), functions, pid })
     }
 }
@@ -63,9 +70,14 @@ fn search(binary: &Binary, name: &str, shown: &str) -> Result<Answer, Miss> {
     if answer.matches.is_empty() { Err(not_found(name, shown, &answer)) } else { Ok(answer) }
 }
 
+fn purpose(binary: &Binary, wanted: &Wanted) -> Purpose {
+    Purpose { returns: wanted.returns, reads: wanted.reads, machine: binary.machine() }
+}
+
 /// An instruction so many bytes behind the entry of a function's body.
-fn inside(name: &str, shown: &str, answer: &Answer, offset: u64) -> Result<Chosen, Miss> {
-    let mut chosen = places::choose(name, shown, &answer.matches, false)?;
+fn inside(name: &str, shown: &str, answer: &Answer, offset: u64, purpose: Purpose) -> Result<Chosen, Miss> {
+    let mut chosen =
+        places::choose(name, shown, &answer.matches, Purpose { reads: RegisterReads::default(), ..purpose })?;
     let mut bodies = answer.matches.iter().filter_map(|function| function.body());
     let (Some(body), None) = (bodies.next(), bodies.next()) else {
         return Err(Miss::new(format!(

@@ -1,8 +1,12 @@
 //! The choice of places, on hand-made functions.
 
-use symres::{ByteSpan, Caller, FileOffset, Inlined, SourceLine, Table, VirtAddr};
+use symres::{
+    Argument, ByteSpan, Caller, FileOffset, Inlined, KnownBy, Location, Origin, Parameter, Register, Signature,
+    SourceLine, Table, Type, TypeClass, VirtAddr,
+};
 
 use super::*;
+use crate::facts::RegisterReads;
 
 const SHOWN: &str = "server";
 
@@ -47,19 +51,27 @@ fn whole(name: &str, places: Vec<Place>) -> Function {
     function(name, name, Role::Whole, places)
 }
 
+fn purpose(returns: bool) -> Purpose {
+    Purpose { returns, reads: RegisterReads::default(), machine: Machine::X86_64 }
+}
+
+fn reading(arguments: u8) -> Purpose {
+    Purpose { reads: RegisterReads { arguments, ..RegisterReads::default() }, ..purpose(false) }
+}
+
 fn offsets(matches: &[Function], returns: bool) -> Vec<u64> {
-    let chosen = choose("f", SHOWN, matches, returns).unwrap_or_else(|miss| panic!("{}", miss.message));
+    let chosen = choose("f", SHOWN, matches, purpose(returns)).unwrap_or_else(|miss| panic!("{}", miss.message));
     chosen.places.iter().map(|place| place.offset).collect()
 }
 
 fn miss(matches: &[Function], returns: bool) -> Miss {
-    choose("f", SHOWN, matches, returns).err().unwrap()
+    choose("f", SHOWN, matches, purpose(returns)).err().unwrap()
 }
 
 #[test]
 fn a_body_and_all_inlined_copies_are_places_of_one_function() {
     let f = [whole("f", vec![body(0x100), copy(0x300, &["g"]), copy(0x200, &["h", "main"])])];
-    let chosen = choose("f", SHOWN, &f, false).ok().unwrap();
+    let chosen = choose("f", SHOWN, &f, purpose(false)).ok().unwrap();
     let shown: Vec<String> = chosen.places.iter().map(UserPlace::to_string).collect();
     assert_eq!(shown, ["+0x100", "(inlined into h) +0x200", "(inlined into g) +0x300"]);
     assert_eq!((chosen.function.as_str(), chosen.warnings.len()), ("f", 0));
@@ -70,14 +82,14 @@ fn copies_that_begin_at_one_instruction_are_one_place() {
     let f = [whole("f", vec![copy(0x200, &["g"]), copy(0x200, &["g", "h"]), copy(0x208, &["g"])])];
     assert_eq!(offsets(&f, false), [0x200, 0x208]);
     let f = [whole("f", vec![body(0x100), copy(0x100, &["f"])])];
-    let chosen = choose("f", SHOWN, &f, false).ok().unwrap();
+    let chosen = choose("f", SHOWN, &f, purpose(false)).ok().unwrap();
     assert_eq!(chosen.places, [UserPlace::entry(0x100)], "the entry is what it is called");
 }
 
 #[test]
 fn an_inlined_copy_has_no_return() {
     let f = [whole("f", vec![body(0x100), copy(0x200, &["g"]), copy(0x300, &["h"])])];
-    let chosen = choose("f", SHOWN, &f, true).ok().unwrap();
+    let chosen = choose("f", SHOWN, &f, purpose(true)).ok().unwrap();
     assert_eq!(chosen.places, [UserPlace::entry(0x100)]);
     assert_eq!(
         chosen.warnings,
@@ -180,9 +192,115 @@ fn a_pattern_stands_for_inlined_copies_too() {
         whole("h", vec![body(0x200)]),
     ];
     let places = |returns| {
-        let places = of_pattern(functions.iter(), returns);
+        let (places, _) = of_pattern(functions.iter(), purpose(returns));
         places.into_iter().map(|(_, offset)| offset).collect::<Vec<_>>()
     };
     assert_eq!(places(false), [0x100, 0x200]);
     assert_eq!(places(true), [0x100, 0x200]);
+}
+
+const RDI: Location = Location::Register(Register(5));
+const RSI: Location = Location::Register(Register(4));
+const RBX: Location = Location::Register(Register(3));
+
+/// A function of two parameters, and copies with each of them somewhere.
+fn with_arguments(has_body: bool, copies: &[(u64, [Location; 2])]) -> Function {
+    let ty = || Type { text: "THD*".to_owned(), size: Some(8), class: TypeClass::Pointer };
+    let parameter = |name: &str, passed_in: Location| Parameter {
+        name: Some(name.to_owned()),
+        ty: ty(),
+        artificial: false,
+        passed_in: Some(passed_in),
+    };
+    let signature = Signature {
+        parameters: vec![parameter("thd", RDI), parameter("packet", RSI)],
+        returns: None,
+        returns_in: None,
+        variadic: false,
+        origin: Origin::DebugInfo,
+    };
+    let copies = copies.iter().map(|(at, locations)| {
+        let known = |location: &Location| Argument { location: location.clone(), known_by: KnownBy::DebugInfo };
+        Place { arguments: locations.iter().map(known).collect(), ..copy(*at, &["login"]) }
+    });
+    let places = has_body.then(|| body(0x100)).into_iter().chain(copies).collect();
+    Function { signature: Some(signature), ..whole("f", places) }
+}
+
+#[test]
+fn a_program_goes_where_it_finds_the_arguments_that_it_reads() {
+    let copies = [(0x200, [RDI, RBX]), (0x300, [RBX, RSI]), (0x400, [Location::OptimizedOut, Location::Constant(7)])];
+    let f = [with_arguments(true, &copies)];
+    let offsets = |purpose| {
+        let chosen = choose("f", SHOWN, &f, purpose).ok().unwrap();
+        (chosen.places.iter().map(|place| place.offset).collect::<Vec<_>>(), chosen.warnings)
+    };
+    assert_eq!(offsets(reading(0)), (vec![0x100, 0x200, 0x300, 0x400], vec![]), "nothing is read");
+    let (first, warnings) = offsets(reading(1));
+    assert_eq!(first, [0x100, 0x200]);
+    assert_eq!(
+        warnings,
+        ["2 copies of `f` are left out, where the program does not find what it reads: \
+          0x1300 in login (`thd` is in rbx), 0x1400 in login (`thd` is optimised out)"]
+    );
+    let (second, warnings) = offsets(reading(2));
+    assert_eq!(second, [0x100, 0x300]);
+    assert!(warnings.concat().contains("0x1400 in login (`packet` is always 7)"), "{warnings:?}");
+    assert_eq!(offsets(reading(3)).0, [0x100], "both are nowhere in their registers");
+    assert_eq!(offsets(reading(4)).0.len(), 4, "it has no third argument, wherever it is probed");
+}
+
+#[test]
+fn where_no_copy_has_the_arguments_the_error_says_where_they_are() {
+    let f = [with_arguments(false, &[(0x200, [RBX, RSI])])];
+    let miss = choose("f", SHOWN, &f, reading(1)).err().unwrap();
+    assert_eq!(
+        miss.message,
+        "`f` of `server` is inlined everywhere (1 copy), and the program does not find what it reads there"
+    );
+    assert_eq!(miss.notes, ["0x1200 in login (`thd` is in rbx)"]);
+    assert!(
+        miss.help.as_ref().is_some_and(|help| help.contains("(`login`)") && help.contains("0x1200")),
+        "{:?}",
+        miss.help
+    );
+}
+
+#[test]
+fn what_cannot_be_known_is_not_assumed() {
+    let f = [with_arguments(true, &[(0x200, [RDI, RSI])])];
+    let left = |reads| {
+        let chosen = choose("f", SHOWN, &f, Purpose { reads, ..purpose(false) }).ok().unwrap();
+        (chosen.places.len(), chosen.warnings.concat())
+    };
+    let (places, warning) = left(RegisterReads::EVERYTHING);
+    assert!(places == 1 && warning.contains("cannot be followed"), "{warning}");
+    let (places, warning) = left(RegisterReads { sp: true, ..RegisterReads::default() });
+    assert!(places == 1 && warning.contains("no return address"), "{warning}");
+    assert_eq!(left(RegisterReads { ip: true, stack: true, ..RegisterReads::default() }).0, 2);
+    // Nothing is known of its parameters.
+    let bare = [whole("f", vec![body(0x100), copy(0x200, &["g"])])];
+    let chosen = choose("f", SHOWN, &bare, reading(1)).ok().unwrap();
+    assert_eq!(chosen.places, [UserPlace::entry(0x100)]);
+    assert!(chosen.warnings.concat().contains("nothing tells where argument 1 is"));
+}
+
+#[test]
+fn a_copy_of_the_body_is_as_good_as_its_arguments_are_in_place() {
+    let mut copy = Function { role: Role::Copy, mangled: "f.isra.0".to_owned(), ..with_arguments(false, &[]) };
+    let known = |location| Argument { location, known_by: KnownBy::DebugInfo };
+    copy.places = vec![Place { arguments: vec![known(RSI), known(RDI)], ..body(0x200) }];
+    let both = [whole("f", vec![body(0x100)]), copy];
+    let places = |purpose| choose("f", SHOWN, &both, purpose).ok().unwrap();
+    assert_eq!(places(reading(0)).places.len(), 2);
+    let chosen = places(reading(1));
+    assert_eq!(chosen.places, [UserPlace::entry(0x100)]);
+    assert!(chosen.warnings.concat().contains("0x1200 (`thd` is in rsi)"), "{:?}", chosen.warnings);
+}
+
+#[test]
+fn what_a_pattern_leaves_out_is_counted() {
+    let functions = [with_arguments(true, &[(0x200, [RDI, RSI]), (0x300, [RBX, RSI])])];
+    let (places, left_out) = of_pattern(functions.iter(), reading(1));
+    assert_eq!((places.len(), left_out), (2, 1));
 }
