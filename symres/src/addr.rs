@@ -10,6 +10,27 @@ pub struct VirtAddr(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileOffset(pub u64);
 
+/// An address in the memory of a running process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuntimeAddr(pub u64);
+
+/// What the loader added to the addresses of a file to get those in the process: 0 for a program that is not
+/// position-independent. It is added modulo 2⁶⁴, for a file that is linked to a high address may be loaded to a lower one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LoadBias(pub u64);
+
+impl LoadBias {
+    /// Where in the process the byte at `addr` is.
+    pub fn runtime(self, addr: VirtAddr) -> RuntimeAddr {
+        RuntimeAddr(addr.0.wrapping_add(self.0))
+    }
+
+    /// The address in the file of the byte at `addr` in the process.
+    pub fn virt(self, addr: RuntimeAddr) -> VirtAddr {
+        VirtAddr(addr.0.wrapping_sub(self.0))
+    }
+}
+
 /// A length in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSpan(pub u64);
@@ -48,6 +69,18 @@ impl Segment {
 }
 
 impl fmt::Display for VirtAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Display for RuntimeAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Display for LoadBias {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.0)
     }

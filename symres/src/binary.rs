@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::addr::{FileOffset, Pid, VirtAddr};
+use crate::addr::{FileOffset, Pid, Segment, VirtAddr};
 use crate::answer::{Answer, Reason};
 use crate::debug::{Consulted, DebugFiles, Options, Place, Reach};
 use crate::elf::{Elf, Machine};
@@ -264,6 +264,11 @@ impl Binary {
         self.files.binary().machine
     }
 
+    /// The parts of the file that are mapped into memory (`PT_LOAD`).
+    pub fn segments(&self) -> &[Segment] {
+        &self.files.binary().segments
+    }
+
     /// Where in the file the code at `addr` is: none outside of the executable segments. See
     /// [`Segment::file_offset`](crate::Segment::file_offset) for the formula.
     pub fn file_offset(&self, addr: VirtAddr) -> Option<FileOffset> {
@@ -287,7 +292,7 @@ impl Binary {
         site::of_place(self.files.binary(), layout, place, kernel)
     }
 
-    fn of_executable(found: process::Executable, options: &Options) -> Result<Self, Error> {
+    pub(crate) fn of_executable(found: process::Executable, options: &Options) -> Result<Self, Error> {
         let contents = Contents::open(&found.path, &found.shown)?;
         let mut binary = Self::new(contents, found.path, Place::new(&found.shown, found.root), options)?;
         binary.notes = found.notes;

@@ -21,6 +21,7 @@
 
 mod addr;
 mod answer;
+mod bias;
 mod binary;
 mod debug;
 mod demangle;
@@ -43,7 +44,7 @@ mod source;
 mod types;
 mod usdt;
 
-pub use addr::{ByteSpan, FileOffset, Pid, Segment, VirtAddr};
+pub use addr::{ByteSpan, FileOffset, LoadBias, Pid, RuntimeAddr, Segment, VirtAddr};
 pub use answer::{
     Alias, Answer, Caller, ENTRY_BYTES, Function, Inlined, NEAR_LIMIT, Place, PlaceKind, Reason, Role, SourceLine,
     TableCount,

@@ -70,7 +70,7 @@ const DELETED: &[u8] = b" (deleted)";
 const MEMFD: &[u8] = b"/memfd:";
 
 /// Which file it is, whatever its path: device and inode.
-fn identity(path: &Path) -> Option<(u64, u64)> {
+pub(crate) fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
@@ -222,58 +222,94 @@ pub(crate) fn all_files(pid: Pid) -> Result<Vec<Executable>, Error> {
 
 /// The files that a process has mapped as code, its executable among them, each once, in the order of their addresses.
 pub(crate) fn mapped_files(pid: Pid) -> Result<Vec<Executable>, Error> {
-    let maps = PathBuf::from(format!("/proc/{pid}/maps"));
-    let text = fs::read(&maps).map_err(|source| Error::Io { doing: "read", path: maps, source })?;
+    let text = maps(pid)?;
     let mut seen = BTreeSet::new();
     let mut files = Vec::new();
-    for mapping in text.split(|&byte| byte == b'\n').filter_map(Mapping::parse) {
-        // A file that was replaced may be mapped beside the one that has its path now.
-        let is_new = mapping.code && files.len() < MAX_FILES && seen.insert((mapping.file, mapping.path));
+    for mapping in Mapping::all(&text) {
+        let is_new = mapping.code && files.len() < MAX_FILES && seen.insert(mapping.key());
         if !is_new {
             continue;
         }
-        let path = unescaped(mapping.path);
-        let last = PathBuf::from(format!("/proc/{pid}/map_files/{}", mapping.range));
-        let mut found = best_path(pid, last.clone(), path.clone(), "has loaded");
-        // `map_files` needs CAP_CHECKPOINT_RESTORE; without it the file cannot be compared, only found by name.
-        if found.path == last && fs::metadata(&last).is_err() {
-            let by_name = in_root(pid, &path);
-            if let Ok(metadata) = fs::metadata(&by_name) {
-                found.path = by_name;
-                if metadata.ino() != mapping.inode {
-                    found.notes.push(format!(
-                        "`{}` may be another file than the one that process {pid} has loaded from there: only root can \
-                         look at that one",
-                        path.display()
-                    ));
-                }
-            }
-        }
-        files.push(found);
+        files.push(mapped_file(pid, &mapping));
     }
     Ok(files)
 }
 
+/// What a process has mapped, as the kernel writes it.
+pub(crate) fn maps(pid: Pid) -> Result<Vec<u8>, Error> {
+    let maps = PathBuf::from(format!("/proc/{pid}/maps"));
+    fs::read(&maps).map_err(|source| Error::Io { doing: "read", path: maps, source })
+}
+
+/// The file of a mapping.
+pub(crate) fn mapped_file(pid: Pid, mapping: &Mapping<'_>) -> Executable {
+    let path = unescaped(mapping.path);
+    // There, unlike in `maps`, addresses are not filled up with zeroes to eight digits.
+    let (start, end) = mapping.range.split_once('-').unwrap_or((mapping.range, ""));
+    let [start, end] = [start, end].map(|addr| addr.trim_start_matches('0'));
+    let last = PathBuf::from(format!("/proc/{pid}/map_files/{start}-{end}"));
+    let mut found = best_path(pid, last.clone(), path.clone(), "has loaded");
+    // `map_files` needs CAP_CHECKPOINT_RESTORE; without it the file cannot be compared, only found by name.
+    if found.path == last && fs::metadata(&last).is_err() {
+        let by_name = in_root(pid, &path);
+        if let Ok(metadata) = fs::metadata(&by_name) {
+            found.path = by_name;
+            if metadata.ino() != mapping.inode {
+                found.notes.push(format!(
+                    "`{}` may be another file than the one that process {pid} has loaded from there: only root can \
+                     look at that one",
+                    path.display()
+                ));
+            }
+        }
+    }
+    found
+}
+
 /// A line of `/proc/PID/maps`: `START-END PERMS OFFSET DEV INODE PATH`, see proc_pid_maps(5).
-struct Mapping<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct Mapping<'a> {
     range: &'a str,
-    code: bool,
+    pub(crate) code: bool,
+    /// Where its first byte is in the file.
+    pub(crate) offset: u64,
     /// Device and inode as they are written there.
     file: (&'a [u8], &'a [u8]),
     inode: u64,
     path: &'a [u8],
 }
 
+/// What tells the files of mappings apart: a file that was replaced may be mapped beside the one that has its path now.
+pub(crate) type FileKey<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
 impl<'a> Mapping<'a> {
+    /// All of a process's mappings of files.
+    pub(crate) fn all(maps: &'a [u8]) -> impl Iterator<Item = Self> {
+        maps.split(|&byte| byte == b'\n').filter_map(Self::parse)
+    }
+
+    pub(crate) fn key(&self) -> FileKey<'a> {
+        (self.file.0, self.file.1, self.path)
+    }
+
+    /// The addresses in the process.
+    pub(crate) fn addresses(&self) -> Option<std::ops::Range<u64>> {
+        let (start, end) = self.range.split_once('-')?;
+        let hex = |text| u64::from_str_radix(text, 16).ok();
+        Some(hex(start)?..hex(end)?)
+    }
+
     /// None where no file is mapped.
     fn parse(line: &'a [u8]) -> Option<Self> {
         let mut fields = line.splitn(6, |&byte| byte == b' ');
         let (range, perms) = (std::str::from_utf8(fields.next()?).ok()?, fields.next()?);
-        let (device, inode, path) = (fields.nth(1)?, fields.next()?, fields.next()?.trim_ascii_start());
+        let offset = u64::from_str_radix(std::str::from_utf8(fields.next()?).ok()?, 16).ok()?;
+        let (device, inode, path) = (fields.next()?, fields.next()?, fields.next()?.trim_ascii_start());
         let number = std::str::from_utf8(inode).ok()?.parse().ok()?;
         path.starts_with(b"/").then_some(Self {
             range,
             code: perms.contains(&b'x'),
+            offset,
             file: (device, inode),
             inode: number,
             path,

@@ -66,7 +66,7 @@ pub(crate) fn segments(binary: &Path) -> Result<Vec<(u64, u64, u64)>> {
         // Type Offset VirtAddr PhysAddr FileSiz MemSiz Flg Align
         let fields: Vec<&str> = line.split_whitespace().collect();
         if let ["LOAD", offset, vaddr, _, filesz, _, flags @ .., _] = fields.as_slice()
-            && flags.contains(&"E")
+            && flags.iter().any(|flag| flag.contains('E'))
         {
             list.push((hex(vaddr)?, hex(offset)?, hex(filesz)?));
         }
