@@ -27,6 +27,8 @@ const MAX_TOTAL: u64 = 64 << 20;
 const MAX_ENTRY: u64 = 16 << 20;
 /// Name of the folder in it for indexes of debug information.
 const INDEXES: &str = "symbols";
+/// The folder for debug files that servers sent.
+const DEBUG_FILES: &str = "debuginfod";
 /// The most bytes of all indexes together.
 const MAX_INDEXES: u64 = 512 << 20;
 /// How an entry starts; changes with its layout.
@@ -117,6 +119,16 @@ impl Cache {
         let folder = own_folder(&self.folder, INDEXES, &path)?;
         // Too many is no reason to have none.
         trim(&folder, MAX_INDEXES).ok();
+        Ok(path)
+    }
+
+    /// The folder for debug files from servers, which is the user's alone as the cache is.
+    ///
+    /// # Errors
+    /// When it cannot be made, or belongs to another user.
+    pub fn debug_files(&self) -> Result<PathBuf, CacheError> {
+        let path = self.path.join(DEBUG_FILES);
+        own_folder(&self.folder, DEBUG_FILES, &path)?;
         Ok(path)
     }
 

@@ -1,11 +1,11 @@
 //! How binaries are looked into: where their debug information is searched, what of it is kept, and who is told of what takes
 //! long.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use symres::Options;
+use symres::{Debuginfod, Options};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, CacheError};
 
 mod progress;
 
@@ -21,22 +21,26 @@ pub struct Lookup {
 
 impl Lookup {
     /// Looks into `debug_dirs` before the system's own folder. With `keep`, the index of a binary's debug information is
-    /// kept in the user's cache.
+    /// kept in the user's cache. Debug files that are not here come from the servers in `DEBUGINFOD_URLS`, if that is set,
+    /// and are kept in the cache in any case.
     pub fn new(debug_dirs: &[PathBuf], keep: bool) -> Self {
         let mut notes = Vec::new();
-        let index_dir = keep.then(|| Cache::open().and_then(|cache| cache.indexes()));
-        let index_dir = match index_dir {
-            Some(Ok(folder)) => Some(folder),
-            Some(Err(error)) => {
-                notes.push(format!("no index of debug information is kept: {error}"));
-                None
-            }
-            None => None,
+        let mut folder = |of: fn(&Cache) -> Result<PathBuf, CacheError>, lost: &str| {
+            let folder = Cache::open().and_then(|cache| of(&cache));
+            folder.map_err(|error| notes.push(format!("{lost}: {error}"))).ok()
         };
+        let index_dir = keep.then(|| folder(Cache::indexes, "no index of debug information is kept")).flatten();
+        // Servers are asked only where the environment names some.
+        let mut debuginfod = Debuginfod::from_env(Path::new(""));
+        if let Some(servers) = debuginfod.as_mut().filter(|servers| servers.cache_dir.as_os_str().is_empty()) {
+            match folder(Cache::debug_files, "no debuginfod server is asked") {
+                Some(folder) => servers.cache_dir = folder,
+                None => debuginfod = None,
+            }
+        }
         let bar = Bar::on_terminal();
         let progress = bar.as_ref().map(Bar::progress);
-        let mut options = Options { debug_dirs: debug_dirs.to_vec(), ..Options::default() };
-        (options.index_dir, options.progress) = (index_dir, progress);
+        let options = Options { debug_dirs: debug_dirs.to_vec(), debuginfod, index_dir, progress };
         Self { options, bar, notes }
     }
 

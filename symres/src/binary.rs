@@ -28,9 +28,9 @@ pub struct Binary {
     unmapped: Option<Pid>,
     files: DebugFiles,
     /// Read when a search needs them.
-    tables: OnceLock<Vec<(Table, SymbolTable)>>,
-    /// With what a server had.
-    more_tables: OnceLock<Vec<(Table, SymbolTable)>>,
+    ///
+    /// They are others with what a server had, and others again when the debug files were set aside.
+    tables: [OnceLock<Vec<(Table, SymbolTable)>>; 3],
     /// Made when a site is asked for.
     layout: OnceLock<Layout>,
 }
@@ -237,6 +237,14 @@ impl Binary {
     }
 
     fn search(&self, pattern: &Pattern) -> Result<Answer, Error> {
+        match self.search_all(pattern) {
+            // The binary is what was asked for; a debug file is only of help.
+            Err(error) if self.files.set_aside(&error) => self.search_all(pattern),
+            other => other,
+        }
+    }
+
+    fn search_all(&self, pattern: &Pattern) -> Result<Answer, Error> {
         let answer = search::functions(self.files.binary(), self.tables(Reach::Disk)?, pattern)?;
         // A server is asked only where what is here has no answer.
         if answer.reason.is_none() || !self.files.can_reach_further() {
@@ -308,8 +316,7 @@ impl Binary {
             notes: Vec::new(),
             unmapped: None,
             files: DebugFiles::new(elf, place, options.clone()),
-            tables: OnceLock::new(),
-            more_tables: OnceLock::new(),
+            tables: Default::default(),
             layout: OnceLock::new(),
         })
     }
@@ -318,7 +325,14 @@ impl Binary {
     fn tables(&self, reach: Reach) -> Result<&[(Table, SymbolTable)], Error> {
         // Without new symbols from a server those that are here stay.
         let here = reach == Reach::Disk || self.files.symbols(Reach::Disk).is_some();
-        let kept = if here || self.files.symbols(reach).is_none() { &self.tables } else { &self.more_tables };
+        let [of_disk, of_network, of_binary] = &self.tables;
+        let kept = if self.files.is_set_aside() {
+            of_binary
+        } else if here || self.files.symbols(reach).is_none() {
+            of_disk
+        } else {
+            of_network
+        };
         if let Some(tables) = kept.get() {
             return Ok(tables);
         }

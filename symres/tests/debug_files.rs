@@ -240,6 +240,45 @@ fn by_debug_link_with_the_wrong_build_or_checksum() -> Result<()> {
     Ok(())
 }
 
+/// As `prelink` leaves a library: all addresses are others than when its debug file was made.
+#[test]
+fn a_binary_that_was_moved() -> Result<()> {
+    let parts = Parts::new()?;
+    output(Command::new("objcopy").args(["--change-section-address", ".text+0x10000"]).arg(&parts.debug))?;
+    parts.link()?;
+    let place = parts.put("bin/kept.debug")?;
+    parts.check_refused(&Options::default(), &place, "was that prelinked?");
+    Ok(())
+}
+
+/// A debug file that is rewritten while it is read, or whose symbols are damaged, does not take away what the binary has.
+#[test]
+fn a_debug_file_that_is_damaged() -> Result<()> {
+    let parts = Parts::with(&["-rdynamic"])?;
+    let place = parts.put(&format!("tree/{}", parts.in_tree()?))?;
+    let options = parts.options(&["tree"]);
+    let binary = Binary::open_with(&parts.stripped, &options)?;
+    assert_eq!(search(&binary, LOCAL)?.matches.len(), 1);
+    let whole = fs::read(&place)?;
+    fs::OpenOptions::new().write(true).open(&place)?.set_len(64)?;
+    let answer = search(&binary, "plain_c")?;
+    assert_eq!(answer.matches[0].tables, [Table::Dynsym]);
+    let reason = search(&binary, LOCAL)?.reason.unwrap();
+    assert!(matches!(&reason, Reason::DebugFileRefused { file, .. } if *file == place), "{reason:?}");
+    check_said(&binary.consulted(), &place, "failed to read");
+    // The symbol table links to strings that are not there: sh_link of Elf64_Shdr, where sh_type is SHT_SYMTAB.
+    let mut bytes = whole;
+    let number = |at: usize, len: usize| bytes[at..at + len].iter().rev().fold(0, |sum, b| sum << 8 | usize::from(*b));
+    let (table, count) = (number(0x28, 8), number(0x3c, 2));
+    let symtab = (0..count).map(|index| table + index * 64).find(|at| number(at + 4, 4) == 2).unwrap();
+    bytes[symtab + 0x28..symtab + 0x2c].fill(0xff);
+    fs::write(&place, bytes)?;
+    let binary = Binary::open_with(&parts.stripped, &options)?;
+    assert_eq!(search(&binary, "plain_c")?.matches[0].tables, [Table::Dynsym]);
+    check_said(&binary.consulted(), &place, "links to strings that do not exist");
+    Ok(())
+}
+
 /// What is in the place of a debug file may be anything.
 #[test]
 fn what_is_no_debug_file() -> Result<()> {

@@ -333,6 +333,25 @@ fn redirects_are_followed_a_few_times() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn files_that_are_not_used_any_more_are_removed() -> Result<()> {
+    let parts = Parts::new()?;
+    let server = Server::of(&parts.id, &parts.debug)?;
+    let day = Duration::from_secs(24 * 60 * 60);
+    let [old, recent, shared] = ["01".repeat(20), "02".repeat(20), "03".repeat(20)].map(|id| parts.cache().join(id));
+    for (folder, days) in [(&old, 8), (&recent, 6), (&shared, 8)] {
+        fs::create_dir_all(folder)?;
+        let file = fs::File::create(folder.join("debuginfo"))?;
+        file.set_times(fs::FileTimes::new().set_accessed(std::time::SystemTime::now() - day * days))?;
+    }
+    fs::write(shared.join("executable"), "of another client")?;
+    let binary = parts.open(&parts.asks(&[&server.address]))?;
+    assert_eq!(search(&binary, "::check_connection(THD*)")?.matches.len(), 1);
+    assert!(!old.exists() && recent.join("debuginfo").exists());
+    assert!(!shared.join("debuginfo").exists() && shared.join("executable").exists());
+    Ok(())
+}
+
 /// A client that remembers on the disk what is not there leaves an empty file.
 #[test]
 fn a_kept_file_that_is_damaged_is_replaced() -> Result<()> {

@@ -59,8 +59,8 @@ impl Query {
         let pattern = pattern.map(|pattern| pattern.parse()).transpose()?;
         let options = lookup.options();
         let binaries = match (args.pid.map(Pid), binary.as_deref()) {
-            (Some(pid), Some(name)) if !name.contains('/') => vec![Binary::in_process_with(pid, name, options)?],
-            (_, Some(name)) => vec![Binary::find_with(name, options)?],
+            (Some(pid), Some(name)) => vec![Binary::in_process_with(pid, name, options)?],
+            (None, Some(name)) => vec![Binary::find_with(name, options)?],
             (Some(pid), None) => vec![Binary::of_pid_with(pid, options)?],
             // `words` has refused it.
             (None, None) => anyhow::bail!("no binary is named"),

@@ -26,6 +26,10 @@ const MAX_SERVERS: usize = 16;
 const MAX_REDIRECTS: u32 = 5;
 /// A server that sends less than this in the time that it has to answer is too slow, whatever it sends.
 const LEAST: u64 = 100 << 10;
+/// Files that were kept and not read for so long are removed when another one comes.
+const MAX_UNUSED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// More files than this are not looked at for their age.
+const MAX_KEPT: usize = 10_000;
 /// How much is copied at once.
 const PIECE: usize = 64 << 10;
 
@@ -37,7 +41,8 @@ const PIECE: usize = 64 << 10;
 pub struct Debuginfod {
     /// Addresses that begin with `http://` or `https://`, asked in this order.
     pub servers: Vec<String>,
-    /// Where downloaded files are kept: as `ID/debuginfo`, which other clients of debuginfod share.
+    /// Where downloaded files are kept: as `ID/debuginfo`, which other clients of debuginfod share. Those that were not read
+    /// for a week are removed when another one comes.
     pub cache_dir: PathBuf,
     /// How long a server may take to answer, and then to send each further 100 kB.
     pub timeout: Duration,
@@ -141,6 +146,20 @@ impl Debuginfod {
         None
     }
 
+    /// Removes what was kept and not read for a week, as elfutils' own client does.
+    fn remove_unused(&self) {
+        let entries = fs::read_dir(&self.cache_dir).into_iter().flatten().flatten().take(MAX_KEPT);
+        for folder in entries.map(|entry| entry.path()) {
+            let file = folder.join("debuginfo");
+            let read = fs::symlink_metadata(&file).and_then(|metadata| metadata.accessed());
+            if read.is_ok_and(|read| read.elapsed().is_ok_and(|age| age > MAX_UNUSED)) && fs::remove_file(&file).is_ok()
+            {
+                // Other clients keep more in it.
+                let _ = fs::remove_dir(folder);
+            }
+        }
+    }
+
     fn knows(&self, ask: impl Fn(&State) -> bool) -> bool {
         ask(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -180,6 +199,7 @@ impl Debuginfod {
         if let Some(total) = total.filter(|total| *total > self.max_size) {
             return Err(too_large(total));
         }
+        self.remove_unused();
         let io =
             |error: std::io::Error| Failure::Useless(format!("it cannot be kept in {}: {error}", folder.display()));
         fs::create_dir_all(folder).map_err(io)?;

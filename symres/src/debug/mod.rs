@@ -74,6 +74,8 @@ pub(crate) struct DebugFiles {
     mini_debug: OnceLock<Option<Elf>>,
     supplementary: Lookup,
     package: OnceLock<Option<Elf>>,
+    /// Set when the other files turned out to be damaged in the middle of a search.
+    alone: OnceLock<()>,
     log: Log,
 }
 
@@ -87,6 +89,7 @@ impl DebugFiles {
             mini_debug: OnceLock::new(),
             supplementary: Lookup::default(),
             package: OnceLock::new(),
+            alone: OnceLock::new(),
             log: Log::default(),
         }
     }
@@ -108,8 +111,28 @@ impl DebugFiles {
         Some(&self.binary).filter(has).or_else(|| self.separate(reach, has))
     }
 
+    /// Uses no other file than the binary from now on, when the error is of one of the others. Once only.
+    pub(crate) fn set_aside(&self, error: &Error) -> bool {
+        let (Error::Damaged { path, .. } | Error::Io { path, .. }) = error else { return false };
+        let others = [&self.separate.disk, &self.separate.network, &self.mini_debug];
+        let is_other = others.iter().filter_map(|found| found.get()?.as_ref()).any(|elf| elf.contents.path() == path);
+        if is_other && self.alone.set(()).is_ok() {
+            self.log.refuse(path, error.to_string());
+            return true;
+        }
+        false
+    }
+
+    /// See [`DebugFiles::set_aside`].
+    pub(crate) fn is_set_aside(&self) -> bool {
+        self.alone.get().is_some()
+    }
+
     /// The file with symbols that is packed into the binary.
     pub(crate) fn mini_debug(&self) -> Option<&Elf> {
+        if self.is_set_aside() {
+            return None;
+        }
         let unpacked = || {
             let (elf, outcome) = match minidebug::unpack(&self.binary)? {
                 Ok(elf) => (Some(elf), Outcome::Used),
@@ -163,11 +186,15 @@ impl DebugFiles {
 
     /// The separate debug file that has what is asked for.
     fn separate(&self, reach: Reach, has: impl Fn(&&Elf) -> bool) -> Option<&Elf> {
+        if self.is_set_aside() {
+            return None;
+        }
         self.separate.get(reach, has, |reach| {
             let wanted = Wanted { build_id: self.binary.build_id(), link: link::DebugLink::of(&self.binary) };
             FINDERS.iter().filter(|finder| finder.reach() == reach).find_map(|finder| {
                 let check = |found: &Elf| {
                     finder.check(&wanted, found)?;
+                    same_addresses(&self.binary, found)?;
                     let useful = found.has_section(".symtab") || found.has_section(".debug_info");
                     useful.then_some(()).ok_or_else(|| "it has neither symbols nor debug information".to_owned())
                 };
@@ -205,6 +232,16 @@ impl DebugFiles {
             self.log.add(source, &path, outcome);
             elf
         })
+    }
+}
+
+/// Whether both have their code at the same addresses. `prelink` moves a library after its debug file was made.
+fn same_addresses(binary: &Elf, debug: &Elf) -> Result<(), String> {
+    match (binary.section(".text"), debug.section(".text")) {
+        (Some(own), Some(other)) if own.addr != other.addr => {
+            Err(format!("its code is at {:#x}, that of the binary at {:#x}: was that prelinked?", other.addr, own.addr))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -22,18 +22,6 @@ pub struct Options {
     pub progress: Option<Progress>,
 }
 
-impl Options {
-    /// Debuginfod servers as the environment names them (see [`Debuginfod::from_env`]), and both what they send and indexes
-    /// kept in `cache_dir`.
-    pub fn from_env(cache_dir: &Path) -> Self {
-        Self {
-            debuginfod: Debuginfod::from_env(&cache_dir.join("debuginfod")),
-            index_dir: Some(cache_dir.join("symbols")),
-            ..Self::default()
-        }
-    }
-}
-
 /// A function that is called while something takes long: often, so it should return soon.
 #[derive(Clone)]
 pub struct Progress(Arc<dyn Fn(&Step<'_>) + Send + Sync>);
