@@ -14,6 +14,7 @@ use crate::file::Contents;
 use crate::pattern::Pattern;
 use crate::process;
 use crate::search;
+use crate::signature::of_name;
 use crate::site::{self, KernelVersion, Layout, Site};
 use crate::source::{SOURCES, SymbolTable, Table};
 use crate::usdt::{self, Usdt};
@@ -232,6 +233,9 @@ impl Binary {
         };
         if let (Some(exported), Some((file, why))) = (exported, self.files.refused()) {
             answer.reason = Some(Reason::DebugFileRefused { exported, file, why });
+        }
+        for function in answer.matches.iter_mut().chain(&mut answer.near) {
+            of_name::complete(function, self.machine());
         }
         Ok(answer)
     }

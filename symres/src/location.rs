@@ -27,6 +27,9 @@ pub enum KnownBy {
     /// The calling convention of the processor's ABI, which the callers of the function follow: at the entry of a body, where
     /// the debug information does not say it or describes the frame that the function has yet to build.
     CallingConvention,
+    /// The calling convention too, but only the function's name tells its parameters. It does not tell what is returned: where
+    /// that is a large object, a pointer to it comes first, and each of these is in the register that follows.
+    Name,
     /// It is not known.
     Nothing,
 }

@@ -1,5 +1,7 @@
 //! What a function takes and returns.
 
+pub(crate) mod of_name;
+
 use std::fmt;
 
 use crate::location::Location;

@@ -175,6 +175,7 @@ fn argument(machine: Machine, name: Option<String>, argument: &Argument) -> Valu
     let known_by = match argument.known_by {
         KnownBy::DebugInfo => "debug-info",
         KnownBy::CallingConvention => "calling-convention",
+        KnownBy::Name => "name",
         _ => "nothing",
     };
     json!({

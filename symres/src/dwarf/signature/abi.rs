@@ -115,6 +115,30 @@ fn is_ordinary<R: Reader<Offset = usize>>(declared: &Declaration<R>) -> bool {
     })
 }
 
+/// A value of one word, as far as its place in a call matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plain {
+    Integer,
+    Sse,
+    LongDouble,
+    Unknown,
+}
+
+/// The places of values that are passed behind so many pointers, up to the first that is not known.
+pub(crate) fn plain_places(pointers: usize, values: &[Plain]) -> Vec<Location> {
+    let mut registers = Registers { integer: pointers, sse: 0, stack: FIRST_ON_STACK, lost: false };
+    let place = |value: &Plain| {
+        let (passing, size) = match value {
+            Plain::Integer => (Passing::Registers(vec![Class::Integer]), 8),
+            Plain::Sse => (Passing::Registers(vec![Class::Sse]), 8),
+            Plain::LongDouble => (Passing::Memory, 16),
+            Plain::Unknown => (Passing::Unknown, 8),
+        };
+        registers.next(&Passed { passing, size, align: size })
+    };
+    values.iter().map(place).collect()
+}
+
 /// The registers and the stack, as far as they are not taken.
 struct Registers {
     integer: usize,

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::Command;
 use std::rc::Rc;
 
-use gimli::{DebugInfoOffset, Dwarf, DwarfFileType};
+use gimli::{DebugInfoOffset, Dwarf, DwarfFileType, RunTimeEndian};
 
 use super::*;
+use crate::dwarf::reader::Section;
 use crate::dwarf::sections::{Reader, Sections};
 use crate::elf::{Elf, Machine};
 use crate::file::Contents;
@@ -161,6 +162,100 @@ fn line(description: &Description) -> String {
         parameters.join("; "),
         arguments.join("; ")
     )
+}
+
+/// What an expression says at an instruction that is not the first of `f(int)`.
+fn evaluated(program: &Program<'_>, bytes: &[u8], size: u64) -> String {
+    // The reader of the program's sections lives as long as they do; what a test makes up may be kept for ever.
+    let section: &'static Section<'static> =
+        Box::leak(Box::new(Section::in_memory(Box::leak(bytes.to_vec().into_boxed_slice()), RunTimeEndian::Little)));
+    let (die, ..) = program.places("f").swap_remove(0);
+    let context = Context::new(program, Machine::X86_64, 1 << 20);
+    context.begin();
+    let instruction = location::Instruction::new(&die, 1);
+    let expression = gimli::Expression(section.reader());
+    let evaluated = expression::evaluate(&context, &instruction, &die, &expression, Some(size), 0);
+    evaluated.location.text(Machine::X86_64)
+}
+
+#[test]
+fn expressions_are_evaluated_as_far_as_possible() {
+    compile("int f(int x) { return x; }", &["gcc", "-g", "-O1"], |program| {
+        let check = |bytes: &[u8], size: u64, expected: &str| {
+            assert_eq!(evaluated(program, bytes, size), expected, "{bytes:02x?}");
+        };
+        // DW_OP_reg5, DW_OP_breg5 8, DW_OP_bregx 5 -8, DW_OP_addr
+        check(&[0x55], 8, "rdi");
+        check(&[0x75, 8], 4, "[rdi+8]");
+        check(&[0x92, 5, 0x78], 8, "[rdi-8]");
+        check(&[0x03, 0x78, 0x56, 0, 0, 0, 0, 0, 0], 8, "[0x5678]");
+        // Values: DW_OP_stack_value behind them.
+        check(&[0x75, 8, 0x9f], 8, "rdi+8");
+        check(&[0x75, 0, 0x9f], 8, "rdi");
+        check(&[0x35, 0x9f], 4, "5");
+        check(&[0x03, 0x78, 0x56, 0, 0, 0, 0, 0, 0, 0x9f], 8, "0x5678");
+        // DW_OP_deref: the place behind a pointer, and what is there.
+        check(&[0x77, 16, 0x06], 8, "[[rsp+16]]");
+        check(&[0x77, 16, 0x06, 0x23, 24], 8, "[[rsp+16]+24]");
+        check(&[0x77, 16, 0x06, 0x9f], 8, "[rsp+16]");
+        check(&[0x77, 16, 0x06, 0x38, 0x22, 0x9f], 8, "[rsp+16]+8");
+        // DW_OP_deref_size 4 is enough for four bytes, and not for eight.
+        check(&[0x77, 16, 0x94, 4, 0x9f], 4, "[rsp+16]");
+        check(&[0x77, 16, 0x94, 4, 0x9f], 8, "DW_OP_breg7 16; DW_OP_deref_size 4; DW_OP_stack_value");
+        // DW_OP_const4u 0xffffffff, DW_OP_and: the lowest bytes are those of the register.
+        check(&[0x75, 0, 0x0c, 0xff, 0xff, 0xff, 0xff, 0x1a, 0x9f], 4, "rdi");
+        check(
+            &[0x75, 0, 0x0c, 0xff, 0xff, 0xff, 0xff, 0x1a, 0x9f],
+            8,
+            "DW_OP_breg5 0; DW_OP_const4u 4294967295; DW_OP_and; DW_OP_stack_value",
+        );
+        // DW_OP_piece: in a register, nowhere, in memory.
+        check(&[0x55, 0x93, 8, 0x93, 8], 16, "rdi:8, optimised out:8");
+        check(&[0x77, 8, 0x93, 8, 0x35, 0x9f, 0x93, 4], 12, "[rsp+8]:8, 5:4");
+        check(&[0x93, 8, 0x93, 8], 16, "optimised out");
+        check(&[0x55, 0x93, 4], 4, "rdi");
+        check(&[0x55, 0x9d, 4, 2], 1, "DW_OP_reg5; DW_OP_bit_piece 4 2");
+        // DW_OP_implicit_value, and no operation at all.
+        check(&[0x9e, 2, 0xab, 0xcd], 2, "bytes ab cd");
+        check(&[], 4, "optimised out");
+        // Numbers only: DW_OP_lit7 lit3 minus, lit1 lit4 shl, const1s -1 lit1 shra, lit2 lit2 eq.
+        check(&[0x37, 0x33, 0x1c, 0x9f], 4, "4");
+        check(&[0x31, 0x34, 0x24, 0x9f], 4, "16");
+        check(&[0x09, 0xff, 0x31, 0x26, 0x9f], 4, "-1");
+        check(&[0x32, 0x32, 0x29, 0x9f], 4, "1");
+        // DW_OP_dup, swap, rot, over, drop
+        check(&[0x33, 0x12, 0x22, 0x9f], 4, "6");
+        check(&[0x31, 0x35, 0x16, 0x1c, 0x9f], 4, "4");
+        check(&[0x31, 0x35, 0x14, 0x13, 0x1c, 0x9f], 4, "-4");
+        // DW_OP_bra over DW_OP_lit1 when the condition is known
+        check(&[0x31, 0x28, 1, 0, 0x31, 0x32, 0x9f], 4, "2");
+        check(
+            &[0x75, 0, 0x28, 1, 0, 0x31, 0x32, 0x9f],
+            4,
+            "DW_OP_breg5 0; DW_OP_bra 1; DW_OP_lit1; DW_OP_lit2; DW_OP_stack_value",
+        );
+        // DW_OP_entry_value(DW_OP_reg5): it is not kept; of rbx it is, and the stack pointer is known by the frame.
+        check(&[0xa3, 1, 0x55, 0x9f], 4, "DW_OP_entry_value(reg5); DW_OP_stack_value");
+        // Two registers, and one times two.
+        check(&[0x75, 0, 0x74, 0, 0x22, 0x9f], 8, "DW_OP_breg5 0; DW_OP_breg4 0; DW_OP_plus; DW_OP_stack_value");
+    });
+}
+
+#[test]
+fn expressions_that_make_no_sense_end() {
+    compile("int f(int x) { return x; }", &["gcc", "-g", "-O1"], |program| {
+        // DW_OP_skip -3 for ever, and DW_OP_dup without an end.
+        assert!(evaluated(program, &[0x2f, 0xfd, 0xff], 4).starts_with("DW_OP_skip"));
+        assert!(evaluated(program, &[0x31, 0x12, 0x2f, 0xfc, 0xff], 4).starts_with("DW_OP_lit1"));
+        let many: Vec<u8> = [0x55, 0x93, 1].into_iter().cycle().take(3 * 10_000).collect();
+        assert!(evaluated(program, &many, 4).len() < 4096);
+        // Nothing on the stack, too little behind, operations that do not exist.
+        for bytes in
+            [&[0x22][..], &[0x9f], &[0x06], &[0x03, 1], &[0xff], &[0x55, 0x55], &[0xa3, 200], &[0x9e, 0x80], &[0xf2]]
+        {
+            evaluated(program, bytes, 4);
+        }
+    });
 }
 
 /// Each function of it is compared with what its mangled name says. Templates are passed by value: of those that are only
