@@ -210,6 +210,9 @@ pub struct Answer {
     pub tables: Vec<TableCount>,
     /// Why nothing matches; none exactly when something does.
     pub reason: Option<Reason>,
+    /// What the answer may lack, in words: parts of the debug information that could not be read, copies that are described
+    /// and not in the file.
+    pub notes: Vec<String>,
 }
 
 impl Answer {

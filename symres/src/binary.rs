@@ -11,6 +11,7 @@ use crate::debug::{Consulted, DebugFiles, Options, Place, Reach};
 use crate::elf::{Elf, Machine};
 use crate::error::Error;
 use crate::file::Contents;
+use crate::merge;
 use crate::pattern::Pattern;
 use crate::process;
 use crate::search;
@@ -249,12 +250,22 @@ impl Binary {
     }
 
     fn search_all(&self, pattern: &Pattern) -> Result<Answer, Error> {
-        let answer = search::functions(self.files.binary(), self.tables(Reach::Disk)?, pattern)?;
+        let answer = self.search_within(pattern, Reach::Disk)?;
         // A server is asked only where what is here has no answer.
         if answer.reason.is_none() || !self.files.can_reach_further() {
             return Ok(answer);
         }
-        search::functions(self.files.binary(), self.tables(Reach::Network)?, pattern)
+        self.search_within(pattern, Reach::Network)
+    }
+
+    fn search_within(&self, pattern: &Pattern, reach: Reach) -> Result<Answer, Error> {
+        let elf = self.files.binary();
+        let tables = self.tables(reach)?;
+        let files = self.files.dwarf(reach);
+        search::functions(elf, tables, pattern, &|pattern, functions| match &files {
+            Some(files) => merge::add(elf, tables, pattern, files, functions),
+            None => Ok(Vec::new()),
+        })
     }
 
     /// The USDT probes; none where the file has no notes of them.

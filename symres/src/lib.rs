@@ -25,13 +25,13 @@ mod bias;
 mod binary;
 mod debug;
 mod demangle;
-#[allow(dead_code, reason = "the search through units is built on it")]
 mod dwarf;
 mod elf;
 mod error;
 mod file;
 mod glob;
 mod location;
+mod merge;
 mod name;
 mod near;
 mod pattern;

@@ -10,9 +10,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use dbcc_tests::need::{self, Skip};
-use symres::{Binary, Outcome, Role};
+use symres::{Binary, Outcome, Role, Table};
 
-use common::{body, filt, names, objdump, output, readelf, search, segments};
+use common::{body, filt, names, objdump, output, readelf, search, segments, with_symbols};
 
 fn installed(path: &str) -> Result<PathBuf, Skip> {
     let path = PathBuf::from(path);
@@ -40,7 +40,7 @@ fn all_functions_are_listed(binary: &Binary, listed: &[common::Listed]) -> Resul
         list.sort();
         list.dedup();
     }
-    let found = names(&search(binary, "*")?.matches);
+    let found = names(&with_symbols(&search(binary, "*")?.matches));
     // Pieces and thunks are not what `*` asks for; each is found by its own name.
     let mut left: Vec<(&u64, &Vec<String>)> = Vec::new();
     for (addr, names) in &expect {
@@ -61,7 +61,7 @@ fn all_functions_are_listed(binary: &Binary, listed: &[common::Listed]) -> Resul
 fn offsets_and_code(path: &Path, binary: &Binary, listed: &[common::Listed], step: usize) -> Result<()> {
     let segments = segments(path)?;
     let sizes: BTreeMap<(u64, &str), u64> = listed.iter().map(|l| ((l.addr, l.name.as_str()), l.size)).collect();
-    for (index, function) in search(binary, "*")?.matches.iter().enumerate() {
+    for (index, function) in with_symbols(&search(binary, "*")?.matches).iter().enumerate() {
         let addr = body(function).addr.0;
         let offset = segments
             .iter()
@@ -113,7 +113,7 @@ fn respell(name: &str) -> String {
 fn demangled_names_are_those_of_the_binutils() -> Result<()> {
     let path = dbcc_tests::need!(need::mysql56());
     // Only the binutils know `_GLOBAL__I_`, of compilers before 2010.
-    let mut functions = search(&Binary::open(&path)?, "*")?.matches;
+    let mut functions = with_symbols(&search(&Binary::open(&path)?, "*")?.matches);
     functions.retain(|f| !f.mangled.starts_with("_GLOBAL__"));
     assert!(functions.len() > 15_000);
     let mangled: Vec<String> = functions.iter().map(|f| f.mangled.clone()).collect();
@@ -150,8 +150,7 @@ fn patterns_select_what_a_search_of_nm_selects() -> Result<()> {
     let mut check = |pattern: &str, fits: &dyn Fn(&str) -> bool| -> Result<()> {
         let expect: BTreeSet<u64> =
             all.iter().filter(|(_, name)| plain_path(name).is_some_and(fits)).map(|(addr, _)| *addr).collect();
-        let found: BTreeSet<u64> = search(&binary, pattern)?
-            .matches
+        let found: BTreeSet<u64> = with_symbols(&search(&binary, pattern)?.matches)
             .iter()
             .filter(|f| plain_path(&f.name).is_some())
             .map(|f| body(f).addr.0)
@@ -187,10 +186,13 @@ fn the_classic_probe_points_of_servers() -> Result<()> {
     one(&mysql, "dispatch_command(enum_server_command, THD*, ...)", dispatch)?;
     one(&mysql, "dispatch_command(enum enum_server_command command, THD *thd, char* packet, uint len)", dispatch)?;
     one(&mysql, "mysql_parse(THD*, char*, uint, Parser_state*)", "_Z11mysql_parseP3THDPcjP12Parser_state")?;
-    // Inlined into login_connection, which is therefore what a person needs to hear of.
-    let gone = search(&mysql, "check_connection")?;
-    assert!(gone.matches.is_empty());
-    assert!(gone.near.iter().any(|f| f.name == "login_connection(THD*)"), "{:?}", gone.near);
+    // Inlined into login_connection, at the address that `perf probe` shows.
+    one(&mysql, "check_connection", "check_connection")?;
+    let inlined = &search(&mysql, "check_connection")?.matches[0];
+    assert_eq!(inlined.tables, [Table::Dwarf]);
+    let places: Vec<_> = inlined.inlined().map(|(place, inlined)| (place.addr.0, &inlined.callers[..])).collect();
+    let [(0x6c_37d3, [caller])] = places[..] else { panic!("{places:?}") };
+    assert_eq!(caller.name, "login_connection(THD*)");
 
     let maria = Binary::open(&dbcc_tests::need!(installed("/usr/sbin/mariadbd")))?;
     one(&maria, "login_connection(THD*)", "_Z16login_connectionP3THD")?;

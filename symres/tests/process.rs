@@ -304,7 +304,7 @@ fn debug_files_in_the_root_of_a_process() -> Result<()> {
     let inside = open();
     let answer = search(&inside, "only_here")?;
     assert_eq!(answer.matches.len(), 1, "{:?}", inside.consulted());
-    assert_eq!(answer.matches[0].tables, [Table::Symtab]);
+    assert_eq!(answer.matches[0].tables, [Table::Symtab, Table::Dwarf]);
     let used = inside.consulted().into_iter().find(|c| c.outcome == Outcome::Used).context("none used")?;
     let seen = place.strip_prefix(&root)?;
     assert_eq!(used.file, Path::new(&format!("/proc/{}/root", running.pid())).join(seen));

@@ -71,11 +71,6 @@ impl<'a> SectionData<'a> {
         self.contents.in_memory(self.offset, usize::try_from(self.len).ok()?)
     }
 
-    /// What they are a part of, and where they begin in it.
-    pub(crate) fn origin(&self) -> (&'a Contents, u64) {
-        (self.contents, self.offset)
-    }
-
     /// Where in `contents` the section's byte `at` is, when `len` bytes are there.
     fn checked(&self, at: u64, len: u64) -> Result<u64, Error> {
         let inside = at.checked_add(len).is_some_and(|end| end <= self.len);
@@ -101,12 +96,29 @@ impl Elf {
     ///
     /// When it is damaged, packed in an unknown way, or unpacks to more than anyone can mean.
     pub(crate) fn section_data(&self, name: &str) -> Result<Option<SectionData<'_>>, Error> {
+        self.section_or_older(name).map(|section| self.data_of(section)).transpose()
+    }
+
+    /// The section of that name, or of its older form (see [`Elf::section_data`]), with bytes in the file.
+    pub(crate) fn section_or_older(&self, name: &str) -> Option<&Section> {
         let older = name.strip_prefix(".debug_").map(|rest| format!(".zdebug_{rest}"));
         let named = |wanted: &str| self.sections.iter().find(|s| s.in_file && s.name == wanted);
-        match named(name).or_else(|| named(older.as_deref()?)) {
-            Some(section) => self.data_of(section).map(Some),
-            None => Ok(None),
+        named(name).or_else(|| named(older.as_deref()?))
+    }
+
+    /// How many bytes a section has unpacked, as it says.
+    ///
+    /// # Errors
+    ///
+    /// When its header is damaged.
+    pub(crate) fn unpacked_len(&self, section: &Section) -> Result<u64, Error> {
+        if !section.is_packed() {
+            return Ok(section.size);
         }
+        let header = header(self, section);
+        header
+            .map(|header| header.unpacked)
+            .map_err(|why| self.contents.damaged(format!("section `{}`: {why}", section.name)))
     }
 
     /// Whether [`Elf::section_data`] would find something, without unpacking it.
@@ -124,7 +136,7 @@ impl Elf {
     /// As [`Elf::section_data`].
     pub(crate) fn data_of<'a>(&'a self, section: &'a Section) -> Result<SectionData<'a>, Error> {
         let name = section.name.as_str();
-        if !is_packed(section) {
+        if !section.is_packed() {
             let (offset, len) = (section.offset, if section.in_file { section.size } else { 0 });
             if offset.checked_add(len).is_none_or(|end| end > self.contents.len()) {
                 return Err(self.contents.damaged(format!(
@@ -141,8 +153,11 @@ impl Elf {
     }
 }
 
-fn is_packed(section: &Section) -> bool {
-    section.in_file && (section.flags & u64::from(SHF_COMPRESSED) != 0 || section.name.starts_with(".zdebug_"))
+impl Section {
+    /// It is compressed.
+    pub(crate) fn is_packed(&self) -> bool {
+        self.in_file && (self.flags & u64::from(SHF_COMPRESSED) != 0 || self.name.starts_with(".zdebug_"))
+    }
 }
 
 /// How a section is packed, and the size that it says it has.
@@ -184,7 +199,7 @@ fn unpack(elf: &Elf, section: &Section) -> Unpacked {
     if this.unpacked > SMALL && this.unpacked / MAX_RATIO > this.packed {
         return Err(format!("it says to hold {} bytes packed in {}", this.unpacked, this.packed));
     }
-    let headers = elf.sections.iter().filter(|s| is_packed(s)).filter_map(|s| header(elf, s).ok());
+    let headers = elf.sections.iter().filter(|s| s.is_packed()).filter_map(|s| header(elf, s).ok());
     let total = headers.fold(0_u64, |sum, h| sum.saturating_add(h.unpacked));
     if total > SMALL && total / MAX_TOTAL_RATIO > elf.contents.len() {
         return Err(format!("with the other sections it says to hold {total} bytes"));
@@ -332,7 +347,7 @@ mod tests {
         ] {
             run(Command::new(tool).arg(format!("--compress-debug-sections={form}")).args([&plain, &packed]));
             let elf = Elf::parse(Contents::open(&packed, &packed).unwrap()).unwrap();
-            assert!(elf.sections.iter().filter(|s| is_packed(s)).count() > 3, "{form}");
+            assert!(elf.sections.iter().filter(|s| s.is_packed()).count() > 3, "{form}");
             assert!(elf.has_section(".debug_info") && !elf.has_section(".debug_none"));
             assert_eq!(sections(&elf), expect, "{form}");
         }

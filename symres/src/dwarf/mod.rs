@@ -1,5 +1,24 @@
 //! What the debug information (DWARF 2 to 5) knows about functions.
 
+mod budget;
+mod candidates;
+mod code;
+mod describe;
+mod gather;
+mod info;
+mod lines;
+mod load;
+mod parallel;
 pub(crate) mod reader;
 pub(crate) mod sections;
+#[allow(dead_code, reason = "it reads more than an answer tells yet")]
 pub(crate) mod signature;
+mod stream;
+mod tree;
+mod units;
+mod values;
+mod wanted;
+
+pub(crate) use describe::Described;
+pub(crate) use gather::Occurrence;
+pub(crate) use info::Information;

@@ -10,11 +10,14 @@ use std::sync::OnceLock;
 
 use gimli::{ReaderOffsetId, RunTimeEndian};
 
+use crate::elf::{self, Elf};
 use crate::error::Error;
 use crate::file::Contents;
 
 /// Bytes that are read at once. A unit of C++ has some ten to a hundred thousand.
 const PAGE: usize = 64 << 10;
+/// Strings end before they are about so long: each of a hundred thousand entries may refer to one whose end has to be found.
+const MAX_STRING: usize = 64 << 10;
 
 /// A section of a file, or bytes in its place.
 pub(crate) struct Section<'f> {
@@ -28,6 +31,8 @@ pub(crate) struct Section<'f> {
 enum Source<'f> {
     /// A file, and where the section begins in it.
     File(&'f Contents, u64),
+    /// A compressed section, which is unpacked when its bytes are first asked for.
+    Packed(&'f Elf, &'f elf::Section),
     Memory(&'f [u8]),
 }
 
@@ -48,18 +53,32 @@ impl<'f> Section<'f> {
         Self { source: Source::Memory(bytes), len: bytes.len(), endian, pages: Vec::new() }
     }
 
-    /// `len` bytes at `offset` of a file.
+    /// A section of a file.
     ///
     /// # Errors
     ///
-    /// When the file is shorter.
-    pub(crate) fn in_file(contents: &'f Contents, offset: u64, len: u64, endian: RunTimeEndian) -> Result<Self, Error> {
+    /// When it is not inside of the file, or packed in an unknown way.
+    pub(crate) fn of(elf: &'f Elf, section: &'f elf::Section, endian: RunTimeEndian) -> Result<Self, Error> {
+        if !section.is_packed() {
+            return Self::in_file(&elf.contents, section.offset, section.size, endian);
+        }
+        let len = elf.unpacked_len(section)?;
+        let len =
+            usize::try_from(len).map_err(|_| elf.contents.damaged("its debug information does not fit in memory"))?;
+        Ok(Self { source: Source::Packed(elf, section), len, endian, pages: Vec::new() })
+    }
+
+    /// `len` bytes at `offset` of a file.
+    fn in_file(contents: &'f Contents, offset: u64, len: u64, endian: RunTimeEndian) -> Result<Self, Error> {
         let size =
             usize::try_from(len).ok().filter(|_| offset.checked_add(len).is_some_and(|end| end <= contents.len()));
         let len = size.ok_or_else(|| {
             contents
                 .damaged(format!("debug information ({len} bytes at {offset:#x}) reaches behind the end of the file"))
         })?;
+        if let Some(bytes) = contents.in_memory(offset, len) {
+            return Ok(Self::in_memory(bytes, endian));
+        }
         let pages = (0..len.div_ceil(PAGE)).map(|_| OnceLock::new()).collect();
         Ok(Self { source: Source::File(contents, offset), len, endian, pages })
     }
@@ -85,11 +104,19 @@ impl<'f> Section<'f> {
         SectionReader { chunk: &[], at: 0, end: self.len, section: self }
     }
 
-    /// The bytes where they are, if they are in memory.
-    pub(crate) fn memory(&self) -> Option<&'f [u8]> {
+    /// The bytes where they are, if they are in memory or have to be.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be unpacked.
+    pub(crate) fn memory(&self) -> gimli::Result<Option<&'f [u8]>> {
         match self.source {
-            Source::Memory(bytes) => Some(bytes),
-            Source::File(..) => None,
+            Source::Memory(bytes) => Ok(Some(bytes)),
+            Source::File(..) => Ok(None),
+            Source::Packed(elf, section) => match elf.data_of(section).map(|data| data.in_memory()) {
+                Ok(Some(bytes)) if bytes.len() == self.len => Ok(Some(bytes)),
+                _ => Err(gimli::Error::Io),
+            },
         }
     }
 
@@ -101,17 +128,13 @@ impl<'f> Section<'f> {
     pub(crate) fn fill(&self, at: usize, into: &mut [u8]) -> Result<(), gimli::Error> {
         let end = at.checked_add(into.len()).filter(|end| *end <= self.len);
         let end = end.ok_or(gimli::Error::OffsetOutOfBounds(at as u64))?;
-        match self.source {
-            Source::Memory(bytes) => {
-                let bytes = bytes.get(at..end).ok_or(gimli::Error::OffsetOutOfBounds(at as u64))?;
-                into.copy_from_slice(bytes);
-            }
-            Source::File(contents, offset) => {
-                let bytes = contents.read(offset + at as u64, into.len() as u64, "debug information");
-                into.copy_from_slice(&bytes.map_err(|_| gimli::Error::Io)?);
-            }
+        if let Some(bytes) = self.memory()? {
+            let bytes = bytes.get(at..end).ok_or(gimli::Error::OffsetOutOfBounds(at as u64))?;
+            into.copy_from_slice(bytes);
+            return Ok(());
         }
-        Ok(())
+        let Source::File(contents, offset) = self.source else { return Err(gimli::Error::Io) };
+        contents.fill(offset + at as u64, into, "debug information").map_err(|_| gimli::Error::Io)
     }
 
     /// What is in memory in one piece from `at` on, at least one byte: none at the end and behind it.
@@ -120,7 +143,7 @@ impl<'f> Section<'f> {
             return Ok(None);
         }
         let Source::File(contents, offset) = self.source else {
-            return Ok(self.memory().and_then(|bytes| bytes.get(at..)));
+            return Ok(self.memory()?.and_then(|bytes| bytes.get(at..)));
         };
         let index = at / PAGE;
         let Some(page) = self.pages.get(index) else { return Ok(None) };
@@ -234,19 +257,21 @@ impl gimli::Reader for SectionReader<'_> {
     }
 
     fn find(&self, byte: u8) -> gimli::Result<usize> {
-        if let Some(found) = memchr::memchr(byte, self.chunk) {
+        if let Some(found) = memchr::memchr(byte, self.chunk.get(..MAX_STRING).unwrap_or(self.chunk)) {
             return Ok(found);
         }
         let mut ahead = *self;
         let mut passed = 0;
-        loop {
-            if let Some(found) = memchr::memchr(byte, ahead.chunk) {
+        while passed < MAX_STRING {
+            let part = ahead.chunk.get(..MAX_STRING).unwrap_or(ahead.chunk);
+            if let Some(found) = memchr::memchr(byte, part) {
                 return Ok(passed + found);
             }
-            passed += ahead.chunk.len();
-            ahead.at += ahead.chunk.len();
+            passed += part.len();
+            ahead.at += part.len();
             ahead.refill()?;
         }
+        Err(self.eof())
     }
 
     #[inline]
@@ -315,8 +340,13 @@ mod tests {
 
     use super::*;
 
-    fn contents(len: usize) -> Contents {
-        Contents::from_bytes((0..len).map(|at| u8::try_from(at % 251).unwrap() | 1).collect())
+    /// A file of so many bytes, none of them 0.
+    fn file(len: usize) -> (tempfile::NamedTempFile, Contents) {
+        let bytes: Vec<u8> = (0..len).map(|at| u8::try_from(at % 251).unwrap() | 1).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let contents = Contents::open(file.path(), file.path()).unwrap();
+        (file, contents)
     }
 
     fn in_file(contents: &Contents, offset: u64) -> Section<'_> {
@@ -325,7 +355,7 @@ mod tests {
 
     #[test]
     fn pages_join_without_a_seam() {
-        let contents = contents(3 * PAGE + 10);
+        let (_file, contents) = file(3 * PAGE + 10);
         let all = contents.read(0, contents.len(), "all").unwrap();
         let section = in_file(&contents, 5);
         let mut reader = section.reader();
@@ -340,7 +370,7 @@ mod tests {
 
     #[test]
     fn nothing_is_read_that_is_not_asked_for() {
-        let contents = contents(4 * PAGE);
+        let (_file, contents) = file(4 * PAGE);
         let section = in_file(&contents, 0);
         let mut reader = section.reader();
         reader.skip(2 * PAGE + 1).unwrap();
@@ -351,7 +381,7 @@ mod tests {
 
     #[test]
     fn ends_are_kept() {
-        let contents = contents(PAGE + 4);
+        let (_file, contents) = file(PAGE + 4);
         let section = in_file(&contents, 0);
         let mut reader = section.reader();
         assert!(reader.truncate(PAGE + 5).is_err());

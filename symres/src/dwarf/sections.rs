@@ -1,6 +1,6 @@
 //! The sections of one file that hold debug information.
 
-use gimli::{Dwarf, DwarfFileType, RunTimeEndian, SectionId};
+use gimli::{DwarfFileType, RunTimeEndian, SectionId};
 
 use super::reader::{Section, SectionReader};
 use crate::elf::Elf;
@@ -8,6 +8,10 @@ use crate::error::Error;
 
 /// What `gimli` reads debug information with here.
 pub(crate) type Reader<'s> = SectionReader<'s>;
+/// The sections as `gimli` knows them.
+pub(crate) type Dwarf<'s> = gimli::Dwarf<Reader<'s>>;
+/// A unit as `gimli` knows it.
+pub(crate) type Unit<'s> = gimli::Unit<Reader<'s>, usize>;
 
 /// The sections that are read, in the order of [`Sections::all`].
 const USED: &[SectionId] = &[
@@ -41,7 +45,7 @@ impl<'f> Sections<'f> {
     ///
     /// # Errors
     ///
-    /// When one of them is not inside of the file, or is compressed and damaged.
+    /// When one of them is not inside of the file, or is compressed in an unknown way.
     pub(crate) fn of(elf: &'f Elf, file_type: DwarfFileType) -> Result<Self, Error> {
         let endian = if elf.ctx.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
         let load = |id: &SectionId| {
@@ -49,14 +53,10 @@ impl<'f> Sections<'f> {
                 DwarfFileType::Main => Some(id.name()),
                 DwarfFileType::Dwo => id.dwo_name(),
             };
-            let Some(data) = name.map(|name| elf.section_data(name)).transpose()?.flatten() else {
-                return Ok(Section::empty(endian));
-            };
-            if let Some(bytes) = data.in_memory() {
-                return Ok(Section::in_memory(bytes, endian));
+            match name.and_then(|name| elf.section_or_older(name)) {
+                Some(section) => Section::of(elf, section, endian),
+                None => Ok(Section::empty(endian)),
             }
-            let (contents, offset) = data.origin();
-            Section::in_file(contents, offset, data.len(), endian)
         };
         let all = USED.iter().map(load).collect::<Result<_, _>>()?;
         Ok(Self { all, none: Section::empty(endian), file_type })
@@ -69,16 +69,16 @@ impl<'f> Sections<'f> {
     }
 
     /// What `gimli` reads.
-    pub(crate) fn dwarf(&self) -> Dwarf<Reader<'_>> {
+    pub(crate) fn dwarf(&self) -> Dwarf<'_> {
         self.dwarf_over(self.get(SectionId::DebugInfo))
     }
 
     /// The same with the bytes of `.debug_info` read through `info`, see [`Section::fresh`].
-    pub(crate) fn dwarf_over<'s>(&'s self, info: &'s Section<'f>) -> Dwarf<Reader<'s>> {
+    pub(crate) fn dwarf_over<'s>(&'s self, info: &'s Section<'f>) -> Dwarf<'s> {
         let load = |id: SectionId| -> Result<Reader<'s>, std::convert::Infallible> {
             Ok(if id == SectionId::DebugInfo { info.reader() } else { self.get(id).reader() })
         };
-        let Ok(mut dwarf) = Dwarf::load(load);
+        let Ok(mut dwarf) = gimli::Dwarf::load(load);
         dwarf.file_type = self.file_type;
         dwarf
     }

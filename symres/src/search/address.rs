@@ -43,7 +43,7 @@ pub(super) fn at(elf: &Elf, tables: &[(Table, SymbolTable)], addr: VirtAddr) -> 
         Ok(function) => (vec![function], None),
         Err(reason) => (Vec::new(), Some(reason)),
     };
-    Ok(Answer { matches, near: Vec::new(), more_near: false, tables: counts, reason })
+    Ok(Answer { matches, near: Vec::new(), more_near: false, tables: counts, reason, notes: Vec::new() })
 }
 
 fn function(

@@ -17,10 +17,10 @@ const FEW: usize = 512;
 const BLOCK: u64 = 64 << 10;
 
 /// The names of the functions at some addresses.
-pub(super) type Aliases = BTreeMap<VirtAddr, BTreeSet<String>>;
+pub(crate) type Aliases = BTreeMap<VirtAddr, BTreeSet<String>>;
 
 /// All names of the functions at `addrs`, without versions.
-pub(super) fn aliases(
+pub(crate) fn aliases(
     elf: &Elf,
     tables: &[(Table, &SymbolTable)],
     addrs: impl Iterator<Item = VirtAddr>,
@@ -69,14 +69,14 @@ pub(super) fn aliases_of(
 }
 
 /// The code of a file, read so that functions next to each other need one look at the file.
-pub(super) struct Code<'e> {
+pub(crate) struct Code<'e> {
     elf: &'e Elf,
     start: u64,
     bytes: Vec<u8>,
 }
 
 impl<'e> Code<'e> {
-    pub(super) fn new(elf: &'e Elf) -> Self {
+    pub(crate) fn new(elf: &'e Elf) -> Self {
         Self { elf, start: 0, bytes: Vec::new() }
     }
 
@@ -94,8 +94,8 @@ impl<'e> Code<'e> {
         Ok((offset, self.held(offset.0, len).unwrap_or_default().to_vec()))
     }
 
-    /// The place of code that is not the body of a function.
-    pub(super) fn place(&mut self, addr: VirtAddr, size: ByteSpan, kind: PlaceKind) -> Result<Place, Error> {
+    /// A place where code begins.
+    pub(crate) fn place(&mut self, addr: VirtAddr, size: ByteSpan, kind: PlaceKind) -> Result<Place, Error> {
         let (offset, entry) = self.at(addr)?;
         Ok(Place { addr, offset, size, kind, entry, arguments: Vec::new() })
     }

@@ -6,13 +6,14 @@ mod name;
 mod plt;
 
 use crate::addr::{ByteSpan, VirtAddr};
-use crate::answer::{Answer, Role};
+use crate::answer::{Answer, Function, Role};
 use crate::demangle::RawName;
 use crate::elf::Elf;
 use crate::error::Error;
 use crate::pattern::{Pattern, PatternForm};
 use crate::source::{SymbolTable, Table};
 pub(crate) use address::behind_start;
+pub(crate) use build::{Aliases, Code, aliases};
 pub(crate) use name::role;
 
 /// Names to demangle in one search, in bytes. MySQL 9.7 has 6 MB of names; who has fifty times that was made to keep
@@ -31,19 +32,32 @@ pub(crate) struct Found<'a> {
     pub(crate) depth: usize,
 }
 
+/// Adds what others know of the functions that a pattern names to those that the symbols tell. Returns the notes of the answer.
+pub(crate) type Add<'a> = &'a dyn Fn(&Pattern, &mut Vec<Function>) -> Result<Vec<String>, Error>;
+
 /// Searches `tables` for `pattern`. Lines are known to the debug information alone, and offsets are counted from the
-/// functions that all sources together find (see [`behind_start`]).
-pub(crate) fn functions(elf: &Elf, tables: &[(Table, SymbolTable)], pattern: &Pattern) -> Result<Answer, Error> {
+/// functions that all sources together find (see [`behind_start`]). `add` is called before it is decided what to say when
+/// there are none.
+pub(crate) fn functions(
+    elf: &Elf,
+    tables: &[(Table, SymbolTable)],
+    pattern: &Pattern,
+    add: Add<'_>,
+) -> Result<Answer, Error> {
     match pattern.form() {
         PatternForm::Address(addr) => address::at(elf, tables, addr),
         PatternForm::Plt(function) => {
-            let answer = functions(elf, tables, function)?;
+            let answer = functions(elf, tables, function, add)?;
             plt::of_functions(elf, tables, function, answer)
         }
-        PatternForm::Offset { function, offset } => behind_start(elf, functions(elf, tables, function)?, offset),
+        PatternForm::Offset { function, offset } => behind_start(elf, functions(elf, tables, function, add)?, offset),
         PatternForm::Name | PatternForm::Symbol | PatternForm::Regex | PatternForm::Line { .. } => {
             let candidates = name::candidates(tables, pattern)?;
-            name::find(elf, &candidates, pattern)?.answer(elf, tables, pattern)
+            let mut matched = name::find(elf, &candidates, pattern)?;
+            let notes = add(pattern, &mut matched.functions)?;
+            let mut answer = matched.answer(elf, tables, pattern)?;
+            answer.notes = notes;
+            Ok(answer)
         }
     }
 }

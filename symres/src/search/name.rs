@@ -117,7 +117,7 @@ impl Matched<'_> {
             more_near |= near.len() > NEAR_LIMIT;
             near.truncate(NEAR_LIMIT);
         }
-        Ok(Answer { matches: in_order(matches, &depths), near, more_near, tables: counts, reason })
+        Ok(Answer { matches: in_order(matches, &depths), near, more_near, tables: counts, reason, notes: Vec::new() })
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn of_functions(
 ) -> Result<Answer, Error> {
     let matches = find(elf, tables, |symbol| pattern.matches_linkage_name(symbol))?;
     if !matches.is_empty() {
-        return Ok(Answer { matches, near: Vec::new(), more_near: false, reason: None, tables: answer.tables });
+        return Ok(Answer { matches, near: Vec::new(), more_near: false, reason: None, ..answer });
     }
     let reason = answer.reason.or(Some(Reason::NoPlt));
     let mut near = answer.matches;
@@ -28,7 +28,7 @@ pub(crate) fn of_functions(
     near.extend(answer.near);
     let more_near = answer.more_near || near.len() > crate::answer::NEAR_LIMIT;
     near.truncate(crate::answer::NEAR_LIMIT);
-    Ok(Answer { matches: Vec::new(), near, more_near, reason, tables: answer.tables })
+    Ok(Answer { matches: Vec::new(), near, more_near, reason, tables: answer.tables, notes: answer.notes })
 }
 
 /// The entries for the functions with the symbols that `is_wanted` says yes to, those of one function as its places.

@@ -28,6 +28,8 @@ pub enum Table {
     Plt,
     /// `.eh_frame`, which tells where functions begin and end, but not their names.
     EhFrame,
+    /// The debug information: functions that were inlined too.
+    Dwarf,
 }
 
 impl Table {
@@ -39,6 +41,7 @@ impl Table {
             Table::Dynsym => "dynsym",
             Table::Plt => "plt",
             Table::EhFrame => "eh_frame",
+            Table::Dwarf => "dwarf",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use symres::{Answer, Binary, Function, Place};
+use symres::{Answer, Binary, Function, Place, Table};
 
 /// What a command prints.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
@@ -105,6 +105,11 @@ pub(crate) fn filt(names: &[String]) -> Result<Vec<String>> {
 
 pub(crate) fn search(binary: &Binary, pattern: &str) -> Result<Answer> {
     Ok(binary.functions(&pattern.parse()?)?)
+}
+
+/// The functions that have a symbol.
+pub(crate) fn with_symbols(functions: &[Function]) -> Vec<Function> {
+    functions.iter().filter(|f| f.tables.iter().any(|table| *table != Table::Dwarf)).cloned().collect()
 }
 
 /// The out-of-line body of a function that has one.

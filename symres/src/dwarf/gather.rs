@@ -1,0 +1,153 @@
+//! The functions of a unit that a search wants, with where their code is.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use gimli::constants;
+
+use super::code::{Code, code_of};
+use super::describe::{Described, Place, file_number};
+use super::load::{Loaded, View};
+use super::tree::{Kind, Node, Origin, Tree};
+use crate::answer::Caller;
+use crate::pattern::Pattern;
+
+/// See `describe.rs`.
+const MAX_CHAIN: usize = 16;
+/// Inlined copies nest some thirty deep.
+const MAX_CALLERS: usize = 256;
+
+/// Entries in other units, by their offsets in their sections.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Elsewhere {
+    pub(crate) far: HashSet<usize>,
+    pub(crate) alt: HashSet<usize>,
+}
+
+impl Elsewhere {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.far.is_empty() && self.alt.is_empty()
+    }
+}
+
+/// Where an entry is, so that it can be read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct EntryId {
+    /// Index of its unit.
+    pub(crate) unit: usize,
+    /// In its unit.
+    pub(crate) offset: usize,
+}
+
+/// A place where code of a function is.
+#[derive(Clone, Debug)]
+pub(crate) struct Occurrence {
+    pub(crate) function: Arc<Described>,
+    pub(crate) code: Code,
+    /// For an inlined copy: into whom, innermost first.
+    pub(crate) callers: Option<Vec<Caller>>,
+    pub(crate) entry: EntryId,
+}
+
+/// What a unit has of what a search wants.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    pub(crate) occurrences: Vec<Occurrence>,
+    /// Functions that fit and have no code here: declared, or never used as such.
+    pub(crate) without_code: Vec<Arc<Described>>,
+    /// Entries that could not be read.
+    pub(crate) damaged: usize,
+}
+
+/// The nodes that stand for functions with a wanted name, their own or that of what they refer to.
+pub(crate) fn wanted(tree: &Tree, start: usize, elsewhere: &Elsewhere) -> Vec<usize> {
+    if elsewhere.is_empty() && !tree.iter().any(|(_, node)| node.wanted) {
+        return Vec::new();
+    }
+    let is_wanted = |mut node: Node| {
+        for _ in 0..MAX_CHAIN {
+            if node.wanted || elsewhere.far.contains(&(start + node.offset)) {
+                return true;
+            }
+            node = match node.origin {
+                Origin::None => return false,
+                Origin::Far(offset) => return elsewhere.far.contains(&offset),
+                Origin::Alt(offset) => return elsewhere.alt.contains(&offset),
+                Origin::Here(offset) => match tree.at(offset).and_then(|index| tree.get(index)) {
+                    Some(origin) => *origin,
+                    None => return false,
+                },
+            };
+        }
+        false
+    };
+    tree.iter().filter(|(_, node)| node.kind != Kind::Scope && is_wanted(**node)).map(|(index, _)| index).collect()
+}
+
+/// Reads what `pattern` means among the wanted nodes of a unit.
+pub(crate) fn gather<'s>(
+    view: &View<'s>,
+    home: &Rc<Loaded<'s>>,
+    unit: usize,
+    wanted: &[usize],
+    pattern: &Pattern,
+) -> Gathered {
+    let mut gathered = Gathered { damaged: usize::from(home.tree.damaged), ..Gathered::default() };
+    // Most copies are of the same few functions.
+    let mut last: Option<(Arc<Described>, bool)> = None;
+    for index in wanted {
+        let place = Place::new(view, home, *index);
+        let Ok(function) = place.describe() else {
+            gathered.damaged += 1;
+            continue;
+        };
+        let fits = match &last {
+            Some((known, fits)) if Arc::ptr_eq(known, &function) => *fits,
+            _ => function.fits(pattern),
+        };
+        last = Some((Arc::clone(&function), fits));
+        if fits {
+            match occurrence(&place, unit, function) {
+                Ok(Found::Code(occurrence)) => gathered.occurrences.push(*occurrence),
+                Ok(Found::NoCode(function)) => gathered.without_code.push(function),
+                Err(_) => gathered.damaged += 1,
+            }
+        }
+    }
+    gathered
+}
+
+enum Found {
+    Code(Box<Occurrence>),
+    NoCode(Arc<Described>),
+}
+
+fn occurrence(place: &Place<'_, '_>, unit: usize, function: Arc<Described>) -> gimli::Result<Found> {
+    let Some(node) = place.node().filter(|node| node.has_code) else { return Ok(Found::NoCode(function)) };
+    let entry = place.entry()?;
+    let Some(code) = code_of(place.view, &place.home, &entry)? else { return Ok(Found::NoCode(function)) };
+    let callers = if node.kind == Kind::Inlined { Some(callers(place)?) } else { None };
+    place.view.budget.spend(size_of::<Occurrence>())?;
+    Ok(Found::Code(Box::new(Occurrence { function, code, callers, entry: EntryId { unit, offset: node.offset } })))
+}
+
+/// Into whom an inlined copy was inlined, innermost first.
+pub(crate) fn callers(copy: &Place<'_, '_>) -> gimli::Result<Vec<Caller>> {
+    let mut callers = Vec::new();
+    let mut current = copy.clone();
+    while let Some(around) = current.around() {
+        let entry = current.entry()?;
+        let number = |name| entry.attr_value(name);
+        let file = number(constants::DW_AT_call_file).as_ref().and_then(file_number);
+        let line = number(constants::DW_AT_call_line).and_then(|value| value.udata_value());
+        let function = around.describe()?;
+        current.view.budget.spend(size_of::<Caller>() + function.shown.len())?;
+        callers.push(Caller { name: function.shown.clone(), line: current.source_line(file, line) });
+        current = around;
+        if callers.len() == MAX_CALLERS || current.node().is_none_or(|node| node.kind == Kind::Function) {
+            break;
+        }
+    }
+    Ok(callers)
+}

@@ -1,0 +1,208 @@
+//! What symbols and debug information say of the same functions, as one.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::addr::{ByteSpan, VirtAddr};
+use crate::answer::{Alias, Function, Inlined, PlaceKind, Role, SourceLine};
+use crate::debug::DwarfFiles;
+use crate::demangle::{RawName, display};
+use crate::dwarf::{Described, Information, Occurrence};
+use crate::elf::Elf;
+use crate::error::Error;
+use crate::pattern::{Pattern, PatternForm};
+use crate::search::{Aliases, Code, aliases, role};
+use crate::source::{Kind, SymbolTable, Table};
+
+/// What makes two functions of the debug information the same one: it is described in every unit that includes its header.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Identity {
+    qualified: String,
+    declared: Option<SourceLine>,
+}
+
+/// All that is known of one function of the source, by addresses. The same code may be described in several units.
+#[derive(Debug, Default)]
+struct Source {
+    bodies: BTreeMap<u64, Occurrence>,
+    inlined: BTreeMap<u64, Occurrence>,
+}
+
+/// Adds what the debug information knows to what the symbols told. Returns what a person should know of it.
+///
+/// # Errors
+///
+/// When the code cannot be read.
+pub(crate) fn add(
+    elf: &Elf,
+    tables: &[(Table, SymbolTable)],
+    pattern: &Pattern,
+    files: &DwarfFiles<'_>,
+    functions: &mut Vec<Function>,
+) -> Result<Vec<String>, Error> {
+    if !matches!(pattern.form(), PatternForm::Name | PatternForm::Symbol | PatternForm::Regex) {
+        return Ok(Vec::new());
+    }
+    let information = match Information::open(files) {
+        Ok(information) => information,
+        Err(error) => return Ok(vec![format!("debug information is left out: {error}")]),
+    };
+    let found = match information.search(pattern) {
+        Ok(found) => found,
+        Err(error) => return Ok(vec![format!("debug information is left out: {error}")]),
+    };
+    let mut notes = Vec::new();
+    if found.damaged > 0 {
+        notes.push(format!("{} parts of the debug information are damaged and left out", found.damaged));
+    }
+    if found.exhausted {
+        notes.push("the debug information refers to the same parts so often that not all of it was read".to_owned());
+    }
+    let tables: Vec<(Table, &SymbolTable)> = tables.iter().map(|(table, symbols)| (*table, symbols)).collect();
+    let discarded =
+        merge(elf, pattern, functions, found.occurrences, |addrs| aliases(elf, &tables, addrs.into_iter()))?;
+    if discarded > 0 {
+        notes.push(format!("{discarded} copies are described and were left out of the file by the linker"));
+    }
+    Ok(notes)
+}
+
+/// Adds what the debug information found to `functions`, which came from the symbols: a body at the same address is the same
+/// function; an inlined copy belongs to the body of its function. Returns how many copies the linker left out of the file,
+/// though they are still described.
+///
+/// # Errors
+///
+/// When the code cannot be read.
+fn merge(
+    elf: &Elf,
+    pattern: &Pattern,
+    functions: &mut Vec<Function>,
+    found: Vec<Occurrence>,
+    names_at: impl FnOnce(Vec<VirtAddr>) -> Result<Aliases, Error>,
+) -> Result<usize, Error> {
+    let mut discarded = 0;
+    let mut sources: BTreeMap<Identity, Source> = BTreeMap::new();
+    for occurrence in found {
+        let entry = occurrence.code.entry;
+        // The linker leaves 0, 1 or the largest address where it removed the code; none of them is in the file.
+        if elf.code_offset(VirtAddr(entry)).is_none() {
+            discarded += 1;
+            continue;
+        }
+        let function = &occurrence.function;
+        let identity = Identity { qualified: function.qualified(), declared: function.declared.clone() };
+        let source = sources.entry(identity).or_default();
+        let places = if occurrence.callers.is_some() { &mut source.inlined } else { &mut source.bodies };
+        places.entry(entry).or_insert(occurrence);
+    }
+    let mut rows = Rows::new(elf, pattern, functions);
+    let bodies = sources.values().flat_map(|source| source.bodies.keys());
+    let names = names_at(bodies.map(|addr| VirtAddr(*addr)).filter(|addr| !rows.by_addr.contains_key(addr)).collect())?;
+    for source in sources.into_values() {
+        rows.add(source, &names)?;
+    }
+    Ok(discarded)
+}
+
+/// The functions of an answer, by the addresses of their bodies.
+struct Rows<'a> {
+    code: Code<'a>,
+    pattern: &'a Pattern,
+    functions: &'a mut Vec<Function>,
+    by_addr: HashMap<VirtAddr, usize>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(elf: &'a Elf, pattern: &'a Pattern, functions: &'a mut Vec<Function>) -> Self {
+        let addr = |(index, function): (usize, &Function)| Some((function.body()?.addr, index));
+        let by_addr = functions.iter().enumerate().filter_map(addr).collect();
+        Self { code: Code::new(elf), pattern, functions, by_addr }
+    }
+
+    fn add(&mut self, source: Source, names: &Aliases) -> Result<(), Error> {
+        // The row of each unit's body, and the first of all.
+        let mut of_unit: HashMap<usize, usize> = HashMap::new();
+        let mut first = None;
+        for body in source.bodies.into_values() {
+            let Some(row) = self.body(&body, names)? else { continue };
+            of_unit.entry(body.entry.unit).or_insert(row);
+            first.get_or_insert(row);
+        }
+        for (addr, copy) in source.inlined {
+            let row = match of_unit.get(&copy.entry.unit).copied().or(first) {
+                Some(row) => row,
+                None => {
+                    let row = self.push(&copy.function, Role::Whole);
+                    first = Some(row);
+                    row
+                }
+            };
+            let callers = copy.callers.unwrap_or_default();
+            let size = ByteSpan(copy.code.size());
+            let place = self.code.place(VirtAddr(addr), size, PlaceKind::Inlined(Inlined { callers }))?;
+            if let Some(function) = self.functions.get_mut(row) {
+                note(function, &copy.function);
+                function.places.push(place);
+            }
+        }
+        Ok(())
+    }
+
+    /// The row of a body; none where it is a piece of a function that was not asked for.
+    fn body(&mut self, body: &Occurrence, names: &Aliases) -> Result<Option<usize>, Error> {
+        let addr = VirtAddr(body.code.entry);
+        let row = match self.by_addr.get(&addr) {
+            Some(row) => *row,
+            None => {
+                let symbols = names.get(&addr);
+                let roles = symbols.into_iter().flatten().map(|name| role(RawName::new(name), Kind::Function, false));
+                let role = roles.min().unwrap_or(Role::Whole);
+                if role == Role::Piece && !self.pattern.names_pieces() {
+                    return Ok(None);
+                }
+                let row = self.push(&body.function, role);
+                let place = self.code.place(addr, ByteSpan(body.code.size()), PlaceKind::Body)?;
+                if let Some(function) = self.functions.get_mut(row) {
+                    let others = symbols.into_iter().flatten().filter(|name| **name != function.mangled);
+                    function.aliases = others.map(|name| alias(name)).collect();
+                    function.places.push(place);
+                }
+                self.by_addr.insert(addr, row);
+                row
+            }
+        };
+        if let Some(function) = self.functions.get_mut(row) {
+            note(function, &body.function);
+        }
+        Ok(Some(row))
+    }
+
+    fn push(&mut self, described: &Described, role: Role) -> usize {
+        self.functions.push(Function {
+            name: described.shown.clone(),
+            mangled: described.linkage.clone().unwrap_or_else(|| described.qualified()),
+            tables: Vec::new(),
+            role,
+            aliases: Vec::new(),
+            signature: None,
+            declared: None,
+            places: Vec::new(),
+        });
+        self.functions.len() - 1
+    }
+}
+
+/// What the debug information tells of a function that has a row.
+fn note(function: &mut Function, described: &Described) {
+    if !function.tables.contains(&Table::Dwarf) {
+        function.tables.push(Table::Dwarf);
+    }
+    if function.declared.is_none() {
+        function.declared = described.declared.clone();
+    }
+}
+
+fn alias(symbol: &str) -> Alias {
+    let name = display(RawName::new(symbol)).unwrap_or_else(|| symbol.to_owned());
+    Alias { name, mangled: symbol.to_owned() }
+}
