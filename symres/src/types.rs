@@ -45,6 +45,7 @@ pub(crate) enum Author {
 /// The one spelling of the type in `text`.
 pub(crate) fn canonical(text: &str, author: Author) -> String {
     let mut tokens = tokenize(text);
+    drop_modules(&mut tokens);
     if author == Author::Person {
         drop_default_value(&mut tokens);
     }
@@ -100,6 +101,15 @@ fn tokenize(text: &str) -> Vec<String> {
         rest = tail.trim_start();
     }
     tokens
+}
+
+/// `Circle@shapes.round` -> `Circle`: in which module a type is, people need not know.
+fn drop_modules(tokens: &mut Vec<String>) {
+    while let Some(at) = tokens.iter().position(|token| token == "@") {
+        let partition = tokens.get(at + 2).is_some_and(|token| token == ":");
+        let end = at + if partition { 4 } else { 2 };
+        tokens.drain(at..end.min(tokens.len()));
+    }
 }
 
 /// `64u` and `64` are the same template argument.
@@ -306,6 +316,8 @@ mod tests {
         check("bool only = false", "bool");
         check("std::map< int, long > &&", "std::map<int, long>&&");
         check("const volatile Foo &", "Foo const volatile&");
+        check("Circle *", "Circle@shapes.round*");
+        check("Circle@shapes *", "Circle@shapes.round:part*");
     }
 
     #[test]

@@ -161,7 +161,9 @@ impl ComponentPattern {
             (Some(pattern), Some(list)) => list_matches(pattern, list),
             (Some(_), None) => false,
         };
-        self.name.matches(&component.name)
+        // The module that it is in may be left out: `area@shapes.round`.
+        let bare = component.name.split('@').next().unwrap_or_default();
+        (self.name.matches(&component.name) || self.name.matches(bare))
             && fits(&self.args, &component.args)
             && fits(&self.scope_params, &component.scope_params)
     }

@@ -451,17 +451,17 @@ impl<'a> Parser<'a> {
     fn template_args_inside(&mut self) -> Option<Id> {
         self.expect("I")?;
         let mut args = Vec::new();
-        let mut requires = None;
         while !self.eat("E") {
+            // The constraint of the template, which is not shown.
             if self.eat("Q") {
-                requires = Some(self.expression()?);
+                self.expression()?;
                 self.expect("E")?;
                 break;
             }
             args.push(self.template_arg()?);
         }
         let args = self.list(&args)?;
-        self.make(Node::TemplateArgs(args, requires))
+        self.make(Node::TemplateArgs(args))
     }
 
     pub(super) fn template_arg(&mut self) -> Option<Id> {

@@ -82,7 +82,7 @@ pub(super) enum Node<'a> {
     /// `std::string`, as short as the mangling has it; with the name of the class in full.
     Abbreviated(&'static str, &'static str),
     Template(Id, Id),
-    TemplateArgs(List, Option<Id>),
+    TemplateArgs(List),
     /// The arguments for a parameter pack.
     ArgPack(List),
     Expansion(Id),

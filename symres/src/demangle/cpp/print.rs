@@ -340,7 +340,7 @@ impl<'p, 'a> Printer<'p, 'a> {
         for _ in 0..MAX_DEPTH {
             id = match self.node(id)? {
                 Node::Template(_, args) => match self.node(args)? {
-                    Node::TemplateArgs(args, _) => return Ok(Some(args)),
+                    Node::TemplateArgs(args) => return Ok(Some(args)),
                     _ => return Ok(None),
                 },
                 Node::Nested(_, name) | Node::Local(_, name) | Node::Friend(_, name) | Node::DefaultArg(_, _, name) => {
@@ -452,16 +452,12 @@ impl<'p, 'a> Printer<'p, 'a> {
                 self.print(name)?;
                 self.print(args)?;
             }
-            Node::TemplateArgs(args, requires) => {
+            Node::TemplateArgs(args) => {
                 if self.out.ends_with('<') {
                     self.text(" ");
                 }
                 self.text("<");
                 self.comma_separated(args)?;
-                if let Some(requires) = requires {
-                    self.text(" requires ");
-                    self.print(requires)?;
-                }
                 if self.out.ends_with('>') {
                     self.text(" ");
                 }

@@ -1,6 +1,6 @@
 //! Writes expressions as `c++filt` does: with brackets around every operand that is not a plain name.
 
-use super::node::{Id, Node};
+use super::node::{Id, Node, RefQual};
 use super::print::{Done, Printer, Unsound};
 
 impl<'a> Printer<'_, 'a> {
@@ -35,7 +35,10 @@ impl<'a> Printer<'_, 'a> {
                 match self.node(operand)? {
                     // Of the address of a function, its parameters are not shown.
                     Node::Encoding(encoding)
-                        if text == "&" && matches!(self.node(encoding.name)?, Node::Nested(..)) =>
+                        if text == "&"
+                            && encoding.quals.is_empty()
+                            && encoding.reference == RefQual::None
+                            && matches!(self.node(encoding.name)?, Node::Nested(..)) =>
                     {
                         self.operand(encoding.name)?;
                     }
@@ -255,6 +258,10 @@ impl<'a> Printer<'_, 'a> {
             Node::Builtin("unsigned long") => Some("ul"),
             Node::Builtin("long long") => Some("ll"),
             Node::Builtin("unsigned long long") => Some("ull"),
+            Node::Builtin("decltype(nullptr)") => {
+                self.text("nullptr");
+                return Ok(());
+            }
             Node::Builtin("bool") if value == "0" || value == "1" => {
                 self.text(if value == "0" { "false" } else { "true" });
                 return Ok(());
