@@ -134,6 +134,9 @@ pub struct SymbolsArgs {
     /// Show the parameters of functions, and where each of them is at each place
     #[arg(long)]
     pub args: bool,
+    /// Show what the kernel does with the instruction at each place under a probe, and where a probe is cheaper
+    #[arg(long)]
+    pub sites: bool,
     /// List USDT probes instead: all, or those that PATTERN names, as `[PROVIDER:]NAME` with `*`
     #[arg(long)]
     pub usdt: bool,

@@ -11,11 +11,13 @@ use crate::lookup::Lookup;
 mod json;
 mod list;
 mod query;
+mod sites;
 mod table;
 mod text;
 pub mod usdt;
 
 use query::Query;
+use sites::Sites;
 pub use text::Sink;
 
 /// What is shown of each function beside where it is.
@@ -25,6 +27,8 @@ struct Details {
     brief: bool,
     /// Parameters, and where each is.
     arguments: bool,
+    /// What the kernel does at each place, and where a probe is cheaper.
+    sites: bool,
 }
 
 /// Looks for functions and writes them: a table, or with `--json` one object a line. Says whether there were any; what was
@@ -43,7 +47,7 @@ pub fn run(args: &SymbolsArgs, to: &mut Sink<'_>) -> anyhow::Result<bool> {
     for binary in &query.binaries {
         found |= match &query.pattern {
             Some(pattern) if !args.list => one(binary, pattern, args, &lookup, to)?,
-            pattern => list::run(binary, pattern.as_ref(), args.json, &lookup, to)?,
+            pattern => list::run(binary, pattern.as_ref(), args, &lookup, to)?,
         };
     }
     to.out.flush()?;
@@ -59,19 +63,27 @@ fn one(
 ) -> anyhow::Result<bool> {
     let answer = binary.functions(pattern)?;
     lookup.clear();
+    let details = Details { arguments: args.args, sites: args.sites, ..Details::default() };
     if args.json {
-        write_json(binary, pattern, &answer, to)?;
+        write_json(binary, pattern, &answer, details, to)?;
     } else {
-        write_text(binary, pattern, &answer, Details { arguments: args.args, ..Details::default() }, to)?;
+        write_text(binary, pattern, &answer, details, to)?;
     }
     Ok(answer.reason.is_none())
 }
 
-fn write_json(binary: &Binary, pattern: &Pattern, answer: &Answer, to: &mut Sink<'_>) -> io::Result<()> {
+fn write_json(
+    binary: &Binary,
+    pattern: &Pattern,
+    answer: &Answer,
+    details: Details,
+    to: &mut Sink<'_>,
+) -> io::Result<()> {
+    let sites = details.sites.then(|| Sites::new(binary));
     let notes = binary.notes().iter().map(|note| json::note(binary, note));
     let missing = json::not_found(binary, pattern, answer);
-    let found = answer.matches.iter().map(|function| json::function("symbol", binary, function));
-    let near = answer.near.iter().map(|function| json::function("near_miss", binary, function));
+    let found = answer.matches.iter().map(|function| json::function("symbol", binary, function, sites.as_ref()));
+    let near = answer.near.iter().map(|function| json::function("near_miss", binary, function, None));
     notes.chain(missing).chain(found).chain(near).try_for_each(|object| json::line(to.out, object))
 }
 
@@ -81,8 +93,13 @@ fn write_text(
     answer: &Answer,
     details: Details,
     to: &mut Sink<'_>,
-) -> io::Result<()> {
+) -> anyhow::Result<()> {
     write_binary(binary, to)?;
+    let sites = Sites::new(binary);
+    // What cannot be read is said where it was wanted.
+    let line =
+        |place: &symres::Place| sites.of(place).map_or_else(|error| error.to_string(), |site| sites::line(&site));
+    let more = |place: &symres::Place| if details.sites { vec![line(place)] } else { Vec::new() };
     if let Some(reason) = &answer.reason {
         to.line(&format!("no function `{}`", harmless(pattern.as_str())))?;
         to.prose("  why:      ", &harmless(&reason.to_string()))?;
@@ -90,14 +107,20 @@ fn write_text(
         to.prose("  searched: ", &searched(binary, answer))?;
     } else {
         to.line("")?;
-        table::write(binary.machine(), &answer.matches, details, to)?;
+        table::write(binary.machine(), &answer.matches, details, &more, to)?;
         if let Some(summary) = table::summary(&answer.matches) {
             to.line(&format!("\n{summary}"))?;
+        }
+        if details.sites
+            && let Some(summary) = sites.tally(&answer.matches)?.summary()
+        {
+            to.line(&summary)?;
         }
     }
     if !answer.near.is_empty() {
         to.line(if answer.reason.is_some() { "\nperhaps one of these:" } else { "\nsimilar names, not matched:" })?;
-        table::write(binary.machine(), &answer.near, Details { brief: true, ..Details::default() }, to)?;
+        let brief = Details { brief: true, ..Details::default() };
+        table::write(binary.machine(), &answer.near, brief, &|_| Vec::new(), to)?;
         if answer.more_near {
             match pattern.wider() {
                 Some(wider) => to.line(&format!("and more, which the pattern '{}' lists", harmless(&wider)))?,
@@ -130,14 +153,22 @@ fn write_binary(binary: &Binary, to: &mut Sink<'_>) -> io::Result<()> {
 
 /// Tables with how many functions each has, and the files that could have told more.
 fn searched(binary: &Binary, answer: &Answer) -> String {
-    let tables = answer.tables.iter().map(|t| format!("{} functions in {}", t.functions, t.table));
-    let mut all: Vec<String> = tables.collect();
-    if all.is_empty() {
-        all.push("no symbol table".to_owned());
+    let missing: Vec<String> = binary
+        .consulted()
+        .into_iter()
+        .filter(|file| file.outcome == Outcome::Missing)
+        .map(|file| harmless(&file.file.to_string_lossy()).into_owned())
+        .collect();
+    match missing.as_slice() {
+        [] => tables(answer),
+        missing => format!("{}; there is no {}", tables(answer), missing.join(", no ")),
     }
-    let missing = binary.consulted().into_iter().filter(|file| file.outcome == Outcome::Missing);
-    all.extend(missing.map(|file| harmless(&file.to_string()).into_owned()));
-    all.join(", ")
+}
+
+fn tables(answer: &Answer) -> String {
+    let tables: Vec<String> =
+        answer.tables.iter().map(|t| format!("{} functions in {}", t.functions, t.table)).collect();
+    if tables.is_empty() { "no symbol table".to_owned() } else { tables.join(", ") }
 }
 
 #[cfg(test)]

@@ -70,9 +70,14 @@ impl Kernel {
     }
 }
 
+/// Its release, as `uname -r` shows it; empty where it does not say.
+pub fn release() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default()
+}
+
 /// Whether this is that version of Linux or a later one; false where that cannot be told.
 fn is_at_least(major: u32, minor: u32) -> bool {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release();
     let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse::<u32>);
     matches!((numbers.next(), numbers.next()), (Some(Ok(found)), Some(Ok(more))) if (found, more) >= (major, minor))
 }

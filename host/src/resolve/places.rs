@@ -94,6 +94,15 @@ pub(super) fn choose(written: &str, shown: &str, matches: &[Function], purpose: 
     Ok(chosen)
 }
 
+/// All instructions at which a line of the source begins.
+pub(super) fn of_line(written: &str, matches: &[Function]) -> Chosen {
+    let mut places: Vec<UserPlace> = matches.iter().flat_map(|function| &function.places).map(user_place).collect();
+    places.sort_by_key(|place| place.offset);
+    places.dedup_by_key(|place| place.offset);
+    let notes = matches.iter().map(|function| format!("{written} is in {}", function.name)).collect();
+    Chosen { function: written.to_owned(), places, notes, ..Chosen::default() }
+}
+
 /// All places of functions that a pattern fits, with their names, and the number of those where the program does not find
 /// what it reads: see [`choose`] for what is left out.
 pub(super) fn of_pattern<'f>(

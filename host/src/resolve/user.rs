@@ -2,12 +2,11 @@
 
 use std::str::FromStr as _;
 
-use symres::{Answer, Binary, Pattern};
+use symres::{Answer, Binary, Pattern, PatternForm};
 
 use super::places::{self, Chosen, Purpose};
 use super::{Miss, Resolver, Wanted, open};
-use crate::facts::RegisterReads;
-use crate::kind::{NamePattern, Target, UserPlace, UserPlaceKind};
+use crate::kind::{NamePattern, Target};
 
 /// A function as written.
 pub(super) struct Written<'w> {
@@ -23,14 +22,19 @@ impl Resolver<'_> {
         written: &Written<'_>,
         wanted: &Wanted,
     ) -> Result<Target, Miss> {
-        let Written { binary, function: name, offset } = written;
+        let Written { binary, function, offset } = written;
+        let name = &match offset {
+            0 => (*function).to_owned(),
+            offset => format!("{function}+{offset:#x}"),
+        };
         let binary = self.binaries.entry((pid, binary.clone())).or_insert_with(|| open(pid, binary.as_deref()));
         let binary = binary.as_ref().map_err(|error| Miss::new(error.clone()))?;
         let shown = binary.shown().display().to_string();
-        let answer = search(binary, name, &shown)?;
-        let chosen = match offset {
-            0 => places::choose(name, &shown, &answer.matches, purpose(binary, wanted))?,
-            offset => inside(name, &shown, &answer, *offset, purpose(binary, wanted))?,
+        let (pattern, answer) = search(binary, name, &shown)?;
+        let chosen = match pattern.form() {
+            // A line may have code in several functions: each is its place.
+            PatternForm::Line { .. } => places::of_line(name, &answer.matches),
+            _ => places::choose(name, &shown, &answer.matches, purpose(binary, wanted))?,
         };
         let Chosen { function, places, warnings, notes } = chosen;
         let open = binary.path().to_owned();
@@ -50,7 +54,7 @@ impl Resolver<'_> {
         let opened = opened.as_ref().map_err(|error| Miss::new(error.clone()))?;
         let shown = opened.shown().display().to_string();
         let (open, text) = (opened.path().to_owned(), pattern.as_str());
-        let answer = search(opened, text, &shown)?;
+        let (_, answer) = search(opened, text, &shown)?;
         let (functions, left_out) = places::of_pattern(answer.matches.iter(), purpose(opened, wanted));
         self.check_count(text, functions.len(), &format!("functions of `{shown}`"))?;
         if left_out > 0 {
@@ -64,35 +68,14 @@ impl Resolver<'_> {
 }
 
 /// What matches; at least one function.
-fn search(binary: &Binary, name: &str, shown: &str) -> Result<Answer, Miss> {
+fn search(binary: &Binary, name: &str, shown: &str) -> Result<(Pattern, Answer), Miss> {
     let pattern = Pattern::from_str(name).map_err(|error| Miss::new(error.to_string()))?;
     let answer = binary.functions(&pattern).map_err(|error| Miss::new(format!("cannot read `{shown}`: {error}")))?;
-    if answer.matches.is_empty() { Err(not_found(name, shown, &answer)) } else { Ok(answer) }
+    if answer.matches.is_empty() { Err(not_found(name, shown, &answer)) } else { Ok((pattern, answer)) }
 }
 
 fn purpose(binary: &Binary, wanted: &Wanted) -> Purpose {
     Purpose { returns: wanted.returns, reads: wanted.reads, machine: binary.machine() }
-}
-
-/// An instruction so many bytes behind the entry of a function's body.
-fn inside(name: &str, shown: &str, answer: &Answer, offset: u64, purpose: Purpose) -> Result<Chosen, Miss> {
-    let mut chosen =
-        places::choose(name, shown, &answer.matches, Purpose { reads: RegisterReads::default(), ..purpose })?;
-    let mut bodies = answer.matches.iter().filter_map(|function| function.body());
-    let (Some(body), None) = (bodies.next(), bodies.next()) else {
-        return Err(Miss::new(format!(
-            "`{name}` of `{shown}` has no code of its own that {offset:#x} could be behind"
-        )));
-    };
-    if offset >= body.size.0.max(1) {
-        let size = body.size.0;
-        return Err(Miss::new(format!("`{name}` of `{shown}` has {size} bytes; +{offset} is behind its end")));
-    }
-    let Some(place) = body.offset.0.checked_add(offset) else {
-        return Err(Miss::new(format!("`{name}`+{offset} is behind the end of the file")));
-    };
-    chosen.places = vec![UserPlace { offset: place, kind: UserPlaceKind::Inside }];
-    Ok(chosen)
 }
 
 fn not_found(name: &str, shown: &str, answer: &Answer) -> Miss {

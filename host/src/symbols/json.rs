@@ -8,6 +8,7 @@ use symres::{
     Pattern, Place, PlaceKind, Role, Signature, SourceLine, Type, TypeClass,
 };
 
+use super::sites::{self, Sites};
 use super::text::hex;
 
 /// One record.
@@ -54,7 +55,9 @@ fn consulted(file: &Consulted) -> Value {
 }
 
 /// A function. Addresses, offsets and sizes are numbers of bytes.
-pub(super) fn function(kind: &str, binary: &Binary, function: &Function) -> Value {
+///
+/// With `sites`, what the kernel does at each place.
+pub(super) fn function(kind: &str, binary: &Binary, function: &Function, sites: Option<&Sites<'_>>) -> Value {
     let machine = binary.machine();
     let body = function.body();
     let mut object = json!({
@@ -77,7 +80,7 @@ pub(super) fn function(kind: &str, binary: &Binary, function: &Function) -> Valu
             .collect::<Vec<_>>(),
         "declared": function.declared.as_ref().map(source_line),
         "signature": function.signature.as_ref().map(|known| signature(machine, known)),
-        "places": function.places.iter().map(|place| self::place(machine, function, place)).collect::<Vec<_>>(),
+        "places": function.places.iter().map(|place| self::place(machine, function, place, sites)).collect::<Vec<_>>(),
     });
     if let (Some(caution), Some(fields)) = (function.role.caution(), object.as_object_mut())
         && function.role != Role::Whole
@@ -87,7 +90,7 @@ pub(super) fn function(kind: &str, binary: &Binary, function: &Function) -> Valu
     object
 }
 
-fn place(machine: Machine, function: &Function, place: &Place) -> Value {
+fn place(machine: Machine, function: &Function, place: &Place, sites: Option<&Sites<'_>>) -> Value {
     let kind = match &place.kind {
         PlaceKind::Body => "body",
         PlaceKind::Inlined(_) => "inlined",
@@ -120,6 +123,13 @@ fn place(machine: Machine, function: &Function, place: &Place) -> Value {
     let arguments = place.arguments.iter().enumerate();
     let arguments = arguments.map(|(index, argument)| self::argument(machine, name(index), argument)).collect();
     fields.insert("arguments".to_owned(), arguments);
+    if let Some(sites) = sites {
+        let site = match sites.of(place) {
+            Ok(site) => sites::object(&site),
+            Err(error) => json!({"message": error.to_string()}),
+        };
+        fields.insert("site".to_owned(), site);
+    }
     object
 }
 

@@ -2,9 +2,11 @@
 
 use symres::{Binary, Function, Pattern};
 
+use super::sites::{Sites, Tally};
 use super::table::{Columns, cells};
 use super::text::{Sink, counted};
 use super::{json, searched, write_binary};
+use crate::cli::SymbolsArgs;
 use crate::escape::harmless;
 use crate::lookup::Lookup;
 
@@ -19,7 +21,7 @@ const ALL: &str = "/./";
 pub(super) fn run(
     binary: &Binary,
     pattern: Option<&Pattern>,
-    as_json: bool,
+    args: &SymbolsArgs,
     lookup: &Lookup,
     to: &mut Sink<'_>,
 ) -> anyhow::Result<bool> {
@@ -27,12 +29,13 @@ pub(super) fn run(
     let answer = binary.functions(pattern.unwrap_or(&all))?;
     lookup.clear();
     let functions = &answer.matches;
-    if as_json {
+    let sites = args.sites.then(|| Sites::new(binary));
+    if args.json {
         for note in binary.notes() {
             json::line(to.out, json::note(binary, note))?;
         }
         for function in functions {
-            json::line(to.out, json::function("symbol", binary, function))?;
+            json::line(to.out, json::function("symbol", binary, function, sites.as_ref()))?;
         }
         return Ok(!functions.is_empty());
     }
@@ -67,6 +70,9 @@ pub(super) fn run(
         counted(functions.len(), "function", "functions"),
         searched(binary, &answer)
     ))?;
+    if let Some(summary) = sites.map(|sites| sites.tally(functions)).transpose()?.and_then(Tally::summary) {
+        to.line(&summary)?;
+    }
     Ok(!functions.is_empty())
 }
 

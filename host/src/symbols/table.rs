@@ -58,8 +58,16 @@ impl Columns {
 }
 
 /// Writes functions as a table with its heading, and what is to be known of them below it.
-pub(super) fn write(machine: Machine, functions: &[Function], details: Details, to: &mut Sink<'_>) -> io::Result<()> {
-    let rows: Vec<Row> = functions.iter().flat_map(|function| rows(machine, function, details)).collect();
+///
+/// `more` adds lines about a place.
+pub(super) fn write(
+    machine: Machine,
+    functions: &[Function],
+    details: Details,
+    more: &dyn Fn(&Place) -> Vec<String>,
+    to: &mut Sink<'_>,
+) -> io::Result<()> {
+    let rows: Vec<Row> = functions.iter().flat_map(|function| rows(machine, function, details, more)).collect();
     let columns = Columns::of(&rows);
     to.line(&columns.title())?;
     let indent = columns.start([""; 4]);
@@ -85,7 +93,7 @@ pub(super) fn write(machine: Machine, functions: &[Function], details: Details, 
 }
 
 /// The rows of one function: its body and what is known of it, then its inlined copies.
-fn rows(machine: Machine, function: &Function, details: Details) -> Vec<Row> {
+fn rows(machine: Machine, function: &Function, details: Details, more: &dyn Fn(&Place) -> Vec<String>) -> Vec<Row> {
     let body = function.body();
     let tables: Vec<&str> = function.tables.iter().map(|table| table.name()).collect();
     let mut lines = vec![headline(function, body)];
@@ -119,12 +127,14 @@ fn rows(machine: Machine, function: &Function, details: Details) -> Vec<Row> {
             lines.push("its parameters are not known".to_owned());
         }
     }
+    lines.extend(body.into_iter().flat_map(more));
     let first = Row { cells: cells(body, &tables.join(",")), lines };
     let inlined = function.inlined().map(|(place, inlined)| {
         let mut lines = vec![format!("  {}", into(&inlined.callers))];
         if details.arguments {
             lines.extend(arguments(machine, function.signature.as_ref(), Some(place), "    "));
         }
+        lines.extend(more(place).into_iter().map(|line| format!("    {line}")));
         Row { cells: cells(Some(place), ""), lines }
     });
     std::iter::once(first).chain(inlined).collect()
@@ -137,7 +147,6 @@ fn headline(function: &Function, body: Option<&Place>) -> String {
         Some(PlaceKind::Inside { from_entry, .. }) if from_entry.0 > 0 => {
             text.push_str(&format!("+{:#x}", from_entry.0))
         }
-        Some(PlaceKind::Plt) => text.push_str("  (PLT entry)"),
         _ => {}
     }
     match function.role {

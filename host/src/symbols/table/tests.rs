@@ -72,7 +72,7 @@ fn check_connection() -> Function {
 
 fn shown(functions: &[Function], details: Details, width: Option<usize>) -> String {
     let mut out = Vec::new();
-    write(Machine::X86_64, functions, details, &mut Sink::new(&mut out, width)).unwrap();
+    write(Machine::X86_64, functions, details, &|_| Vec::new(), &mut Sink::new(&mut out, width)).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -141,7 +141,10 @@ fn what_is_no_whole_function_says_what_it_is() {
     let kind = PlaceKind::Inside { from_entry: ByteSpan(0x1c), line: Some(line("/b/a.cc", 12)), inlined: vec![caller] };
     let functions = [
         function("f", "f", &[Table::Symtab], vec![place(0x50_001c, 9, kind, Vec::new())]),
-        function("write", "write", &[Table::Dynsym], vec![place(0x40_1000, 16, PlaceKind::Plt, Vec::new())]),
+        Function {
+            role: Role::Plt,
+            ..function("write@plt", "write", &[Table::Plt], vec![place(0x40_1000, 16, PlaceKind::Plt, Vec::new())])
+        },
         function("gone(int)", "_ZL4gonei", &[Table::Symtab], Vec::new()),
     ];
     insta::assert_snapshot!(shown(&functions, Details::default(), None), @r#"
@@ -149,10 +152,12 @@ fn what_is_no_whole_function_says_what_it_is() {
         0x50001c  0x10001c     9  symtab  f+0x1c
                                           at b/a.cc:12
                                           inlined here: g(int) at a.cc:9
-        0x401000  0x1000      16  dynsym  write  (PLT entry)
+        0x401000  0x1000      16  plt     write@plt  (plt)
+                                          write
         -         -            -  symtab  gone(int)
                                           _ZL4gonei
                                           no code of it is left
+        (plt): the way to a function of another file: only calls from this file come here
         "#);
 }
 
