@@ -5,7 +5,7 @@ use symres::{Binary, Function, Pattern};
 use super::sites::{Sites, Tally};
 use super::table::{Columns, cells};
 use super::text::{Sink, counted};
-use super::{json, searched, write_binary};
+use super::{json, tables, write_binary};
 use crate::cli::SymbolsArgs;
 use crate::escape::harmless;
 use crate::lookup::Lookup;
@@ -65,11 +65,7 @@ pub(super) fn run(
         0 => String::new(),
         copies => format!(", {}", counted(copies, "inlined copy", "inlined copies")),
     };
-    to.line(&format!(
-        "{}{copies} of {}",
-        counted(functions.len(), "function", "functions"),
-        searched(binary, &answer)
-    ))?;
+    to.line(&format!("{}{copies} ({})", counted(functions.len(), "function", "functions"), tables(&answer)))?;
     if let Some(summary) = sites.map(|sites| sites.tally(functions)).transpose()?.and_then(Tally::summary) {
         to.line(&summary)?;
     }
