@@ -43,33 +43,81 @@ pub fn run(args: &SymbolsArgs, to: &mut Sink<'_>) -> anyhow::Result<bool> {
     }
     let lookup = Lookup::new(&args.debug_dir, !args.no_cache);
     let query = Query::new(args, &lookup)?;
+    for note in &query.notes {
+        match args.json {
+            true => json::line(to.out, serde_json::json!({"kind": "note", "message": note}))?,
+            false => to.prose("note: ", &harmless(note))?,
+        }
+    }
     let mut found = false;
-    for binary in &query.binaries {
-        found |= match &query.pattern {
-            Some(pattern) if !args.list => one(binary, pattern, args, &lookup, to)?,
-            pattern => list::run(binary, pattern.as_ref(), args, &lookup, to)?,
-        };
+    match &query.pattern {
+        Some(pattern) if !args.list => found = search(&query.binaries, pattern, args, &lookup, to)?,
+        pattern => {
+            for binary in &query.binaries {
+                found |= list::run(binary, pattern.as_ref(), args, &lookup, to)?;
+            }
+        }
     }
     to.out.flush()?;
     Ok(found)
 }
 
-fn one(
-    binary: &Binary,
+/// Searches all binaries, and shows those that have a match; where none has, what is to be said of the first.
+fn search(
+    binaries: &[Binary],
     pattern: &Pattern,
     args: &SymbolsArgs,
     lookup: &Lookup,
     to: &mut Sink<'_>,
 ) -> anyhow::Result<bool> {
-    let answer = binary.functions(pattern)?;
-    lookup.clear();
-    let details = Details { arguments: args.args, sites: args.sites, ..Details::default() };
-    if args.json {
-        write_json(binary, pattern, &answer, details, to)?;
-    } else {
-        write_text(binary, pattern, &answer, details, to)?;
+    let mut missed = None;
+    let mut shown = 0_usize;
+    for binary in binaries {
+        // What one library keeps to itself is no reason not to show what the others have.
+        let answer = match binary.functions(pattern) {
+            Err(error) if binaries.len() > 1 => {
+                let note = format!("not searched: {error}");
+                match args.json {
+                    true => json::line(to.out, json::note(binary, &note))?,
+                    false => to.prose("note: ", &harmless(&note))?,
+                }
+                continue;
+            }
+            answer => answer?,
+        };
+        lookup.clear();
+        if answer.reason.is_some() {
+            missed.get_or_insert((binary, answer));
+            continue;
+        }
+        if shown > 0 && !args.json {
+            to.line("")?;
+        }
+        shown += 1;
+        write(binary, pattern, &answer, args, to)?;
     }
-    Ok(answer.reason.is_none())
+    if let (0, Some((binary, answer))) = (shown, &missed) {
+        write(binary, pattern, answer, args, to)?;
+        if binaries.len() > 1 && !args.json {
+            let others = text::counted(binaries.len() - 1, "library", "libraries");
+            to.line(&format!("\nnor is it in {others} that the process has loaded"))?;
+        }
+    }
+    Ok(shown > 0)
+}
+
+fn write(
+    binary: &Binary,
+    pattern: &Pattern,
+    answer: &Answer,
+    args: &SymbolsArgs,
+    to: &mut Sink<'_>,
+) -> anyhow::Result<()> {
+    let details = Details { arguments: args.args, sites: args.sites, ..Details::default() };
+    match args.json {
+        true => Ok(write_json(binary, pattern, answer, details, to)?),
+        false => write_text(binary, pattern, answer, details, to),
+    }
 }
 
 fn write_json(

@@ -1,6 +1,6 @@
 //! What is asked for: from words on the command line to binaries and a pattern.
 
-use symres::{Binary, Pattern, Pid};
+use symres::{Binary, Options, Pattern, PatternForm, Pid, RuntimeAddr, VirtAddr};
 
 use crate::cli::SymbolsArgs;
 use crate::kind::binary_and_rest;
@@ -9,10 +9,12 @@ use crate::lookup::Lookup;
 /// A search.
 #[derive(Debug)]
 pub(super) struct Query {
-    /// Where to look; at least one, of which the first is the one that is meant first.
+    /// Where to look; at least one, the one that is meant first of all in front.
     pub(super) binaries: Vec<Binary>,
     /// What to look for; none for everything.
     pub(super) pattern: Option<Pattern>,
+    /// What is to be known of how it came to be.
+    pub(super) notes: Vec<String>,
 }
 
 /// The words, taken apart.
@@ -58,14 +60,34 @@ impl Query {
         let Words { binary, pattern } = words(args, args.list)?;
         let pattern = pattern.map(|pattern| pattern.parse()).transpose()?;
         let options = lookup.options();
-        let binaries = match (args.pid.map(Pid), binary.as_deref()) {
-            (Some(pid), Some(name)) => vec![Binary::in_process_with(pid, name, options)?],
-            (None, Some(name)) => vec![Binary::find_with(name, options)?],
-            (Some(pid), None) => vec![Binary::of_pid_with(pid, options)?],
+        let one = |binary| Ok(Self { binaries: vec![binary], pattern: pattern.clone(), notes: Vec::new() });
+        match (args.pid.map(Pid), binary.as_deref()) {
+            (Some(pid), Some(name)) => one(Binary::in_process_with(pid, name, options)?),
+            (None, Some(name)) => one(Binary::find_with(name, options)?),
+            (Some(pid), None) => Self::of_process(pid, pattern, options),
             // `words` has refused it.
             (None, None) => anyhow::bail!("no binary is named"),
-        };
-        Ok(Self { binaries, pattern })
+        }
+    }
+
+    /// All that a process runs; for an address of its memory the file that is mapped there.
+    fn of_process(pid: Pid, pattern: Option<Pattern>, options: &Options) -> anyhow::Result<Self> {
+        if let Some(PatternForm::Address(VirtAddr(addr))) = pattern.as_ref().map(Pattern::form)
+            && let Some((binary, virt)) = Binary::at_address(pid, RuntimeAddr(addr), options)?
+        {
+            let mut notes = Vec::new();
+            if virt.0 != addr {
+                notes.push(format!("{addr:#x} of process {pid} is {virt} of this file"));
+            }
+            return Ok(Self { binaries: vec![binary], pattern: Some(virt.to_string().parse()?), notes });
+        }
+        let all = Binary::all_of_process(pid, options)?;
+        let notes = all.unreadable.iter().map(|error| format!("not searched: {error}")).collect();
+        // Why its executable cannot be read is the reason why there is nothing to say.
+        if all.binaries.is_empty() {
+            return Ok(Self { binaries: vec![Binary::of_pid_with(pid, options)?], pattern, notes });
+        }
+        Ok(Self { binaries: all.binaries, pattern, notes })
     }
 }
 
