@@ -25,8 +25,36 @@ const TYPEDEFS: &[(&str, &str)] = &[
     ("ssize_t", "long"),
 ];
 
-/// The long form of `std::string`.
-const STRING: &str = "std::__cxx11::basic_string<char,std::char_traits<char>,std::allocator<char>>";
+/// The names that the standard library has for instances of its templates, for each letter type: `std::string` is
+/// `std::basic_string<char>`.
+pub(crate) const SHORT_NAMES: &[(&str, &str, &str)] = &[
+    ("string", "basic_string", "char"),
+    ("wstring", "basic_string", "wchar_t"),
+    ("u8string", "basic_string", "char8_t"),
+    ("u16string", "basic_string", "char16_t"),
+    ("u32string", "basic_string", "char32_t"),
+    ("string_view", "basic_string_view", "char"),
+    ("wstring_view", "basic_string_view", "wchar_t"),
+    ("istream", "basic_istream", "char"),
+    ("wistream", "basic_istream", "wchar_t"),
+    ("ostream", "basic_ostream", "char"),
+    ("wostream", "basic_ostream", "wchar_t"),
+    ("iostream", "basic_iostream", "char"),
+    ("ios", "basic_ios", "char"),
+    ("streambuf", "basic_streambuf", "char"),
+    ("filebuf", "basic_filebuf", "char"),
+    ("ifstream", "basic_ifstream", "char"),
+    ("ofstream", "basic_ofstream", "char"),
+    ("fstream", "basic_fstream", "char"),
+    ("stringbuf", "basic_stringbuf", "char"),
+    ("istringstream", "basic_istringstream", "char"),
+    ("ostringstream", "basic_ostringstream", "char"),
+    ("stringstream", "basic_stringstream", "char"),
+];
+
+/// What the standard library's templates have as their last arguments unless told otherwise.
+const DEFAULT_ARGUMENTS: &[&str] =
+    &["std::allocator<", "std::char_traits<", "std::less<", "std::equal_to<", "std::hash<", "std::default_delete<"];
 
 /// Longer types are compared as they are: moving words about in them takes time that grows with the square.
 const MAX_TOKENS: usize = 4096;
@@ -58,21 +86,62 @@ pub(crate) fn canonical(text: &str, author: Author) -> String {
     if author != Author::Demangler {
         expand_typedefs(&mut tokens);
     }
-    let tokens = qualifiers_behind(integers(tokens));
-    short_string(&join(&tokens))
+    let mut tokens = qualifiers_behind(integers(tokens));
+    drop_hidden_namespaces(&mut tokens);
+    short_names(join(&tokens))
 }
 
-fn short_string(text: &str) -> String {
-    let mut parts = text.split(STRING);
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        out.push_str("std::string");
-        if is_word(part) {
-            out.push(' ');
-        }
-        out.push_str(part);
+/// `std::__cxx11::string` -> `std::string`, `(anonymous namespace)::Foo` -> `Foo`: people leave these out, as in names.
+fn drop_hidden_namespaces(tokens: &mut Vec<String>) {
+    let mut out: Vec<String> = Vec::with_capacity(tokens.len());
+    for token in tokens.drain(..) {
+        out.push(token);
+        let len = match out.as_slice() {
+            [.., std, a, hidden, b]
+                if std == "std" && a == "::" && b == "::" && matches!(hidden.as_str(), "__cxx11" | "__1") =>
+            {
+                2
+            }
+            [.., open, anonymous, namespace, close, colons]
+                if open == "("
+                    && anonymous == "anonymous"
+                    && namespace == "namespace"
+                    && close == ")"
+                    && colons == "::" =>
+            {
+                5
+            }
+            _ => 0,
+        };
+        out.truncate(out.len() - len);
     }
-    out
+    *tokens = out;
+}
+
+fn short_names(mut text: String) -> String {
+    if !text.contains("std::basic_") {
+        return text;
+    }
+    for (short, long, letter) in SHORT_NAMES {
+        let full = format!("std::{long}<{letter}>");
+        if text.contains(&full) {
+            // A word that follows (`const`) stands apart.
+            let parts: Vec<&str> = text.split(&full).collect();
+            let mut out = String::new();
+            for (at, part) in parts.into_iter().enumerate() {
+                if at > 0 {
+                    out.push_str("std::");
+                    out.push_str(short);
+                    if is_word(part) {
+                        out.push(' ');
+                    }
+                }
+                out.push_str(part);
+            }
+            text = out;
+        }
+    }
+    text
 }
 
 fn is_word(token: &str) -> bool {
@@ -276,11 +345,28 @@ fn specifier_end(tokens: &[String], mut at: usize) -> Option<usize> {
     }
 }
 
+/// Puts the tokens together, and leaves the default arguments of the standard library's templates out.
 fn join(tokens: &[String]) -> String {
     let mut out = String::new();
+    // Where each argument of the lists that are open begins.
+    let mut lists: Vec<Vec<usize>> = Vec::new();
     let mut after_word = false;
     for token in tokens {
         let word = is_word(token);
+        match token.as_str() {
+            "<" => lists.push(vec![out.len() + 1]),
+            "," => {
+                if let Some(list) = lists.last_mut() {
+                    list.push(out.len() + 1);
+                }
+            }
+            ">" if !out.ends_with('-') => {
+                if let Some(list) = lists.pop() {
+                    drop_default_arguments(&mut out, &list);
+                }
+            }
+            _ => {}
+        }
         if word && after_word {
             out.push(' ');
         }
@@ -288,6 +374,21 @@ fn join(tokens: &[String]) -> String {
         after_word = word;
     }
     out
+}
+
+/// `vector<T,std::allocator<T>` -> `vector<T`
+fn drop_default_arguments(out: &mut String, starts: &[usize]) {
+    let [first, second, ..] = *starts else { return };
+    let Some(of) = out.get(first..second - 1).map(str::to_owned) else { return };
+    for start in starts.iter().skip(1).rev() {
+        let Some(last) = out.get(*start..) else { return };
+        // Of the first argument, or of a pair of it and another one: anything else was somebody's choice.
+        let default = DEFAULT_ARGUMENTS.iter().any(|default| last.starts_with(default)) && last.contains(&of);
+        if !default {
+            return;
+        }
+        out.truncate(start - 1);
+    }
 }
 
 #[cfg(test)]
@@ -316,6 +417,23 @@ mod tests {
         check("bool only = false", "bool");
         check("std::map< int, long > &&", "std::map<int, long>&&");
         check("const volatile Foo &", "Foo const volatile&");
+        check("std::vector<std::string>", "std::vector<std::string, std::allocator<std::string> >");
+        check(
+            "std::vector<std::string> const &",
+            "std::vector<std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >, \
+             std::allocator<std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> > > > const&",
+        );
+        check(
+            "std::map<int, long>",
+            "std::map<int, long, std::less<int>, std::allocator<std::pair<int const, long> > >",
+        );
+        check("std::basic_string<char>", "std::string");
+        check("std::basic_string<char, std::char_traits<char>, std::allocator<char>> *", "std::string*");
+        check("std::unique_ptr<Foo>", "std::unique_ptr<Foo, std::default_delete<Foo> >");
+        check("std::ostream &", "std::basic_ostream<char, std::char_traits<char> >&");
+        check("std::wstring", "std::__1::basic_string<wchar_t, std::char_traits<wchar_t>, std::allocator<wchar_t> >");
+        check("Hidden *", "(anonymous namespace)::Hidden*");
+        check("class Foo &", "Foo&");
         check("Circle *", "Circle@shapes.round*");
         check("Circle@shapes *", "Circle@shapes.round:part*");
     }
@@ -329,5 +447,10 @@ mod tests {
         differ("int", "unsigned int");
         differ("Foo const *", "Foo* const");
         differ("Foo", "Bar");
+        differ("Foo", "foo");
+        differ("std::vector<int>", "std::vector<int, Mine<int> >");
+        differ("std::vector<int>", "std::vector<int, std::allocator<long> >");
+        differ("Foo<int>", "Foo<int, char>");
+        differ("std::string", "std::wstring");
     }
 }

@@ -141,6 +141,14 @@ pub(crate) fn display(name: RawName<'_>) -> Option<String> {
     Some(text)
 }
 
+/// The types of the parameters of a C++ function, and the qualifiers behind them; none for whatever else there is.
+pub(crate) fn parameters(name: RawName<'_>) -> Option<(Vec<String>, String)> {
+    match name.mangling() {
+        Mangling::Cpp => cpp::parameters(name.base),
+        Mangling::None | Mangling::Rust => None,
+    }
+}
+
 /// The name without return type and clone suffix, but with the hash that legacy Rust has, for taking it apart.
 pub(crate) fn qualified(name: RawName<'_>) -> Option<String> {
     match name.mangling() {

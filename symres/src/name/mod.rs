@@ -58,15 +58,28 @@ pub(crate) struct Name {
 
 /// What demanglers put before the name of a function that is made from another.
 const PREFIXES: &[(&str, &str)] = &[
-    ("{virtual override thunk(", "thunk"),
     ("non-virtual thunk to ", "thunk"),
     ("virtual thunk to ", "thunk"),
     ("covariant return thunk to ", "thunk"),
     ("TLS init function for ", "TLS init function"),
     ("TLS wrapper function for ", "TLS wrapper function"),
-    ("guard variable for ", "guard variable"),
     ("transaction clone for ", "transaction clone"),
     ("non-transaction clone for ", "transaction clone"),
+    ("hidden alias for ", "hidden alias"),
+    ("initializer for module ", "module initializer"),
+];
+
+/// The same of what is no function.
+const OF_DATA: &[&str] = &[
+    "vtable for ",
+    "VTT for ",
+    "construction vtable for ",
+    "typeinfo for ",
+    "typeinfo name for ",
+    "typeinfo fn for ",
+    "guard variable for ",
+    "reference temporary #",
+    "template parameter object for ",
 ];
 
 pub(crate) const ANONYMOUS: &str = "(anonymous namespace)";
@@ -82,13 +95,12 @@ pub(crate) fn parse(text: &str, author: Author) -> Result<Name, &'static str> {
     for (start, prefix) in PREFIXES {
         if let Some(rest) = text.strip_prefix(start) {
             name.prefix = Some(prefix);
-            // `{virtual override thunk({offset(-16)}, NAME)}`
-            text = match rest.strip_suffix(")}") {
-                Some(inner) => inner.rsplit_once(")}, ").map_or(inner, |(_, n)| n),
-                None => rest,
-            };
+            text = rest;
             break;
         }
+    }
+    if author == Author::Demangler && OF_DATA.iter().any(|start| text.starts_with(start)) {
+        return Err("it is no function");
     }
     let mut reader = Reader { text, at: 0, author };
     let mut typed = false;
@@ -115,6 +127,10 @@ pub(crate) fn parse(text: &str, author: Author) -> Result<Name, &'static str> {
             reader.spaces();
         }
         let qualifiers = reader.qualifiers();
+        if let Some(number) = lambda_number(&component.name) {
+            let inside = params.take().unwrap_or_default().join(",").replace(' ', "");
+            component.name = format!("{{lambda({inside})#{number}}}");
+        }
         if reader.eat("::") {
             component.scope_params = params;
             name.components.push(component);
@@ -134,6 +150,14 @@ pub(crate) fn parse(text: &str, author: Author) -> Result<Name, &'static str> {
         name.components.clear();
         name.rooted = false;
         typed = true;
+    }
+}
+
+/// Of what LLVM's tools call a lambda: `'lambda'`, `'lambda0'`, … stand for `{lambda()#1}`, `{lambda()#2}`, ….
+fn lambda_number(name: &str) -> Option<usize> {
+    match name.strip_prefix("'lambda")?.strip_suffix('\'')? {
+        "" => Some(1),
+        digits => digits.parse::<usize>().ok()?.checked_add(2),
     }
 }
 
@@ -289,6 +313,8 @@ impl Reader<'_> {
         while let Some(byte) = self.text.as_bytes().get(end) {
             match byte {
                 b'(' => break,
+                // Behind `*`, `&` and the types of the language, arguments are those of the conversion: `operator T*<T>`.
+                b'<' if takes_no_args(self.text.get(begin..end).unwrap_or_default()) => break,
                 b'<' => end = closing(self.text, end).ok_or("a `<` is not closed")?,
                 _ => end += 1,
             }
@@ -362,6 +388,17 @@ impl Reader<'_> {
     }
 }
 
+/// A type that is no template.
+fn takes_no_args(ty: &str) -> bool {
+    let ty = ty.trim_end();
+    let last = ty.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+    ty.ends_with(['*', '&'])
+        || matches!(
+            last,
+            "int" | "char" | "bool" | "long" | "short" | "unsigned" | "float" | "double" | "void" | "wchar_t" | "const"
+        )
+}
+
 /// Behind the bracket that closes the one at `open`.
 fn closing(text: &str, open: usize) -> Option<usize> {
     let bytes = text.as_bytes();
@@ -416,7 +453,7 @@ fn behind_operator(text: &str, at: usize) -> Option<usize> {
 }
 
 /// At the commas that are in no brackets.
-fn split(list: &str) -> Vec<&str> {
+pub(crate) fn split(list: &str) -> Vec<&str> {
     let mut items = Vec::new();
     let mut start = 0;
     let mut at = 0;

@@ -1,7 +1,6 @@
 //! What a C++ symbol tells of its function's parameters.
 
-use super::{behind_operator, closing, split};
-use crate::demangle::{Mangling, RawName, qualified};
+use crate::demangle::{RawName, parameters};
 
 /// The parameters that a mangled name holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,42 +15,12 @@ pub struct NameParameters {
 
 /// The parameters of the C++ function that `symbol` names; none for other languages, for data, and for unsound names.
 pub fn parameters_of_name(symbol: &str) -> Option<NameParameters> {
-    let raw = RawName::new(symbol);
-    if raw.mangling() != Mangling::Cpp {
-        return None;
-    }
-    let text = qualified(raw)?;
-    let (list, behind) = parameter_list(&text)?;
-    let mut types: Vec<String> = split(list).into_iter().filter(|ty| !ty.is_empty()).map(str::to_owned).collect();
+    let (mut types, behind) = parameters(RawName::new(symbol))?;
     let variadic = types.last().is_some_and(|last| last == "...");
     if variadic {
         types.pop();
     }
-    if types == ["void"] {
-        types.clear();
-    }
     Some(NameParameters { types, variadic, qualifiers: behind.split_whitespace().map(str::to_owned).collect() })
-}
-
-/// The text in the last brackets, and what follows them.
-fn parameter_list(text: &str) -> Option<(&str, &str)> {
-    let mut at = 0;
-    while let Some(byte) = text.as_bytes().get(at) {
-        match byte {
-            b'(' => {
-                let end = closing(text, at)?;
-                let behind = text.get(end..)?.trim();
-                if behind.split_whitespace().all(|word| matches!(word, "const" | "volatile" | "&" | "&&")) {
-                    return Some((text.get(at + 1..end - 1)?, behind));
-                }
-                at = end;
-            }
-            b'<' | b'{' | b'[' => at = closing(text, at)?,
-            b'o' => at = behind_operator(text, at)? + 1,
-            _ => at += 1,
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -82,6 +51,11 @@ mod tests {
             "_ZN2ns12_GLOBAL__N_11fERKSt3mapIiiSt4lessIiESaISt4pairIKiiEEE",
             Some("std::map<int, int, std::less<int>, std::allocator<std::pair<int const, int> > > const& | "),
         );
+        check("_Z1fIJiRcEEvDpOT_", Some("int&&; char& | "));
+        check("_Z1fIJEEvDpOT_", Some(" | "));
+        check("_ZThn16_N10Item_param18set_out_param_infoEP10Send_field", Some("Send_field* | "));
+        check("_ZN1AcvPT_IcEEv", Some(" | "));
+        check("_ZTV1A", None);
         check("_ZN1A1xE", None);
         check("malloc", None);
         check("_ZN4core3fmt5write17h0123456789abcdefE", None);

@@ -3,6 +3,7 @@
 mod form;
 mod parts;
 mod path;
+mod prefilter;
 mod rust;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use regex_lite::Regex;
 use self::form::{Shape, is_file, shape};
 pub use self::parts::NameParts;
 use self::path::NamePattern;
+pub(crate) use self::prefilter::Prefilter;
 use crate::addr::VirtAddr;
 use crate::demangle::{RawName, display, qualified, unversioned};
 use crate::error::Error;
@@ -24,20 +26,6 @@ use crate::name::Name;
 /// No name that a person writes or pastes is longer.
 const MAX_PATTERN: usize = 8 << 10;
 
-/// Names that a mangled name may hold only as an abbreviation (`So` for `std::ostream`; Itanium C++ ABI, 5.1.10).
-const ABBREVIATED: &[&str] = &[
-    "allocator",
-    "basic_string",
-    "string",
-    "basic_istream",
-    "istream",
-    "basic_ostream",
-    "ostream",
-    "basic_iostream",
-    "iostream",
-    "std",
-];
-
 /// Which functions are meant, or which of their instructions.
 ///
 /// | pattern | matches |
@@ -46,8 +34,9 @@ const ABBREVIATED: &[&str] = &[
 /// | `THD::send_statement_status` | in `THD`, wherever that is |
 /// | `::check_connection` | in no class and no namespace |
 /// | `dispatch_command(THD*, ...)` | with a first parameter `THD*`; `...` or `…` stands for any number of parameters |
-/// | `Vec<int>::push` | with these template arguments; `Vec::push` matches with any |
+/// | `Vec<int>::push` | with these template arguments, or with more behind them, as defaults are; `Vec::push` matches with any |
 /// | `THD::*`, `*_lock` | `*` stands for any characters of one component |
+/// | `f()::{lambda(int)#1}::operator()`, `f()::{lambda}`, `*lambda*` | a lambda by its place in a function; the call operator may be left out, and the parameters and number too |
 /// | `foo.part.0`, `foo [clone .cold]` | the piece or copy that the compiler made, which `foo` alone does not match when it is a piece |
 /// | `_ZL16check_connectionP3THD` | that symbol; `*` may stand in it too |
 /// | `core::ptr::drop_in_place`, `Vec<T>::push`, `Iterator::next`, `<Vec<T> as Iterator>::next`, `f::{{closure}}` | Rust functions: with any generic arguments unless some are given, a lone capital letter standing for any; of a trait's implementations by trait or by type; paths of types may lack their front. The hash of the symbol may follow |
@@ -58,8 +47,9 @@ const ABBREVIATED: &[&str] = &[
 /// | `write@plt` | the entry of the procedure linkage table through which the file calls `write` |
 ///
 /// As in debuggers, a name without leading `::` is compared with the last components of the qualified name.
-/// Anonymous namespaces and `std::__cxx11` may be left out. Types may be written as in sources: `const char *name` is
-/// `char const*`, `uint` is `unsigned int`. C functions have no parameters in their symbol, so theirs are not compared.
+/// Anonymous namespaces, `std::__cxx11`, C++20's modules (`f@module`) and ABI tags may be left out. Types may be written as
+/// in sources: `const char *name` is `char const*`, `uint` is `unsigned int`, `struct THD *` is `THD*`, and the standard
+/// library's default arguments may be left out: `std::vector<std::string>`. Upper and lower case differ. C functions have no parameters in their symbol, so theirs are not compared.
 ///
 /// The rows are told apart in this order: slashes at both ends; `0x` and nothing but hexadecimal digits; a number behind the
 /// last `+`, unless that is the `+` of `operator+`; a decimal number behind a single `:`; `@plt` at the end; a mangled name; a
@@ -119,17 +109,6 @@ enum Form {
         line: u32,
     },
     Plt(Box<Pattern>),
-}
-
-/// What a symbol's text must hold before it is worth demangling.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Prefilter {
-    /// Nothing is known.
-    All,
-    /// This text.
-    Contains(String),
-    /// This text as a whole identifier.
-    Identifier(String),
 }
 
 impl FromStr for Pattern {
@@ -329,31 +308,11 @@ impl Pattern {
     }
 
     pub(crate) fn prefilter(&self) -> Prefilter {
-        let pattern = match &self.form {
-            Form::Name(pattern) => pattern,
-            Form::Symbol { glob, .. } => return Prefilter::Contains(glob.longest_piece().to_owned()),
-            _ => return Prefilter::All,
-        };
-        let usable = |piece: &str| {
-            // Rust's manglings have letters beyond ASCII in encodings of their own.
-            !piece.is_empty()
-                && piece.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$')
-                && !ABBREVIATED.iter().any(|word| word.contains(piece))
-                && !piece.starts_with("operator")
-        };
-        let names = pattern.names();
-        if let Some(name) = names.first().and_then(|last| last.exact()) {
-            let name = name.trim_start_matches('~');
-            if usable(name) {
-                return Prefilter::Identifier(name.to_owned());
-            }
+        match &self.form {
+            Form::Name(pattern) => Prefilter::of_names(&pattern.names()),
+            Form::Symbol { glob, .. } => Prefilter::Contains(glob.longest_piece().to_owned()),
+            _ => Prefilter::All,
         }
-        let longest = names
-            .into_iter()
-            .map(|name| name.longest_piece().trim_start_matches('~'))
-            .filter(|piece| usable(piece))
-            .max_by_key(|piece| piece.len());
-        longest.map_or(Prefilter::All, |piece| Prefilter::Contains(piece.to_owned()))
     }
 
     /// A wildcard pattern that lists the functions with a word of this one's name: `*connection*` for

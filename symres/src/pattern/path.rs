@@ -6,7 +6,7 @@ use super::split_clones;
 use crate::demangle::RawName;
 use crate::glob::{Glob, Item, list_matches};
 use crate::name::{ANONYMOUS, Component, Name, parse};
-use crate::types::Author;
+use crate::types::{Author, SHORT_NAMES};
 
 /// A name as a person wrote it.
 #[derive(Clone, Debug)]
@@ -127,46 +127,104 @@ impl NamePattern {
     }
 
     fn path_matches(&self, components: &[Component]) -> bool {
-        let mut rest = components.iter().rev();
         if self.components.is_empty() {
             return false;
         }
-        for pattern in self.components.iter().rev() {
+        let mut at = components.len();
+        for (from_end, pattern) in self.components.iter().rev().enumerate() {
             loop {
-                let Some(component) = rest.next() else { return false };
-                if pattern.matches(component) {
+                let Some(component) = at.checked_sub(1).and_then(|at| components.get(at)) else { return false };
+                at -= 1;
+                let scope = at.checked_sub(1).and_then(|at| components.get(at));
+                if pattern.matches(component, scope) {
                     break;
                 }
-                if !may_be_left_out(&component.name) {
+                // A lambda stands for the call of it.
+                let call = from_end == 0
+                    && at + 1 == components.len()
+                    && component.name == "operator()"
+                    && scope.is_some_and(|scope| scope.name.starts_with("{lambda"));
+                if !call && !may_be_left_out(&component.name) {
                     return false;
                 }
             }
         }
-        !self.rooted || rest.all(|c| may_be_left_out(&c.name))
+        !self.rooted || components.iter().take(at).all(|c| may_be_left_out(&c.name))
     }
 }
 
 impl ComponentPattern {
     fn new(component: Component) -> Self {
         Self {
-            name: Glob::new(&component.name, if component.name.starts_with("operator") { "\0" } else { "*" }),
+            name: match component.name.as_str() {
+                // Any of them, whatever its parameters and number.
+                "{lambda}" => Glob::new("{lambda*}", "*"),
+                name if is_operator(name) => Glob::new(name, "\0"),
+                name => Glob::new(name, "*"),
+            },
             args: component.args.map(items),
             scope_params: component.scope_params.map(items),
         }
     }
 
-    fn matches(&self, component: &Component) -> bool {
-        let fits = |pattern: &Option<Vec<Item>>, list: &Option<Vec<String>>| match (pattern, list) {
-            (None, _) => true,
-            (Some(pattern), Some(list)) => list_matches(pattern, list),
-            (Some(_), None) => false,
-        };
-        // The module that it is in may be left out: `area@shapes.round`.
-        let bare = component.name.split('@').next().unwrap_or_default();
-        (self.name.matches(&component.name) || self.name.matches(bare))
-            && fits(&self.args, &component.args)
-            && fits(&self.scope_params, &component.scope_params)
+    /// `scope`: what `component` is in.
+    fn matches(&self, component: &Component, scope: Option<&Component>) -> bool {
+        if fits(&self.scope_params, &component.scope_params) && args_fit(&self.args, &component.args) {
+            // The module that it is in may be left out: `area@shapes.round`.
+            let bare = component.name.split('@').next().unwrap_or_default();
+            if self.name.matches(&component.name) || self.name.matches(bare) {
+                return true;
+            }
+        }
+        self.matches_short_name(component, scope)
     }
+
+    /// `std::string` for `std::basic_string<char>`, and the other way round.
+    fn matches_short_name(&self, component: &Component, scope: Option<&Component>) -> bool {
+        let Some(asked) = self.name.exact() else { return false };
+        let (tilde, asked) = asked.strip_prefix('~').map_or(("", asked), |asked| ("~", asked));
+        let Some(name) = component.name.strip_prefix(tilde) else { return false };
+        let letter_of = |component: &Component| component.args.as_ref().and_then(|args| args.first()).cloned();
+        SHORT_NAMES.iter().any(|(short, long, letter)| {
+            if asked == *short && name == *long {
+                // A constructor is called as the template, without its arguments.
+                let letters = letter_of(component).or_else(|| scope.filter(|s| s.name == name).and_then(letter_of));
+                return letters.as_deref() == Some(letter) || scope.is_some_and(|scope| scope.name == *short);
+            }
+            // As an abbreviation in the mangled name has it.
+            asked == *long
+                && name == *short
+                && match &self.args {
+                    None => true,
+                    Some(args) => matches!(args.first(), Some(Item::One(glob)) if glob.matches(letter)),
+                }
+        })
+    }
+}
+
+/// A list that was given fits.
+fn fits(pattern: &Option<Vec<Item>>, list: &Option<Vec<String>>) -> bool {
+    match (pattern, list) {
+        (None, _) => true,
+        (Some(pattern), Some(list)) => list_matches(pattern, list),
+        (Some(_), None) => false,
+    }
+}
+
+/// The same for template arguments, the last of which may be defaults that the source does not have.
+fn args_fit(pattern: &Option<Vec<Item>>, list: &Option<Vec<String>>) -> bool {
+    fits(pattern, list)
+        || match (pattern, list) {
+            (Some(pattern), Some(list)) => {
+                !pattern.is_empty() && list.get(..pattern.len()).is_some_and(|front| list_matches(pattern, front))
+            }
+            _ => false,
+        }
+}
+
+/// A function's name that may hold `*` as itself.
+fn is_operator(name: &str) -> bool {
+    name.strip_prefix("operator").is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
 /// `...` among parameters stands for any number of them, as does a lone `*`; inside a type it stands for any text.

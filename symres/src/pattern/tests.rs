@@ -95,6 +95,12 @@ fn prefilters() {
     check("A::operator==", Prefilter::Contains("A".into()));
     check("operator==", Prefilter::All);
     check("*", Prefilter::All);
+    check("std::wstring::wstring", Prefilter::All);
+    check("*lambda*", Prefilter::All);
+    check("connect()::{lambda}", Prefilter::Contains("connect".into()));
+    check("*space*", Prefilter::All);
+    check("länge", Prefilter::All);
+    check("größe::of_all", Prefilter::Identifier("of_all".into()));
 }
 
 #[test]
@@ -260,4 +266,96 @@ fn rust_functions_of_the_v0_mangling() {
     check("simplify", &[], &[closure]);
     check("_Read", &["_Read"], &[]);
     assert!("_RC4_key".parse::<Pattern>().is_ok_and(|pattern| !pattern.is_symbol()));
+}
+
+#[test]
+fn types_may_be_spelled_as_in_sources() {
+    let texts = "_Z5textsRKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEESt6vectorIS4_SaIS4_EEj";
+    check("texts(const std::string &, std::vector<std::string>, unsigned)", &[texts], &[]);
+    check("texts(std::string const&, ...)", &[texts], &[]);
+    check("texts(const std::basic_string<char> &a, std::vector<std::string> b, uint c)", &[texts], &[]);
+    check("texts(…, unsigned int)", &[texts], &[]);
+    check("texts(…, std::vector<std::string>, …)", &[texts], &[]);
+    check("texts(const std::wstring &, ...)", &[], &[texts]);
+    check("Texts", &[], &[texts]);
+    let old = "_Z3oldSsRKSt3mapISslSt4lessISsESaISt4pairIKSslEEE";
+    check("old(std::string, const std::map<std::string, long> &)", &[old], &[]);
+    let hidden = "_Z4takePN12_GLOBAL__N_16HiddenE";
+    check("take(Hidden *)", &[hidden], &[]);
+    check("take((anonymous namespace)::Hidden*)", &[hidden], &[]);
+}
+
+#[test]
+fn the_standard_librarys_names_have_two_forms() {
+    let append = "_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE6appendEPKc";
+    let wide = "_ZNSt7__cxx1112basic_stringIwSt11char_traitsIwESaIwEE6appendEPKw";
+    let old = "_ZNSs6appendEPKc";
+    check("std::string::append", &[append, old], &[wide]);
+    check("std::wstring::append", &[wide], &[append, old]);
+    check("std::basic_string::append", &[append, wide, old], &[]);
+    check("std::basic_string<char>::append", &[append, old], &[wide]);
+    check("std::__cxx11::basic_string<char, ...>::append", &[append], &[wide, old]);
+    check(
+        "std::string::string",
+        &["_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEC1Ev", "_ZNSsC1Ev"],
+        &[append],
+    );
+    check(
+        "std::string::~string",
+        &["_ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEED1Ev", "_ZNSsD1Ev"],
+        &[append],
+    );
+    check("std::ostream::flush", &["_ZNSo5flushEv"], &["_ZNSi5flushEv"]);
+    check(
+        "std::vector<int>::push_back",
+        &["_ZNSt6vectorIiSaIiEE9push_backERKi"],
+        &["_ZNSt6vectorIlSaIlEE9push_backERKl"],
+    );
+}
+
+#[test]
+fn defaults_among_template_arguments_may_be_left_out() {
+    let push = "_ZN3BoxIiLj4ESaIiEE4pushERKi";
+    check("Box<int>::push", &[push], &[]);
+    check("Box<int, 4>::push", &[push], &[]);
+    check("Box<int, 4, std::allocator<int>>::push", &[push], &[]);
+    check("Box<int, 5>::push", &[], &[push]);
+    check("Box<char>::push", &[], &[push]);
+    check("Box<>::push", &[], &[push]);
+}
+
+#[test]
+fn lambdas_as_people_write_them() {
+    let lambda = "_ZZ1fvENKUliE_clEi";
+    let second = "_ZZ1fvENKUlT_E0_clIiEEDaS_";
+    check("f()::{lambda(int)#1}::operator()", &[lambda], &[second]);
+    check("f::{lambda(int)#1}::operator()", &[lambda], &[second]);
+    check("f()::{lambda(int)#1}", &[lambda], &[second]);
+    check("f()::{lambda}", &[lambda, second], &[]);
+    check("f()::{lambda(auto:1)#2}", &[second], &[lambda]);
+    check("*lambda*", &[lambda, second], &["_Z1fv"]);
+    check("f()::'lambda'(int)::operator()(int) const", &[lambda], &[second]);
+    check("f()::'lambda0'(auto:1)", &[second], &[lambda]);
+    check("f", &["_Z1fv"], &[lambda]);
+}
+
+#[test]
+fn what_is_no_function_does_not_match() {
+    check("THD", &[], &["_ZTV3THD", "_ZTI3THD", "_ZTS3THD", "_ZGVZ1fvE3THD"]);
+    check("set_out_param_info", &["_ZThn16_N10Item_param18set_out_param_infoEP10Send_field"], &[]);
+}
+
+#[test]
+fn conversions_constraints_and_new() {
+    check("Point::operator char *", &["_ZN5PointcvPT_IcEEv"], &["_ZN5PointcvPiEv"]);
+    check("Point::operator T*", &[], &["_ZN5PointcvPT_IcEEv"]);
+    check("operator bool", &["_ZNK1AcvbEv"], &[]);
+    check("A::operator new[](size_t)", &["_ZN1AnaEm"], &["_ZN1AnwEm"]);
+    check("operator\"\" _km(long double)", &["_Zli3_kme"], &[]);
+    check("operator\"\"_km", &["_Zli3_kme"], &[]);
+    check("A::operator<=>", &["_ZNK1AssERKS_"], &["_ZNK1AltERKS_"]);
+    check("operator co_await", &["_ZN1AawEv"], &[]);
+    check("trailing(int)", &["_Z8trailingIiET_S0_QrqXplfp_Li1EE"], &[]);
+    check("f", &["_Z1fB5cxx11i"], &[]);
+    check("f[abi:cxx11](int)", &["_Z1fB5cxx11i"], &[]);
 }

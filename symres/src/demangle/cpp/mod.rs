@@ -8,30 +8,40 @@ mod print;
 mod print_expr;
 mod types;
 
+use self::node::Id;
 use self::parse::Parser;
 use self::print::Printer;
 use super::MAX_MANGLED;
 
 /// The name as `c++filt` would show it.
 pub(super) fn display(base: &str) -> Option<String> {
-    write(base, true)
+    let (parser, whole) = read(base)?;
+    let mut printer = Printer::new(&parser);
+    printer.print(whole).ok()?;
+    Some(printer.out)
 }
 
-/// The name without return type.
+/// The name without return type and constraints.
 pub(super) fn qualified(base: &str) -> Option<String> {
-    write(base, false)
+    let (mut parser, whole) = read(base)?;
+    parser.keep_name_and_parameters(whole);
+    let mut printer = Printer::new(&parser);
+    printer.print(whole).ok()?;
+    Some(printer.out)
 }
 
-fn write(base: &str, return_type: bool) -> Option<String> {
+/// The types of the parameters, and the qualifiers behind them. None where it is not the name of a function.
+pub(super) fn parameters(base: &str) -> Option<(Vec<String>, String)> {
+    let (parser, whole) = read(base)?;
+    let encoding = parser.function(whole)?;
+    Printer::new(&parser).parameters(&encoding).ok()
+}
+
+fn read(base: &str) -> Option<(Parser<'_>, Id)> {
     if base.len() > MAX_MANGLED {
         return None;
     }
     let mut parser = Parser::new(base);
     let whole = parser.whole()?;
-    if !return_type {
-        parser.forget_return_type(whole);
-    }
-    let mut printer = Printer::new(&parser);
-    printer.print(whole).ok()?;
-    Some(printer.out)
+    Some((parser, whole))
 }

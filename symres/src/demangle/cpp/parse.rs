@@ -53,18 +53,28 @@ impl<'a> Parser<'a> {
         (self.at == self.text.len()).then_some(id)
     }
 
-    /// Of the function that `whole` gave, or of what a thunk goes on to.
-    pub(super) fn forget_return_type(&mut self, whole: Id) {
-        let mut id = whole;
-        while let Some(node) = usize::try_from(id.0).ok().and_then(|at| self.nodes.get_mut(at)) {
-            match node {
-                Node::Special(_, of) if of.0 < id.0 => id = *of,
-                Node::Encoding(encoding) => {
-                    encoding.returns = None;
-                    return;
-                }
-                _ => return,
-            }
+    /// The function that `whole` gave, or the one that a thunk goes on to.
+    fn function_id(&self, whole: Id) -> Option<Id> {
+        match self.node(whole)? {
+            Node::Encoding(_) => Some(whole),
+            Node::Special(_, of) => matches!(self.node(of)?, Node::Encoding(_)).then_some(of),
+            _ => None,
+        }
+    }
+
+    pub(super) fn function(&self, whole: Id) -> Option<Encoding> {
+        match self.node(self.function_id(whole)?)? {
+            Node::Encoding(encoding) => Some(encoding),
+            _ => None,
+        }
+    }
+
+    /// Forgets what that function returns, and what it asks of its template arguments.
+    pub(super) fn keep_name_and_parameters(&mut self, whole: Id) {
+        let at = self.function_id(whole).and_then(|id| usize::try_from(id.0).ok());
+        if let Some(Node::Encoding(encoding)) = at.and_then(|at| self.nodes.get_mut(at)) {
+            encoding.returns = None;
+            encoding.requires = None;
         }
     }
 

@@ -5,6 +5,7 @@
 use super::node::{Encoding, Exceptions, FunctionType, Id, List, Node, Quals, RefQual};
 use super::parse::Parser;
 use crate::demangle::MAX_DEMANGLED;
+use crate::name::split;
 
 /// Names nest some ten levels deep.
 const MAX_DEPTH: usize = 400;
@@ -350,6 +351,25 @@ impl<'p, 'a> Printer<'p, 'a> {
             };
         }
         Err(Unsound)
+    }
+
+    /// The types of the parameters, and the qualifiers behind them.
+    pub(super) fn parameters(&mut self, encoding: &Encoding) -> Result<(Vec<String>, String), Unsound> {
+        let mut types = Vec::new();
+        let args = self.args_at_end(encoding.name)?.unwrap_or_default();
+        self.in_frame(args, false, |this| {
+            for id in this.items(encoding.params)? {
+                this.out.clear();
+                this.print(*id)?;
+                // A pack that is expanded is several.
+                types.extend(split(&this.out).into_iter().filter(|ty| !ty.is_empty()).map(str::to_owned));
+            }
+            Ok(())
+        })?;
+        self.out.clear();
+        self.quals(encoding.quals);
+        self.reference(encoding.reference);
+        Ok((types, std::mem::take(&mut self.out)))
     }
 
     fn encoding_inside(&mut self, encoding: &Encoding) -> Done {
