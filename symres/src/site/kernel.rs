@@ -1,7 +1,7 @@
 //! What the kernel does with the instruction under a uprobe, on x86-64.
 //!
 //! Source: `arch/x86/kernel/uprobes.c` (`uprobe_init_insn`, `branch_setup_xol_ops`, `push_setup_xol_ops`) and
-//! `arch/x86/lib/insn.c` (`insn_get_prefixes`, `insn_get_opcode`), Linux 5.10 to 6.18. The kernel tells instructions apart
+//! `arch/x86/lib/insn.c` (`insn_get_prefixes`, `insn_get_opcode`), Linux 5.10 to 7.2. The kernel tells instructions apart
 //! by one or two bytes of their opcode, and so does this file; what an instruction is and how long it is, is the decoder's
 //! business.
 
@@ -27,8 +27,8 @@ impl KernelVersion {
     const EMULATES_LONG_NOPS: Self = Self { major: 6, minor: 16 };
 
     /// It recognises more instructions that do nothing, and no more those that only look like it (`insn_is_nop` of
-    /// `arch/x86/lib/insn-eval.c`).
-    const KNOWS_NOPS: Self = Self { major: 6, minor: 18 };
+    /// `arch/x86/lib/insn-eval.c`, which 6.18 does not have).
+    const KNOWS_NOPS: Self = Self { major: 6, minor: 19 };
 
     /// The version at the start of a release, as `uname -r` shows it: none where there is none.
     pub fn of_release(release: &str) -> Option<Self> {
@@ -82,12 +82,13 @@ pub enum Refusal {
     },
     /// The kernel refuses the instruction.
     Instruction(String),
-    /// The kernel takes the probe and then executes something else: the process would go on with wrong values, or crash.
-    Misread {
+    /// The kernel takes the probe and then does something else than the instruction: the process would go on with wrong
+    /// values, or crash, or the probe would be hit more than once.
+    Misexecuted {
         /// The instruction.
         instruction: String,
-        /// What the kernel takes it for.
-        as_if: &'static str,
+        /// What the kernel does.
+        how: &'static str,
     },
 }
 
@@ -102,8 +103,8 @@ impl fmt::Display for Refusal {
                 write!(f, "the kernel probes no instruction with the prefix `{prefix}`, as in `{instruction}`")
             }
             Refusal::Instruction(instruction) => write!(f, "the kernel does not probe the instruction `{instruction}`"),
-            Refusal::Misread { instruction, as_if } => {
-                write!(f, "the kernel would take the instruction `{instruction}` for {as_if}, and break the process")
+            Refusal::Misexecuted { instruction, how } => {
+                write!(f, "the kernel does not execute the probed instruction `{instruction}` as it is, but {how}")
             }
         }
     }
@@ -163,17 +164,21 @@ pub(super) fn handling(instruction: &Instruction, bytes: &[u8], kernel: KernelVe
     }
     match (instruction_class(instruction), parts.opcode) {
         (Class::Legacy, _) => legacy(instruction, &parts, bytes, kernel),
-        // Taken for a jump whose distance is the immediate byte, or none.
-        (Class::Vector, 0x70..=0x7f) => Handling::Refused(Refusal::Misread { instruction: text(), as_if: "a jump" }),
-        (Class::Vector, 0xe8) => Handling::Refused(Refusal::Misread { instruction: text(), as_if: "a call" }),
-        (Class::Vector, 0xe9 | 0xeb) => Handling::Refused(Refusal::Misread { instruction: text(), as_if: "a jump" }),
-        (Class::Vector, 0x90) if kernel < KernelVersion::KNOWS_NOPS => {
-            Handling::Refused(Refusal::Misread { instruction: text(), as_if: "a `nop`" })
-        }
+        // The distance is the immediate byte, or none.
+        (Class::Vector, 0x70..=0x7f | 0xe9 | 0xeb) => misexecuted(instruction, "a jump in its place"),
+        (Class::Vector, 0xe8) => misexecuted(instruction, "a call in its place"),
+        (Class::Vector, 0x90) if kernel < KernelVersion::KNOWS_NOPS => misexecuted(instruction, LEAVES_OUT),
         (Class::Vector, _) => Handling::SingleStepped,
         // The kernel's decoder knows these since 6.18, and before took their first byte for a `pop`.
         (Class::Other, _) => refused(),
     }
+}
+
+/// How an instruction is executed that is taken for a `nop`.
+const LEAVES_OUT: &str = "leaves it out";
+
+fn misexecuted(instruction: &Instruction, how: &'static str) -> Handling {
+    Handling::Refused(Refusal::Misexecuted { instruction: super::text(instruction), how })
 }
 
 fn legacy(instruction: &Instruction, parts: &Parts<'_>, bytes: &[u8], kernel: KernelVersion) -> Handling {
@@ -186,10 +191,7 @@ fn legacy(instruction: &Instruction, parts: &Parts<'_>, bytes: &[u8], kernel: Ke
         }
         (0xe8 | 0xe9 | 0xeb | 0x70..=0x7f, _) | (0x0f, 0x80..=0x8f) => Handling::Emulated,
         // With REX.B it is `xchg r8, rax`.
-        (0x90, _) if extends && kernel < KernelVersion::KNOWS_NOPS => {
-            let as_if = "a `nop`";
-            Handling::Refused(Refusal::Misread { instruction: super::text(instruction), as_if })
-        }
+        (0x90, _) if extends && kernel < KernelVersion::KNOWS_NOPS => misexecuted(instruction, LEAVES_OUT),
         (0x90, _) if extends => Handling::SingleStepped,
         // With a REP prefix it is `pause`.
         (0x90, _) if kernel >= KernelVersion::KNOWS_NOPS && parts.prefixes.contains(&0xf3) => Handling::SingleStepped,
@@ -200,6 +202,14 @@ fn legacy(instruction: &Instruction, parts: &Parts<'_>, bytes: &[u8], kernel: Ke
         }
         (0x0f, 0x1f) if kernel >= KernelVersion::EMULATES_LONG_NOPS && LONG_NOPS.contains(&bytes) => Handling::Emulated,
         (0x89, _) if kernel >= KernelVersion::KNOWS_NOPS && moves_to_itself(instruction) => Handling::Emulated,
+        // Seen on 6.1 and 6.18: the address behind the copy is corrected twice.
+        (0x0f, 0x05 | 0x34) => misexecuted(instruction, "goes on at a wrong address behind it"),
+        // Each round ends at the instruction again, and so at the probe.
+        _ if instruction.is_string_instruction()
+            && (instruction.has_rep_prefix() || instruction.has_repne_prefix()) =>
+        {
+            misexecuted(instruction, "hits the probe again in each of its rounds")
+        }
         _ => Handling::SingleStepped,
     }
 }
