@@ -71,6 +71,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_targets: usize,
 
+    /// Attach uprobes to the first instruction of functions, even where one behind it is cheaper and sees the same
+    #[arg(long)]
+    pub at_entry: bool,
+
     /// Print JSON lines: one object a record
     #[arg(long)]
     pub json: bool,

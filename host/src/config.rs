@@ -47,6 +47,8 @@ pub struct RunSettings {
     pub pids: Vec<u32>,
     /// How many places a pattern may stand for.
     pub max_targets: usize,
+    /// Whether uprobes go to the first instruction, even where one behind it is as good.
+    pub at_entry: bool,
     /// `--interval`, over what the probe says.
     pub interval: Option<Duration>,
     /// `--duration`.
@@ -120,6 +122,7 @@ impl RunSettings {
             source: read_probe(name)?,
             pids,
             max_targets: args.max_targets,
+            at_entry: args.at_entry,
             interval: duration("--interval", args.interval.as_deref())?,
             duration: duration("--duration", args.duration.as_deref())?,
             count: args.count,

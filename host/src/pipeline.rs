@@ -204,8 +204,9 @@ fn start(
     let watch = Watch::start(&settings.pids, streams.out_fd)
         .context("cannot watch the traced processes")
         .map_err(Failure::Unusable)?;
+    let asked = resolve::Asked { pids: &settings.pids, most: settings.max_targets, at_entry: settings.at_entry };
     let Plan { programs, notes: chosen, warnings } =
-        resolve::resolve(facts, &directives, &settings.pids, &kernel, settings.max_targets).map_err(probe)?;
+        resolve::resolve(facts, &directives, &asked, &kernel).map_err(probe)?;
     notes.extend(chosen);
     streams.err.write_all(diag::render_all(&warnings, source, streams.colour).as_bytes())?;
 

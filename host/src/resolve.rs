@@ -14,6 +14,7 @@ use crate::source::Span;
 mod kernel;
 mod places;
 mod reads;
+mod site;
 mod usdt;
 mod user;
 
@@ -40,21 +41,32 @@ pub struct Planned {
     pub targets: Vec<Target>,
 }
 
+/// What the user says about targets beside their names.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The processes to trace; none means all.
+    pub pids: &'a [u32],
+    /// How many targets a pattern may stand for.
+    pub most: usize,
+    /// Whether user functions are probed at their first instruction, even where one behind it is cheaper.
+    pub at_entry: bool,
+}
+
 /// Finds the targets of all programs.
 ///
 /// # Errors
 /// One message for each program or attach point that has no target, with what is there instead.
 ///
-/// A pattern may stand for as many as `most` targets; `kernel` tells the names of functions and tracepoints for it.
+/// `kernel` tells the names of functions and tracepoints for patterns.
 pub fn resolve(
     facts: &Facts,
     directives: &Directives,
-    pids: &[u32],
+    asked: &Asked<'_>,
     kernel: &Kernel,
-    most: usize,
 ) -> Result<Plan, Vec<Diagnostic>> {
+    let Asked { pids, most, at_entry } = *asked;
     let (binaries, processes, notes, warnings, errors) = Default::default();
-    let mut resolver = Resolver { pids, kernel, most, binaries, processes, notes, warnings, errors };
+    let mut resolver = Resolver { pids, kernel, most, at_entry, binaries, processes, notes, warnings, errors };
     for attach in &directives.attaches {
         if !facts.programs.iter().any(|program| program.function == attach.function) {
             resolver.errors.push(unknown_function(attach, facts));
@@ -89,6 +101,8 @@ struct Resolver<'a> {
     kernel: &'a Kernel,
     /// How many targets a pattern may stand for.
     most: usize,
+    /// Whether user functions are probed at their first instruction.
+    at_entry: bool,
     /// Binaries by process and name, opened once; a failure is said for each point that meets it.
     binaries: HashMap<(Option<u32>, Option<String>), Result<Binary, String>>,
     /// The USDT probes of processes, looked up once.
@@ -106,6 +120,8 @@ struct Wanted {
     returns: bool,
     /// What the program reads of the registers.
     reads: RegisterReads,
+    /// How the instruction is chosen.
+    sites: site::Sites,
 }
 
 /// Why an attach point has no target: a message, and what to do.
@@ -187,7 +203,9 @@ impl Resolver<'_> {
             return Err(Miss::new(format!("unknown kind of attach point `{}`", point.kind)));
         };
         let returns = matches!(kind.context(), Context::Registers { returns: true, .. });
-        let wanted = Wanted { span, returns, reads: program.reads };
+        let (at_entry, reads) = (self.at_entry, program.reads);
+        let sites = site::Sites { at_entry, reads, returns, kernel: site::kernel_version() };
+        let wanted = Wanted { span, returns, reads, sites };
         match kind.parse_target(&point.target).map_err(|error| Miss::new(error.to_string()))? {
             TargetSpec::Usdt { binary, provider, name } => {
                 let pids: Vec<Option<u32>> = match self.pids {

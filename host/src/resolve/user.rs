@@ -36,9 +36,11 @@ impl Resolver<'_> {
             PatternForm::Line { .. } => places::of_line(name, &answer.matches),
             _ => places::choose(name, &shown, &answer.matches, purpose(binary, wanted))?,
         };
-        let Chosen { function, places, warnings, notes } = chosen;
+        let Chosen { function, mut places, mut warnings, notes } = chosen;
+        let (chosen, unseen) = wanted.sites.of_function((&function, binary), &answer.matches, &mut places)?;
         let open = binary.path().to_owned();
-        self.notes.extend(notes);
+        warnings.extend(unseen);
+        self.notes.extend(notes.into_iter().chain(chosen));
         self.warn(warnings, wanted);
         Ok(Target::UserFunction { open, shown, function, places, pid })
     }
@@ -55,14 +57,19 @@ impl Resolver<'_> {
         let shown = opened.shown().display().to_string();
         let (open, text) = (opened.path().to_owned(), pattern.as_str());
         let (_, answer) = search(opened, text, &shown)?;
-        let (functions, left_out) = places::of_pattern(answer.matches.iter(), purpose(opened, wanted));
+        let (mut functions, left_out) = places::of_pattern(answer.matches.iter(), purpose(opened, wanted));
         self.check_count(text, functions.len(), &format!("functions of `{shown}`"))?;
+        let opened = self.binaries.get(&(pid, binary)).and_then(|opened| opened.as_ref().ok());
+        let opened = opened.ok_or_else(|| Miss::new(format!("cannot read `{shown}`")))?;
+        let (chosen, mut unseen) = wanted.sites.of_pattern((text, opened), &answer.matches, &mut functions)?;
         if left_out > 0 {
             let copies = places::counted(left_out, "inlined copy", "inlined copies");
-            let text =
-                format!("`{text}`: {copies} left out, where the program does not find the arguments that it reads");
-            self.warn(vec![text], wanted);
+            unseen.push(format!(
+                "`{text}`: {copies} left out, where the program does not find the arguments that it reads"
+            ));
         }
+        self.notes.extend(chosen);
+        self.warn(unseen, wanted);
         Ok(Target::UserFunctions { open, shown, pattern: text.to_owned(), functions, pid })
     }
 }

@@ -186,6 +186,7 @@ fn text(instruction: &Instruction) -> String {
     let mut text = String::new();
     let mut formatter = FastFormatter::new();
     formatter.options_mut().set_use_hex_prefix(true);
+    formatter.options_mut().set_uppercase_hex(false);
     formatter.options_mut().set_space_after_operand_separator(true);
     formatter.format(instruction, &mut text);
     text
