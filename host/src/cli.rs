@@ -138,6 +138,9 @@ pub struct SymbolsArgs {
     /// Show the parameters of functions, and where each of them is at each place
     #[arg(long)]
     pub args: bool,
+    /// Show who calls the functions directly, and whom they call
+    #[arg(long)]
+    pub calls: bool,
     /// Show what the kernel does with the instruction at each place under a probe, and where a probe is cheaper
     #[arg(long)]
     pub sites: bool,

@@ -8,6 +8,7 @@ use crate::cli::SymbolsArgs;
 use crate::escape::harmless;
 use crate::lookup::Lookup;
 
+mod calls;
 mod json;
 mod list;
 mod query;
@@ -29,6 +30,8 @@ struct Details {
     arguments: bool,
     /// What the kernel does at each place, and where a probe is cheaper.
     sites: bool,
+    /// Who calls it, and whom it calls.
+    calls: bool,
 }
 
 /// Looks for functions and writes them: a table, or with `--json` one object a line. Says whether there were any; what was
@@ -113,9 +116,9 @@ fn write(
     args: &SymbolsArgs,
     to: &mut Sink<'_>,
 ) -> anyhow::Result<()> {
-    let details = Details { arguments: args.args, sites: args.sites, ..Details::default() };
+    let details = Details { arguments: args.args, sites: args.sites, calls: args.calls, ..Details::default() };
     match args.json {
-        true => Ok(write_json(binary, pattern, answer, details, to)?),
+        true => write_json(binary, pattern, answer, details, to),
         false => write_text(binary, pattern, answer, details, to),
     }
 }
@@ -126,13 +129,27 @@ fn write_json(
     answer: &Answer,
     details: Details,
     to: &mut Sink<'_>,
-) -> io::Result<()> {
+) -> anyhow::Result<()> {
     let sites = details.sites.then(|| Sites::new(binary));
-    let notes = binary.notes().iter().map(|note| json::note(binary, note));
-    let missing = json::not_found(binary, pattern, answer);
-    let found = answer.matches.iter().map(|function| json::function("symbol", binary, function, sites.as_ref()));
-    let near = answer.near.iter().map(|function| json::function("near_miss", binary, function, None));
-    notes.chain(missing).chain(found).chain(near).try_for_each(|object| json::line(to.out, object))
+    for object in binary.notes().iter().map(|note| json::note(binary, note)) {
+        json::line(to.out, object)?;
+    }
+    if let Some(object) = json::not_found(binary, pattern, answer) {
+        json::line(to.out, object)?;
+    }
+    for function in &answer.matches {
+        let mut object = json::function("symbol", binary, function, sites.as_ref());
+        if details.calls
+            && let (Some(calls), Some(fields)) = (calls::of(binary, function)?, object.as_object_mut())
+        {
+            fields.insert("calls".to_owned(), calls::object(&calls));
+        }
+        json::line(to.out, object)?;
+    }
+    for function in &answer.near {
+        json::line(to.out, json::function("near_miss", binary, function, None))?;
+    }
+    Ok(())
 }
 
 fn write_text(
@@ -163,6 +180,11 @@ fn write_text(
             && let Some(summary) = sites.tally(&answer.matches)?.summary()
         {
             to.line(&summary)?;
+        }
+    }
+    for function in answer.matches.iter().filter(|_| details.calls) {
+        if let Some(calls) = calls::of(binary, function)? {
+            calls::write(function, &calls, to)?;
         }
     }
     if !answer.near.is_empty() {

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use crate::addr::{FileOffset, Pid, Segment, VirtAddr};
 use crate::answer::{Answer, Reason};
+use crate::calls::{self, Calls};
 use crate::debug::{Consulted, DebugFiles, Options, Place, Reach};
 use crate::elf::{Elf, Machine};
 use crate::error::Error;
@@ -296,6 +297,15 @@ impl Binary {
     /// [`Segment::file_offset`](crate::Segment::file_offset) for the formula.
     pub fn file_offset(&self, addr: VirtAddr) -> Option<FileOffset> {
         self.files.binary().code_offset(addr)
+    }
+
+    /// The direct calls and tail calls of the function whose body `place` is, and those to it.
+    ///
+    /// # Errors
+    ///
+    /// When the file can no longer be read, or its tables are damaged.
+    pub fn calls(&self, place: &crate::Place) -> Result<Calls, Error> {
+        calls::of_place(self.files.binary(), self.tables(Reach::Disk)?, place)
     }
 
     /// The cheapest instruction to probe in place of the first one of a place, and whether the place can be probed at all.

@@ -23,6 +23,7 @@ mod addr;
 mod answer;
 mod bias;
 mod binary;
+mod calls;
 mod debug;
 mod demangle;
 mod dwarf;
@@ -50,6 +51,7 @@ pub use answer::{
     TableCount,
 };
 pub use binary::{Binary, DebugInfo, First, ProcessBinaries, first_of};
+pub use calls::{Call, Calls};
 pub use debug::{Consulted, DebugSource, Debuginfod, Doing, Options, Outcome, Progress, Step};
 pub use elf::Machine;
 pub use error::Error;
