@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Bounded, MAX_MANGLED};
+use super::{Bounded, MAX_MANGLED, most_text};
 
 /// `17h`, sixteen hexadecimal digits, `E`.
 const HASH: usize = 20;
@@ -37,7 +37,7 @@ pub(super) fn demangle(base: &str, hash: bool) -> Option<String> {
         return None;
     }
     let demangled = rustc_demangle::try_demangle(base).ok()?;
-    let mut out = Bounded(String::new());
+    let mut out = Bounded(String::new(), most_text(base));
     let written =
         if hash && base.starts_with("_Z") { write!(out, "{demangled}") } else { write!(out, "{demangled:#}") };
     written.ok()?;

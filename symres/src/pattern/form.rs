@@ -6,6 +6,8 @@ use crate::addr::VirtAddr;
 
 /// What a regular expression may come to when it is compiled, in bytes.
 const MAX_REGEX: usize = 1 << 20;
+/// No regular expression that a person writes is longer; each letter costs time with each letter of each name.
+const MAX_REGEX_TEXT: usize = 1024;
 /// How deeply its groups may nest.
 const MAX_REGEX_DEPTH: u32 = 50;
 
@@ -97,6 +99,9 @@ fn ends_with_operator(text: &str) -> bool {
 
 /// Compiles a regular expression into bounded memory. It is compared in time linear in the name.
 pub(super) fn regex(text: &str) -> Result<Regex, String> {
+    if text.len() > MAX_REGEX_TEXT {
+        return Err("the regular expression is too long".to_owned());
+    }
     RegexBuilder::new(text)
         .size_limit(MAX_REGEX)
         .nest_limit(MAX_REGEX_DEPTH)

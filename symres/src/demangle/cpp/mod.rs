@@ -1,16 +1,12 @@
 //! C++ names by the Itanium C++ ABI.
 
-mod expr;
-mod name;
 mod node;
-mod parse;
-mod print;
-mod print_expr;
-mod types;
+mod read;
+mod write;
 
 use self::node::Id;
-use self::parse::Parser;
-use self::print::Printer;
+use self::read::Parser;
+use self::write::Printer;
 use super::MAX_MANGLED;
 
 /// The name as `c++filt` would show it.

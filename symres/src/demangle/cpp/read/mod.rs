@@ -1,5 +1,10 @@
 //! Reads a mangled name (Itanium C++ ABI, 5.1): the tools, and encodings.
 
+mod expr;
+mod name;
+mod template;
+mod types;
+
 use super::node::{Encoding, Exceptions, Id, List, Node, Quals, RefQual};
 
 /// Names nest some ten levels deep.

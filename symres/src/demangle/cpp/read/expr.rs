@@ -1,7 +1,7 @@
 //! Reads expressions (5.1.6): values among template arguments, `decltype`, `noexcept`, constraints.
 
-use super::node::{Id, List, Node};
-use super::parse::Parser;
+use super::super::node::{Id, List, Node};
+use super::Parser;
 
 /// How the operands of an operator follow it.
 #[derive(Clone, Copy)]

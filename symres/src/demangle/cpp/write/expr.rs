@@ -1,7 +1,7 @@
 //! Writes expressions as `c++filt` does: with brackets around every operand that is not a plain name.
 
-use super::node::{Id, Node, RefQual};
-use super::print::{Done, Printer, Unsound};
+use super::super::node::{Id, Node, RefQual};
+use super::{Done, Printer, Unsound};
 
 impl<'a> Printer<'_, 'a> {
     /// An operand, in brackets unless it is a name.

@@ -1,7 +1,7 @@
 //! Reads types (5.1.5).
 
-use super::node::{FunctionType, Id, Node, RefQual};
-use super::parse::Parser;
+use super::super::node::{FunctionType, Id, Node, RefQual};
+use super::Parser;
 
 /// Types of one letter.
 const BUILTIN: &[(u8, &str)] = &[
