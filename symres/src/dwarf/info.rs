@@ -1,11 +1,11 @@
 //! The debug information of a binary, and the search in it.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use gimli::{DwarfFileType, SectionId};
 
+use super::abbreviations::Leaves;
 use super::budget::Budget;
 use super::candidates::{UnitSet, units_with};
 use super::describe::Described;
@@ -13,7 +13,6 @@ use super::gather::{Elsewhere, Gathered, Occurrence, gather, wanted};
 use super::load::View;
 use super::parallel::{Shares, THREADS, together};
 use super::sections::Sections;
-use super::stream::pieces;
 use super::tree::{Kind, NameTest};
 use super::units::Units;
 use super::values::Values;
@@ -134,15 +133,15 @@ impl<'f> Information<'f> {
         wanted: &Wanted,
         strings: &Strings,
     ) -> gimli::Result<()> {
-        let refers = |module: &Module<'_>, forms: &[&[u8]]| refers_by(module, forms);
+        let leaves = Leaves::of(self.main.sections.get(SectionId::DebugAbbrev))?;
         let section = self.main.sections.get(SectionId::DebugInfo);
         let number = |offsets: &HashSet<usize>| {
             Values::new(offsets.iter().filter_map(|at| u32::try_from(*at).ok()).map(|at| (at, at)).collect())
         };
-        if !elsewhere.alt.is_empty() && refers(&self.main, ALT_FORMS)? {
+        if !elsewhere.alt.is_empty() && leaves.file {
             units.union(&units_with(section, &self.main.units, &number(&elsewhere.alt), None)?);
         }
-        if !refers(&self.main, FAR_FORMS)? {
+        if !leaves.unit {
             return Ok(());
         }
         for _ in 0..MAX_ROUNDS {
@@ -261,34 +260,6 @@ impl<'f> Information<'f> {
         view.alt = alt_view;
         view
     }
-}
-
-/// `DW_AT_abstract_origin`, `DW_AT_specification` and `DW_AT_import` in a form that leads to another unit, as they stand in
-/// abbreviations: `DW_FORM_ref_addr`, and `DW_FORM_indirect`, which may be that.
-const FAR_FORMS: &[&[u8]] = &[&[0x31, 0x10], &[0x47, 0x10], &[0x31, 0x16], &[0x47, 0x16]];
-/// The same for `DW_FORM_GNU_ref_alt`, `DW_FORM_ref_sup4` and `DW_FORM_ref_sup8`.
-const ALT_FORMS: &[&[u8]] = &[
-    &[0x31, 0xa0, 0x3e],
-    &[0x47, 0xa0, 0x3e],
-    &[0x31, 0x1c],
-    &[0x47, 0x1c],
-    &[0x31, 0x24],
-    &[0x47, 0x24],
-    &[0x31, 0x16],
-    &[0x47, 0x16],
-];
-
-/// Whether the abbreviations of a file have one of these pairs of attribute and form. They may stand there by chance too.
-fn refers_by(module: &Module<'_>, forms: &[&[u8]]) -> gimli::Result<bool> {
-    let section = module.sections.get(SectionId::DebugAbbrev);
-    let finders: Vec<_> = forms.iter().map(|form| memchr::memmem::Finder::new(*form)).collect();
-    let found = pieces(section, 0..section.len(), 4, |_, bytes| {
-        if finders.iter().any(|finder| finder.find(bytes).is_some()) {
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok(found.is_some())
 }
 
 /// The offsets in the section of the functions of a unit that are wanted.

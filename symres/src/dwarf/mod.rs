@@ -1,5 +1,6 @@
 //! What the debug information (DWARF 2 to 5) knows about functions.
 
+mod abbreviations;
 mod budget;
 mod candidates;
 mod code;
