@@ -3,15 +3,37 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::addr::{ByteSpan, VirtAddr};
-use crate::answer::{Alias, Function, Inlined, PlaceKind, Role, SourceLine};
+use crate::answer::{Alias, Function, Inlined, Place, PlaceKind, Role, SourceLine};
 use crate::debug::DwarfFiles;
 use crate::demangle::{RawName, display};
-use crate::dwarf::{Described, Information, Occurrence};
+use crate::dwarf::signature::SiteKind;
+use crate::dwarf::{Described, Information, Occurrence, Wanted};
 use crate::elf::Elf;
 use crate::error::Error;
 use crate::pattern::{Pattern, PatternForm};
 use crate::search::{Aliases, Code, aliases, role};
+use crate::signature::Origin;
 use crate::source::{Kind, SymbolTable, Table};
+
+/// The details of so many places are told: of more nobody wants to read them.
+const MAX_DETAILED: usize = 1000;
+
+/// A place that the debug information knows.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// Index of its function.
+    row: usize,
+    inlined: bool,
+    wanted: Wanted,
+}
+
+/// What [`merge`] tells.
+#[derive(Debug)]
+struct Merged {
+    places: Vec<Known>,
+    /// Copies that the linker left out of the file, though they are still described.
+    discarded: usize,
+}
 
 /// What makes two functions of the debug information the same one: it is described in every unit that includes its header.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,17 +80,47 @@ pub(crate) fn add(
         notes.push("the debug information refers to the same parts so often that not all of it was read".to_owned());
     }
     let tables: Vec<(Table, &SymbolTable)> = tables.iter().map(|(table, symbols)| (*table, symbols)).collect();
-    let discarded =
-        merge(elf, pattern, functions, found.occurrences, |addrs| aliases(elf, &tables, addrs.into_iter()))?;
-    if discarded > 0 {
-        notes.push(format!("{discarded} copies are described and were left out of the file by the linker"));
+    let merged = merge(elf, pattern, functions, found.occurrences, |addrs| aliases(elf, &tables, addrs.into_iter()))?;
+    if merged.discarded > 0 {
+        notes.push(format!("{} copies are described and were left out of the file by the linker", merged.discarded));
+    }
+    if found.not_there > 0 {
+        notes.push(format!("the files of {} split units are not there or of another build", found.not_there));
+    }
+    if merged.places.len() <= MAX_DETAILED {
+        add_details(elf, &information, &merged.places, functions)?;
     }
     Ok(notes)
 }
 
+/// Tells the signatures of functions, and where their arguments are.
+fn add_details(
+    elf: &Elf,
+    information: &Information<'_>,
+    places: &[Known],
+    functions: &mut [Function],
+) -> Result<(), Error> {
+    let wanted: Vec<Wanted> = places.iter().map(|place| place.wanted).collect();
+    let descriptions = information.details(elf, &wanted)?;
+    for (known, description) in places.iter().zip(descriptions) {
+        let (Some(function), Some(description)) = (functions.get_mut(known.row), description) else { continue };
+        let is_it = |place: &&mut Place| {
+            place.addr.0 == known.wanted.addr && matches!(place.kind, PlaceKind::Inlined(_)) == known.inlined
+        };
+        if let Some(place) = function.places.iter_mut().find(is_it) {
+            place.arguments = description.arguments;
+        }
+        // The body comes first. Its copies may have lost parameters.
+        let first = !function.signature.as_ref().is_some_and(|signature| signature.origin == Origin::DebugInfo);
+        if first {
+            function.signature = Some(description.signature);
+        }
+    }
+    Ok(())
+}
+
 /// Adds what the debug information found to `functions`, which came from the symbols: a body at the same address is the same
-/// function; an inlined copy belongs to the body of its function. Returns how many copies the linker left out of the file,
-/// though they are still described.
+/// function; an inlined copy belongs to the body of its function.
 ///
 /// # Errors
 ///
@@ -79,7 +131,7 @@ fn merge(
     functions: &mut Vec<Function>,
     found: Vec<Occurrence>,
     names_at: impl FnOnce(Vec<VirtAddr>) -> Result<Aliases, Error>,
-) -> Result<usize, Error> {
+) -> Result<Merged, Error> {
     let mut discarded = 0;
     let mut sources: BTreeMap<Identity, Source> = BTreeMap::new();
     for occurrence in found {
@@ -101,7 +153,7 @@ fn merge(
     for source in sources.into_values() {
         rows.add(source, &names)?;
     }
-    Ok(discarded)
+    Ok(Merged { places: rows.places, discarded })
 }
 
 /// The functions of an answer, by the addresses of their bodies.
@@ -110,13 +162,14 @@ struct Rows<'a> {
     pattern: &'a Pattern,
     functions: &'a mut Vec<Function>,
     by_addr: HashMap<VirtAddr, usize>,
+    places: Vec<Known>,
 }
 
 impl<'a> Rows<'a> {
     fn new(elf: &'a Elf, pattern: &'a Pattern, functions: &'a mut Vec<Function>) -> Self {
         let addr = |(index, function): (usize, &Function)| Some((function.body()?.addr, index));
         let by_addr = functions.iter().enumerate().filter_map(addr).collect();
-        Self { code: Code::new(elf), pattern, functions, by_addr }
+        Self { code: Code::new(elf), pattern, functions, by_addr, places: Vec::new() }
     }
 
     fn add(&mut self, source: Source, names: &Aliases) -> Result<(), Error> {
@@ -137,6 +190,8 @@ impl<'a> Rows<'a> {
                     row
                 }
             };
+            let wanted = Wanted { entry: copy.entry, outer: copy.outer, addr, kind: SiteKind::Inside };
+            self.places.push(Known { row, inlined: true, wanted });
             let callers = copy.callers.unwrap_or_default();
             let size = ByteSpan(copy.code.size());
             let place = self.code.place(VirtAddr(addr), size, PlaceKind::Inlined(Inlined { callers }))?;
@@ -173,6 +228,10 @@ impl<'a> Rows<'a> {
         };
         if let Some(function) = self.functions.get_mut(row) {
             note(function, &body.function);
+            let copy = matches!(function.role, Role::Copy | Role::Piece);
+            let kind = SiteKind::Entry { copy };
+            let wanted = Wanted { entry: body.entry, outer: body.outer, addr: addr.0, kind };
+            self.places.push(Known { row, inlined: false, wanted });
         }
         Ok(Some(row))
     }

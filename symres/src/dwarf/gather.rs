@@ -34,8 +34,10 @@ impl Elsewhere {
 /// Where an entry is, so that it can be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct EntryId {
-    /// Index of its unit.
+    /// Index of its unit among those of the main file, or of that unit's skeleton.
     pub(crate) unit: usize,
+    /// The unit is in another file (split DWARF).
+    pub(crate) split: bool,
     /// In its unit.
     pub(crate) offset: usize,
 }
@@ -48,6 +50,8 @@ pub(crate) struct Occurrence {
     /// For an inlined copy: into whom, innermost first.
     pub(crate) callers: Option<Vec<Caller>>,
     pub(crate) entry: EntryId,
+    /// The offset of the entry of the body that the code is in.
+    pub(crate) outer: usize,
 }
 
 /// What a unit has of what a search wants.
@@ -128,8 +132,20 @@ fn occurrence(place: &Place<'_, '_>, unit: usize, function: Arc<Described>) -> g
     let entry = place.entry()?;
     let Some(code) = code_of(place.view, &place.home, &entry)? else { return Ok(Found::NoCode(function)) };
     let callers = if node.kind == Kind::Inlined { Some(callers(place)?) } else { None };
+    let outer = outer(place).map_or(node.offset, |node| node.offset);
     place.view.budget.spend(size_of::<Occurrence>())?;
-    Ok(Found::Code(Box::new(Occurrence { function, code, callers, entry: EntryId { unit, offset: node.offset } })))
+    let entry = EntryId { unit, split: place.view.skeleton.is_some(), offset: node.offset };
+    Ok(Found::Code(Box::new(Occurrence { function, code, callers, entry, outer })))
+}
+
+/// The body that the code of a place is in.
+fn outer(place: &Place<'_, '_>) -> Option<Node> {
+    let mut current = place.clone();
+    // Parents have smaller indices, so this ends.
+    while current.node()?.kind != Kind::Function {
+        current = current.around()?;
+    }
+    current.node()
 }
 
 /// Into whom an inlined copy was inlined, innermost first.

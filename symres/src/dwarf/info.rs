@@ -9,15 +9,19 @@ use super::abbreviations::Leaves;
 use super::budget::Budget;
 use super::candidates::{UnitSet, units_with};
 use super::describe::Described;
+use super::details::{self, Program};
 use super::gather::{Elsewhere, Gathered, Occurrence, gather, wanted};
 use super::load::View;
 use super::parallel::{Shares, THREADS, together};
 use super::sections::Sections;
+use super::signature::Description;
+use super::split::{Opened, Splits, Stub, stubs};
 use super::tree::{Kind, NameTest};
 use super::units::Units;
 use super::values::Values;
 use super::wanted::Wanted;
 use crate::debug::DwarfFiles;
+use crate::elf::Elf;
 use crate::error::Error;
 use crate::pattern::Pattern;
 
@@ -48,6 +52,9 @@ pub(crate) struct Information<'f> {
     main: Module<'f>,
     /// The supplementary file.
     alt: Option<Module<'f>>,
+    /// The package of split units.
+    package: Option<Sections<'f>>,
+    files: DwarfFiles<'f>,
     budget: Budget,
 }
 
@@ -62,6 +69,16 @@ pub(crate) struct Found {
     pub(crate) damaged: usize,
     /// The file refers to the same parts so often that not all of it was read.
     pub(crate) exhausted: bool,
+    /// Split units whose file is not there, or is of another build.
+    pub(crate) not_there: usize,
+}
+
+impl Found {
+    fn add(&mut self, part: Gathered) {
+        self.occurrences.extend(part.occurrences);
+        self.without_code.extend(part.without_code);
+        self.damaged += part.damaged;
+    }
 }
 
 /// The strings that are wanted, by their offsets: none where they are not known.
@@ -83,8 +100,14 @@ impl<'f> Information<'f> {
             None => None,
         };
         let size = |module: &Module<'_>| module.sections.get(SectionId::DebugInfo).len() as u64;
-        let budget = Budget::new(size(&main) + alt.as_ref().map_or(0, size));
-        Ok(Self { main, alt, budget })
+        let mut bytes = size(&main) + alt.as_ref().map_or(0, size);
+        let has_addresses = main.sections.get(SectionId::DebugAddr).len() > 0;
+        let package = match files.package().filter(|_| has_addresses) {
+            Some(elf) => Some(Sections::of(elf, DwarfFileType::Dwo)?),
+            None => None,
+        };
+        bytes += package.as_ref().map_or(0, |package| package.get(SectionId::DebugInfo).len() as u64);
+        Ok(Self { main, alt, package, files: *files, budget: Budget::new(bytes) })
     }
 
     /// Searches for the functions that `pattern` means.
@@ -108,7 +131,108 @@ impl<'f> Information<'f> {
         if texts.is_some() {
             self.follow(&mut units, &mut elsewhere, &wanted, &strings)?;
         }
-        Ok(self.gather(&units, &elsewhere, &wanted, &strings, pattern))
+        let mut found = self.gather(&units, &elsewhere, &wanted, &strings, pattern);
+        self.gather_split(&wanted, pattern, &mut found)?;
+        found.exhausted = self.budget.is_spent();
+        Ok(found)
+    }
+
+    /// Adds what is in split units.
+    fn gather_split(&self, wanted_names: &Wanted, pattern: &Pattern, found: &mut Found) -> gimli::Result<()> {
+        let stubs = stubs(&self.main.sections.dwarf(), &self.main.units, &self.budget);
+        if stubs.is_empty() {
+            return Ok(());
+        }
+        let packed = match &self.package {
+            Some(package) => wanted_names.offsets(package.get(SectionId::DebugStr))?,
+            None => None,
+        };
+        let splits = self.splits();
+        let none = Elsewhere::default();
+        let shares = Shares::new(stubs.len(), 1);
+        let work = |stub: &Stub| {
+            let info = self.main.sections.get(SectionId::DebugInfo).fresh();
+            splits.with(self.main.sections.dwarf_over(&info), stub, |opened| {
+                // In a file of its own the strings are few.
+                let strings = packed.as_ref();
+                if !opened.may_have(wanted_names, strings) {
+                    return Gathered::default();
+                }
+                opened.view(&self.budget, NameTest { wanted: wanted_names, strings }, |view, index| {
+                    let Ok(home) = view.load(index) else { return Gathered { damaged: 1, ..Gathered::default() } };
+                    gather(view, &home, stub.unit, &wanted(&home.tree, home.start, &none), pattern)
+                })
+            })
+        };
+        let threads = if stubs.len() < WORTH_A_THREAD { 1 } else { THREADS };
+        let results = together(threads, || {
+            let mut results = Vec::new();
+            while let Some(share) = shares.take() {
+                results.extend(stubs.get(share).unwrap_or_default().iter().map(|stub| (stub.unit, work(stub))));
+            }
+            results
+        });
+        let mut results: Vec<_> = results.into_iter().flatten().collect();
+        results.sort_by_key(|(unit, _)| *unit);
+        for (_, part) in results {
+            match part {
+                Some(part) => found.add(part),
+                None => found.not_there += 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn splits(&self) -> Splits<'_, 'f> {
+        Splits { files: self.files, package: self.package.as_ref(), units: &self.main.units, budget: &self.budget }
+    }
+
+    /// The signatures and arguments of places that a search found; none where the unit cannot be read again. `binary` is the
+    /// file with the code.
+    ///
+    /// # Errors
+    ///
+    /// When one of its sections is not inside of it.
+    pub(crate) fn details(&self, binary: &Elf, places: &[details::Wanted]) -> Result<Vec<Option<Description>>, Error> {
+        let code = Sections::of(binary, DwarfFileType::Main)?;
+        let debug = &self.main.sections;
+        let bytes = debug.get(SectionId::DebugInfo).len() as u64;
+        let alt = self.alt.as_ref().map(|alt| (alt.sections.dwarf(), &alt.units));
+        let main = (debug.dwarf(), &self.main.units);
+        let program = Program::new(binary, &code, debug, main, alt, &self.budget);
+        let start = |place: &details::Wanted| Some(self.main.units.get(place.entry.unit)?.start);
+        let mut described = vec![None; places.len()];
+        let (split, whole): (Vec<usize>, Vec<usize>) =
+            (0..places.len()).partition(|at| places.get(*at).is_some_and(|place| place.entry.split));
+        let of = |indices: &[usize]| -> Vec<details::Wanted> {
+            indices.iter().filter_map(|at| places.get(*at).copied()).collect()
+        };
+        let mut keep = |indices: &[usize], found: Vec<Option<Description>>| {
+            for (at, description) in indices.iter().zip(found) {
+                if let Some(slot) = described.get_mut(*at) {
+                    *slot = description;
+                }
+            }
+        };
+        keep(&whole, program.describe(&of(&whole), bytes, start));
+        if split.is_empty() {
+            return Ok(described);
+        }
+        let stubs = stubs(&debug.dwarf(), &self.main.units, &self.budget);
+        let splits = self.splits();
+        let unit_of = |at: &usize| places.get(*at).map(|place| place.entry.unit);
+        for group in split.chunk_by(|a, b| unit_of(a) == unit_of(b)) {
+            let unit = group.first().and_then(unit_of);
+            let Some(stub) = stubs.iter().find(|stub| Some(stub.unit) == unit) else { continue };
+            let found = splits.with(debug.dwarf(), stub, |opened| {
+                let start = opened.units.get(opened.index).map(|unit| unit.start);
+                let Opened { dwarf, units, skeleton, .. } = opened;
+                let program = Program::new(binary, &code, debug, (dwarf, &units), None, &self.budget);
+                program.with_skeleton(&skeleton).describe(&of(group), bytes, |_| start)
+            });
+            keep(group, found.unwrap_or_default());
+        }
+        Ok(described)
     }
 
     fn strings(&self, wanted: &Wanted) -> gimli::Result<Strings> {
@@ -203,11 +327,8 @@ impl<'f> Information<'f> {
         parts.sort_by_key(|(index, _)| *index);
         let mut found = Found { damaged: usize::from(self.main.units.damaged), ..Found::default() };
         for (_, part) in parts {
-            found.occurrences.extend(part.occurrences);
-            found.without_code.extend(part.without_code);
-            found.damaged += part.damaged;
+            found.add(part);
         }
-        found.exhausted = self.budget.is_spent();
         found
     }
 

@@ -34,13 +34,23 @@ pub(crate) struct Loaded<'s> {
 impl<'s> Loaded<'s> {
     /// The source file of this number in the unit's line table.
     pub(crate) fn file(&self, view: &View<'s>, number: u64) -> Option<String> {
-        self.files
-            .get_or_init(|| match self.line_program {
-                Some(offset) => FileNames::of(&view.dwarf, &self.unit, offset, view.budget),
-                None => FileNames::default(),
-            })
-            .path(&view.dwarf, &self.unit, number)
+        // A split unit without a table of its own uses that of its skeleton.
+        let (dwarf, unit, offset) = match (self.line_program, &view.skeleton) {
+            (Some(offset), _) => (&view.dwarf, &self.unit, offset),
+            (None, Some(skeleton)) => (&*skeleton.dwarf, &*skeleton.unit, skeleton.line_program?),
+            (None, None) => return None,
+        };
+        let files = self.files.get_or_init(|| FileNames::of(dwarf, unit, offset, view.budget));
+        files.path(dwarf, unit, number)
     }
+}
+
+/// The unit in the main file that stands for one in another file (split DWARF). It has the addresses.
+#[derive(Debug)]
+pub(crate) struct Skeleton<'s> {
+    pub(crate) dwarf: Rc<Dwarf<'s>>,
+    pub(crate) unit: Rc<Unit<'s>>,
+    pub(crate) line_program: Option<DebugLineOffset>,
 }
 
 /// A section of units as one thread reads it.
@@ -50,6 +60,8 @@ pub(crate) struct View<'s> {
     pub(crate) units: &'s Units,
     pub(crate) budget: &'s Budget,
     pub(crate) test: NameTest<'s>,
+    /// For split units.
+    pub(crate) skeleton: Option<Skeleton<'s>>,
     /// The supplementary file.
     pub(crate) alt: Option<Box<View<'s>>>,
     /// Functions that were described, by the offset of their entry in the section.
@@ -66,6 +78,7 @@ impl<'s> View<'s> {
             units,
             budget,
             test,
+            skeleton: None,
             alt: None,
             described: RefCell::default(),
             abbreviations: RefCell::default(),
@@ -85,7 +98,10 @@ impl<'s> View<'s> {
         let span = self.units.get(index).ok_or(gimli::Error::OffsetOutOfBounds(index as u64))?;
         let header = self.dwarf.unit_header(DebugInfoOffset(span.start))?;
         let abbreviations = self.abbreviations(&header)?;
-        let (unit, line_program) = open(&self.dwarf, header, abbreviations)?;
+        let (mut unit, line_program) = open(&self.dwarf, header, abbreviations)?;
+        if let Some(skeleton) = &self.skeleton {
+            unit.copy_relocated_attributes(&skeleton.unit);
+        }
         let tree = Tree::of(&self.dwarf, &unit, self.test);
         let loaded = Rc::new(Loaded { unit, tree, start: span.start, line_program, files: OnceCell::new() });
         let mut kept = self.loaded.borrow_mut();
@@ -104,11 +120,20 @@ impl<'s> View<'s> {
         {
             return Ok(Arc::clone(abbreviations));
         }
-        self.budget.spend(table_len(&self.dwarf, offset.0)?)?;
-        let abbreviations = Arc::new(header.abbreviations(&self.dwarf.debug_abbrev)?);
+        let abbreviations = abbreviations(&self.dwarf, header, self.budget)?;
         *last = Some((offset.0, Arc::clone(&abbreviations)));
         Ok(abbreviations)
     }
+}
+
+/// Reads the abbreviations of a unit.
+pub(crate) fn abbreviations<'s>(
+    dwarf: &Dwarf<'s>,
+    header: &UnitHeader<Reader<'s>, usize>,
+    budget: &Budget,
+) -> gimli::Result<Arc<Abbreviations>> {
+    budget.spend(table_len(dwarf, header.debug_abbrev_offset().0)?)?;
+    header.abbreviations(&dwarf.debug_abbrev).map(Arc::new)
 }
 
 /// The length of the table of abbreviations at `offset` (DWARF 5, 7.5.3).
@@ -135,7 +160,7 @@ fn table_len(dwarf: &Dwarf<'_>, offset: usize) -> gimli::Result<usize> {
 
 /// As [`gimli::Unit::new`], but what its root tells beyond names and addresses (a line table that cannot be read, a name)
 /// is no reason to do without the unit.
-fn open<'s>(
+pub(crate) fn open<'s>(
     dwarf: &Dwarf<'s>,
     header: UnitHeader<Reader<'s>, usize>,
     abbreviations: Arc<Abbreviations>,

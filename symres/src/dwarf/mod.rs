@@ -5,6 +5,7 @@ mod budget;
 mod candidates;
 mod code;
 mod describe;
+mod details;
 mod gather;
 mod info;
 mod lines;
@@ -12,8 +13,9 @@ mod load;
 mod parallel;
 pub(crate) mod reader;
 pub(crate) mod sections;
-#[allow(dead_code, reason = "it reads more than an answer tells yet")]
+#[allow(dead_code, reason = "its tests read more than an answer tells")]
 pub(crate) mod signature;
+mod split;
 mod stream;
 mod tree;
 mod units;
@@ -21,5 +23,6 @@ mod values;
 mod wanted;
 
 pub(crate) use describe::Described;
+pub(crate) use details::Wanted;
 pub(crate) use gather::Occurrence;
 pub(crate) use info::Information;

@@ -30,6 +30,8 @@ const USED: &[SectionId] = &[
     SectionId::DebugFrame,
     SectionId::EhFrame,
     SectionId::EhFrameHdr,
+    SectionId::DebugCuIndex,
+    SectionId::DebugTuIndex,
 ];
 
 /// The debug sections of a file.
@@ -66,6 +68,11 @@ impl<'f> Sections<'f> {
     pub(crate) fn get(&self, id: SectionId) -> &Section<'f> {
         let index = USED.iter().position(|used| *used == id);
         index.and_then(|index| self.all.get(index)).unwrap_or(&self.none)
+    }
+
+    /// A section that no file has.
+    pub(crate) fn none(&self) -> &Section<'f> {
+        &self.none
     }
 
     /// What `gimli` reads.

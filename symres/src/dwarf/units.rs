@@ -1,8 +1,8 @@
 //! Which units a section of debug information has, without reading them.
 
-use gimli::Endianity;
+use gimli::{DebugInfoUnitHeadersIter, Endianity};
 
-use super::reader::Section;
+use super::reader::{Section, SectionReader};
 
 /// A browser with all its libraries has some fifty thousand units.
 const MAX_UNITS: usize = 1 << 20;
@@ -36,6 +36,18 @@ impl Units {
             };
             units.all.push(UnitSpan { start, end });
             start = end;
+        }
+        units
+    }
+
+    /// The first `most` of those that `gimli` lists, for what is not a whole section.
+    pub(crate) fn in_headers(mut headers: DebugInfoUnitHeadersIter<SectionReader<'_>>, most: usize) -> Self {
+        let mut units = Self::default();
+        while let Ok(Some(header)) = headers.next()
+            && units.all.len() < most
+        {
+            let start = header.offset().0;
+            units.all.push(UnitSpan { start, end: start.saturating_add(header.length_including_self()) });
         }
         units
     }

@@ -1,0 +1,178 @@
+//! Signatures of the functions that a search found, and where their arguments are.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use gimli::{DebugInfoOffset, DebugTypeSignature, SectionId, UnitHeader, UnitOffset, UnitType};
+
+use super::budget::Budget;
+use super::gather::EntryId;
+use super::load::{Skeleton, abbreviations, open};
+use super::sections::{Dwarf, Reader, Sections, Unit};
+use super::signature::{Context, DebugUnit, Description, Die, Frames, Reach, Reference, Site, SiteKind, describe};
+use super::units::Units;
+use crate::elf::Elf;
+
+/// More type units than any program has.
+const MAX_TYPE_UNITS: usize = 1 << 20;
+
+/// A place of which the details are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// The entry of the body or of the inlined copy.
+    pub(crate) entry: EntryId,
+    /// The entry of the body that holds the code, in the same unit.
+    pub(crate) outer: usize,
+    /// Of its first instruction.
+    pub(crate) addr: u64,
+    pub(crate) kind: SiteKind,
+}
+
+type Known<'s> = Rc<DebugUnit<Reader<'s>>>;
+
+/// A file whose entries are described.
+struct Side<'s> {
+    dwarf: Rc<Dwarf<'s>>,
+    units: &'s Units,
+    budget: &'s Budget,
+    skeleton: Option<Rc<Unit<'s>>>,
+    /// By section (whether it is `.debug_types`) and offset.
+    known: RefCell<HashMap<(bool, usize), Known<'s>>>,
+    types: OnceCell<HashMap<DebugTypeSignature, (UnitHeader<Reader<'s>>, UnitOffset)>>,
+}
+
+/// The files of a program.
+pub(super) struct Program<'s> {
+    main: Side<'s>,
+    alt: Option<Side<'s>>,
+    frames: OnceCell<Frames<Reader<'s>>>,
+    elf: &'s Elf,
+    code: &'s Sections<'s>,
+    debug: &'s Sections<'s>,
+}
+
+impl<'s> Program<'s> {
+    /// `code` are the sections of `elf`, which holds the code; `debug` those of the file with the debug information.
+    pub(super) fn new(
+        elf: &'s Elf,
+        code: &'s Sections<'s>,
+        debug: &'s Sections<'s>,
+        main: (Dwarf<'s>, &'s Units),
+        alt: Option<(Dwarf<'s>, &'s Units)>,
+        budget: &'s Budget,
+    ) -> Self {
+        let side = |(dwarf, units)| Side {
+            dwarf: Rc::new(dwarf),
+            units,
+            budget,
+            skeleton: None,
+            known: RefCell::default(),
+            types: OnceCell::new(),
+        };
+        Self { main: side(main), alt: alt.map(side), frames: OnceCell::new(), elf, code, debug }
+    }
+
+    /// The units of the main side are split ones, which stand for this one.
+    pub(super) fn with_skeleton(mut self, skeleton: &Skeleton<'s>) -> Self {
+        self.main.skeleton = Some(Rc::clone(&skeleton.unit));
+        self
+    }
+
+    /// Describes each of the places in the unit that begins at `start(place)`; none where that cannot be read. `bytes` is the
+    /// size of the debug information.
+    pub(super) fn describe(
+        &self,
+        wanted: &[Wanted],
+        bytes: u64,
+        start: impl Fn(&Wanted) -> Option<usize>,
+    ) -> Vec<Option<Description>> {
+        let context = Context::new(self, self.elf.machine, bytes);
+        let describe = |wanted: &Wanted| {
+            let start = start(wanted)?;
+            let unit = self.main.unit_at(start)?;
+            let die = |offset| Die { unit: Rc::clone(&unit), offset: UnitOffset(offset) };
+            let site = Site { outer: &die(wanted.outer), pc: wanted.addr, kind: wanted.kind };
+            Some(describe(&context, &die(wanted.entry.offset), Some(&site)))
+        };
+        wanted.iter().map(describe).collect()
+    }
+}
+
+impl<'s> Side<'s> {
+    fn unit_at(&self, start: usize) -> Option<Known<'s>> {
+        if let Some(unit) = self.known.borrow().get(&(false, start)) {
+            return Some(Rc::clone(unit));
+        }
+        self.unit(self.dwarf.unit_header(DebugInfoOffset(start)).ok()?)
+    }
+
+    fn unit(&self, header: UnitHeader<Reader<'s>>) -> Option<Known<'s>> {
+        let key = (header.section() == SectionId::DebugTypes, header.offset().0);
+        if let Some(unit) = self.known.borrow().get(&key) {
+            return Some(Rc::clone(unit));
+        }
+        let abbreviations = abbreviations(&self.dwarf, &header, self.budget).ok()?;
+        let (mut unit, _) = open(&self.dwarf, header, abbreviations).ok()?;
+        if let Some(skeleton) = &self.skeleton {
+            unit.copy_relocated_attributes(skeleton);
+        }
+        let unit = Rc::new(DebugUnit::new(Rc::clone(&self.dwarf), Rc::new(unit)));
+        self.known.borrow_mut().insert(key, Rc::clone(&unit));
+        Some(unit)
+    }
+
+    fn at(&self, offset: usize) -> Option<Die<Reader<'s>>> {
+        let start = self.units.get(self.units.index_at(offset)?)?.start;
+        Some(Die { unit: self.unit_at(start)?, offset: UnitOffset(offset - start) })
+    }
+
+    /// The entry of the type with this signature.
+    fn type_of(&self, signature: DebugTypeSignature) -> Option<Die<Reader<'s>>> {
+        let types = self.types.get_or_init(|| {
+            let mut types = HashMap::new();
+            let mut note = |header: UnitHeader<Reader<'s>>| {
+                if let UnitType::Type { type_signature, type_offset }
+                | UnitType::SplitType { type_signature, type_offset } = header.type_()
+                {
+                    types.entry(type_signature).or_insert((header, type_offset));
+                }
+            };
+            let mut headers = self.dwarf.type_units();
+            let mut count = 0;
+            while let Ok(Some(header)) = headers.next()
+                && count < MAX_TYPE_UNITS
+            {
+                note(header);
+                count += 1;
+            }
+            for index in 0..self.units.len() {
+                let start = self.units.get(index).map(|unit| DebugInfoOffset(unit.start));
+                if let Some(Ok(header)) = start.map(|start| self.dwarf.unit_header(start)) {
+                    note(header);
+                }
+            }
+            types
+        });
+        let (header, offset) = types.get(&signature)?;
+        Some(Die { unit: self.unit(*header)?, offset: *offset })
+    }
+}
+
+impl<'s> Reach<Reader<'s>> for Program<'s> {
+    fn die(&self, from: &DebugUnit<Reader<'s>>, reference: Reference) -> Option<Die<Reader<'s>>> {
+        let side = match &self.alt {
+            Some(alt) if Rc::ptr_eq(&alt.dwarf, &from.dwarf) => alt,
+            _ => &self.main,
+        };
+        match reference {
+            Reference::Info(offset) => side.at(offset.0),
+            Reference::Supplementary(offset) => self.alt.as_ref()?.at(offset.0),
+            Reference::Type(signature) => side.type_of(signature),
+        }
+    }
+
+    fn frames(&self) -> Option<&Frames<Reader<'s>>> {
+        Some(self.frames.get_or_init(|| Frames::of(self.code, self.elf, self.debug)))
+    }
+}
