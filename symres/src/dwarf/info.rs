@@ -1,9 +1,10 @@
 //! The debug information of a binary, and the search in it.
 
 use std::collections::HashSet;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use gimli::{DwarfFileType, SectionId};
+use gimli::{DwarfFileType, Format, Reader as _, SectionId};
 
 use super::abbreviations::Leaves;
 use super::budget::Budget;
@@ -13,9 +14,11 @@ use super::details::{self, Program};
 use super::gather::{Elsewhere, Gathered, Occurrence, gather, wanted};
 use super::load::View;
 use super::parallel::{Shares, THREADS, together};
-use super::sections::Sections;
+use super::reader::Section;
+use super::sections::{Dwarf, Sections, Unit};
 use super::signature::Description;
-use super::split::{Opened, Splits, Stub, stubs};
+use super::split::{Opened, Splits, Stub, root, stubs};
+use super::stream::pieces;
 use super::tree::{Kind, NameTest};
 use super::units::Units;
 use super::values::Values;
@@ -120,12 +123,12 @@ impl<'f> Information<'f> {
         let strings = self.strings(&wanted)?;
         let mut elsewhere = Elsewhere::default();
         if let Some(alt) = &self.alt {
-            let units = Self::candidates(alt, &wanted, strings.alt.as_ref())?;
+            let units = self.candidates(alt, &wanted, strings.alt.as_ref())?;
             elsewhere.alt = self.functions_of(alt, &units, &wanted, strings.alt.as_ref())?;
         }
         let texts = both(strings.main.as_ref(), strings.alt.as_ref().filter(|_| self.alt.is_some()));
         let mut units = match &texts {
-            Some(texts) => Self::candidates(&self.main, &wanted, Some(texts))?,
+            Some(texts) => self.candidates(&self.main, &wanted, Some(texts))?,
             None => UnitSet::all(&self.main.units),
         };
         if texts.is_some() {
@@ -243,10 +246,28 @@ impl<'f> Information<'f> {
     }
 
     /// The units of a file in which one of the strings is named; all of them where that cannot be told.
-    fn candidates(module: &Module<'_>, wanted: &Wanted, strings: Option<&Values>) -> gimli::Result<UnitSet> {
+    fn candidates(&self, module: &Module<'_>, wanted: &Wanted, strings: Option<&Values>) -> gimli::Result<UnitSet> {
         let Some(strings) = strings else { return Ok(UnitSet::all(&module.units)) };
         let section = module.sections.get(SectionId::DebugInfo);
-        units_with(section, &module.units, strings, Some(wanted))
+        let mut units = units_with(section, &module.units, strings, Some(wanted))?;
+        let indirect = positions(module.sections.get(SectionId::DebugStrOffsets), strings)?;
+        if !indirect.is_empty() {
+            let info = section.fresh();
+            let dwarf = module.sections.dwarf_over(&info);
+            for index in 0..module.units.len() {
+                let Some(span) = module.units.get(index) else { break };
+                let range = match root(&dwarf, span.start, &self.budget) {
+                    Some((unit, _)) => string_offsets(&dwarf, &unit),
+                    // It cannot be told; what is wrong with it is told when it is read.
+                    None => 0..usize::MAX,
+                };
+                let first = indirect.partition_point(|at| *at < range.start);
+                if indirect.get(first).is_some_and(|at| *at < range.end) {
+                    units.insert(index);
+                }
+            }
+        }
+        Ok(units)
     }
 
     /// Adds the units that refer to functions of others.
@@ -380,6 +401,41 @@ impl<'f> Information<'f> {
         let mut view = View::new(dwarf, &module.units, &self.budget, test);
         view.alt = alt_view;
         view
+    }
+}
+
+/// Where in a section one of the numbers stands, in order.
+fn positions(section: &Section<'_>, values: &Values) -> gimli::Result<Vec<usize>> {
+    let scanner = values.scanner(section.endian());
+    let mut found = Vec::new();
+    pieces(section, 0..section.len(), 4, |start, bytes| {
+        scanner.scan(bytes, |at| {
+            found.push(start + at);
+            at + 1
+        });
+        ControlFlow::<()>::Continue(())
+    })?;
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+/// The part of `.debug_str_offsets` that belongs to a unit (DWARF 5, 7.26): its length stands before its base.
+fn string_offsets(dwarf: &Dwarf<'_>, unit: &Unit<'_>) -> Range<usize> {
+    let base = unit.str_offsets_base.0;
+    let header = match unit.encoding().format {
+        Format::Dwarf32 => 8,
+        Format::Dwarf64 => 16,
+    };
+    let mut input = *gimli::Section::reader(&dwarf.debug_str_offsets);
+    let len = base.checked_sub(header).and_then(|start| {
+        input.skip(start).ok()?;
+        input.read_initial_length().ok()
+    });
+    match len {
+        // Version and padding, four bytes of the length, stand before the base.
+        Some((len, _)) => base..base.saturating_add(len),
+        None => base..usize::MAX,
     }
 }
 

@@ -45,7 +45,12 @@ fn stub(dwarf: &Dwarf<'_>, units: &Units, index: usize, budget: &Budget) -> Opti
     Some(Stub { unit: index, file: path(name)?, comp_dir: unit.comp_dir.and_then(path), id: unit.dwo_id? })
 }
 
-fn root<'s>(dwarf: &Dwarf<'s>, start: usize, budget: &Budget) -> Option<(Unit<'s>, Option<gimli::DebugLineOffset>)> {
+/// Reads the root of the unit that begins at `start`.
+pub(super) fn root<'s>(
+    dwarf: &Dwarf<'s>,
+    start: usize,
+    budget: &Budget,
+) -> Option<(Unit<'s>, Option<gimli::DebugLineOffset>)> {
     let header = dwarf.unit_header(DebugInfoOffset(start)).ok()?;
     let abbreviations = abbreviations(dwarf, &header, budget).ok()?;
     open(dwarf, header, abbreviations).ok()

@@ -190,7 +190,7 @@ impl Node {
                     _ => self.origin,
                 };
             }
-            constants::DW_AT_low_pc | constants::DW_AT_ranges => self.has_code = true,
+            constants::DW_AT_low_pc | constants::DW_AT_ranges | constants::DW_AT_entry_pc => self.has_code = true,
             _ => {}
         }
         Ok(())
