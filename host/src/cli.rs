@@ -71,6 +71,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_targets: usize,
 
+    /// Look for debug files in this folder first, before /usr/lib/debug (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub debug_dir: Vec<PathBuf>,
+
     /// Attach uprobes to the first instruction of functions, even where one behind it is cheaper and sees the same
     #[arg(long)]
     pub at_entry: bool,

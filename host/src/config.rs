@@ -47,6 +47,8 @@ pub struct RunSettings {
     pub pids: Vec<u32>,
     /// How many places a pattern may stand for.
     pub max_targets: usize,
+    /// Where debug files are looked for first.
+    pub debug_dirs: Vec<PathBuf>,
     /// Whether uprobes go to the first instruction, even where one behind it is as good.
     pub at_entry: bool,
     /// `--interval`, over what the probe says.
@@ -122,6 +124,7 @@ impl RunSettings {
             source: read_probe(name)?,
             pids,
             max_targets: args.max_targets,
+            debug_dirs: args.debug_dir.clone(),
             at_entry: args.at_entry,
             interval: duration("--interval", args.interval.as_deref())?,
             duration: duration("--duration", args.duration.as_deref())?,

@@ -22,6 +22,7 @@ use crate::kernel::{Kernel, capability};
 use crate::kind::Target;
 use crate::lex::Lexed;
 use crate::load::{self, LoadError, Loaded};
+use crate::lookup::Lookup;
 use crate::output::{AttachedProgram, Body, Output, Scale};
 use crate::render;
 use crate::resolve::{self, Plan, Planned};
@@ -204,9 +205,13 @@ fn start(
     let watch = Watch::start(&settings.pids, streams.out_fd)
         .context("cannot watch the traced processes")
         .map_err(Failure::Unusable)?;
-    let asked = resolve::Asked { pids: &settings.pids, most: settings.max_targets, at_entry: settings.at_entry };
+    let lookup = Lookup::new(&settings.debug_dirs, settings.compile.use_cache);
+    notes.extend(lookup.notes().iter().cloned());
+    let (pids, most, at_entry) = (&settings.pids, settings.max_targets, settings.at_entry);
+    let asked = resolve::Asked { pids, most, at_entry, lookup: &lookup };
     let Plan { programs, notes: chosen, warnings } =
         resolve::resolve(facts, &directives, &asked, &kernel).map_err(probe)?;
+    drop(lookup);
     notes.extend(chosen);
     streams.err.write_all(diag::render_all(&warnings, source, streams.colour).as_bytes())?;
 

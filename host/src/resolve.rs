@@ -9,6 +9,7 @@ use crate::directive::{Attach, AttachPoint, Directives};
 use crate::facts::{Facts, ProgramFact, RegisterReads};
 use crate::kernel::Kernel;
 use crate::kind::{self, Context, Target, TargetSpec};
+use crate::lookup::Lookup;
 use crate::source::Span;
 
 mod kernel;
@@ -50,6 +51,8 @@ pub struct Asked<'a> {
     pub most: usize,
     /// Whether user functions are probed at their first instruction, even where one behind it is cheaper.
     pub at_entry: bool,
+    /// How binaries are looked into.
+    pub lookup: &'a Lookup,
 }
 
 /// Finds the targets of all programs.
@@ -64,9 +67,9 @@ pub fn resolve(
     asked: &Asked<'_>,
     kernel: &Kernel,
 ) -> Result<Plan, Vec<Diagnostic>> {
-    let Asked { pids, most, at_entry } = *asked;
+    let Asked { pids, most, at_entry, lookup } = *asked;
     let (binaries, processes, notes, warnings, errors) = Default::default();
-    let mut resolver = Resolver { pids, kernel, most, at_entry, binaries, processes, notes, warnings, errors };
+    let mut resolver = Resolver { pids, kernel, most, at_entry, lookup, binaries, processes, notes, warnings, errors };
     for attach in &directives.attaches {
         if !facts.programs.iter().any(|program| program.function == attach.function) {
             resolver.errors.push(unknown_function(attach, facts));
@@ -103,6 +106,8 @@ struct Resolver<'a> {
     most: usize,
     /// Whether user functions are probed at their first instruction.
     at_entry: bool,
+    /// How binaries are looked into.
+    lookup: &'a Lookup,
     /// Binaries by process and name, opened once; a failure is said for each point that meets it.
     binaries: HashMap<(Option<u32>, Option<String>), Result<Binary, String>>,
     /// The USDT probes of processes, looked up once.
@@ -264,11 +269,12 @@ impl Resolver<'_> {
     }
 }
 
-fn open(pid: Option<u32>, binary: Option<&str>) -> Result<Binary, String> {
+fn open(pid: Option<u32>, binary: Option<&str>, lookup: &Lookup) -> Result<Binary, String> {
+    let options = lookup.options();
     let opened = match (pid, binary) {
-        (Some(pid), None) => Binary::of_pid(Pid(pid)),
-        (Some(pid), Some(name)) if !name.contains('/') => Binary::in_process(Pid(pid), name),
-        (_, Some(name)) => Binary::find(name),
+        (Some(pid), None) => Binary::of_pid_with(Pid(pid), options),
+        (Some(pid), Some(name)) if !name.contains('/') => Binary::in_process_with(Pid(pid), name, options),
+        (_, Some(name)) => Binary::find_with(name, options),
         (None, None) => return Err("no binary is named".to_owned()),
     };
     opened.map_err(|error| error.to_string())

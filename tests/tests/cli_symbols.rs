@@ -70,8 +70,166 @@ fn a_function_of_mysql56_is_found_where_nm_and_readelf_say() -> Result<()> {
     let found = of_kind(&records, "symbol");
     assert_eq!(found.len(), 1, "{records:?}");
     assert_eq!(found[0]["name"], "login_connection(THD*)");
-    assert_eq!(found[0]["tables"].as_array().map(Vec::len), Some(2), "symtab and dynsym: {records:?}");
+    assert_eq!(found[0]["tables"], serde_json::json!(["symtab", "dynsym", "dwarf"]));
     agrees_with_the_oracles(file, "--no-sort", &found[0])
+}
+
+/// The functions at an address, innermost first, and the lines of their calls, by addr2line.
+fn by_addr2line(file: &Path, address: u64) -> Result<Vec<(String, String)>> {
+    let mut command = Command::new("addr2line");
+    command.args(["--inlines", "--functions", "--exe"]).arg(file).arg(format!("{address:#x}"));
+    let finished = run(command)?;
+    ensure!(finished.code() == Some(0), "addr2line: {}", finished.stderr());
+    let text = finished.stdout();
+    let lines: Vec<&str> = text.lines().collect();
+    Ok(lines.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect())
+}
+
+#[test]
+fn an_inlined_function_is_found_where_addr2line_says() -> Result<()> {
+    let installed = need!(Flavor::Mysql56.installed());
+    let file = installed.binary();
+    let (finished, records) = symbols(&file.display().to_string(), "check_connection")?;
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr());
+    let found = of_kind(&records, "symbol");
+    let [function] = found.as_slice() else { anyhow::bail!("{records:?}") };
+    assert_eq!((&function["address"], &function["size"]), (&Value::Null, &Value::Null), "it has no body");
+    assert_eq!(function["tables"], serde_json::json!(["dwarf"]));
+    let places = function["places"].as_array().context("no places")?;
+    let [place] = places.as_slice() else { anyhow::bail!("{places:?}") };
+    assert_eq!((&place["kind"], &place["callers"][0]["name"]), (&"inlined".into(), &"login_connection(THD*)".into()));
+    let address = place["address"].as_u64().context("no address")?;
+    assert_eq!(place["offset"].as_u64(), Some(by_readelf(file, address)?));
+    let frames = by_addr2line(file, address)?;
+    // Its first instruction may be of a function that is inlined into it in its turn.
+    let [.., (inner, _), (outer, call)] = frames.as_slice() else { anyhow::bail!("{frames:?}") };
+    assert!(inner.contains("check_connection") && outer.contains("login_connection"), "{frames:?}");
+    let line = &place["callers"][0]["line"];
+    let written = format!("{}:{}", line["file"].as_str().unwrap_or_default(), line["line"]);
+    assert_eq!(call, &written, "the line of the call");
+
+    // The table says the same for people.
+    let finished = dbcc::run(["symbols", &file.display().to_string(), "check_connection"])?;
+    let text = finished.stdout();
+    let row = text.lines().find(|row| row.starts_with(&format!("{address:#x} "))).context("no row of the copy")?;
+    let short = written.rsplit('/').take(2).collect::<Vec<_>>();
+    let short = short.into_iter().rev().collect::<Vec<_>>().join("/");
+    assert!(row.ends_with(&format!("  inlined into login_connection(THD*) at {short}")), "{text}");
+    Ok(())
+}
+
+/// A program whose layout is known: compiled here, with a static function that is inlined twice.
+fn fixture(folder: &Path) -> Result<std::path::PathBuf> {
+    let (source, program) = (folder.join("fixture.cc"), folder.join("fixture"));
+    fs::write(
+        &source,
+        "namespace bank {
+struct Account { long balance; };
+static inline __attribute__((always_inline)) long deposit(Account *account, long amount) {
+    __asm__ volatile(\"\" : : \"r\"(account), \"r\"(amount));
+    return account->balance += amount;
+}
+__attribute__((noinline)) long pay_in(Account *account) { return deposit(account, 7); }
+__attribute__((noinline)) long transfer(Account *from, Account *to, long amount) {
+    from->balance -= amount;
+    return deposit(to, amount) + pay_in(from);
+}
+}
+int main(int count, char **) { bank::Account a{count}, b{1}; return bank::transfer(&a, &b, 3) == 2; }
+",
+    )?;
+    let mut command = Command::new("g++");
+    command.args(["-g", "-O1", "-fno-ipa-icf", "-fno-ipa-sra"]).arg(&source).arg("-o").arg(&program);
+    let finished = run(command)?;
+    ensure!(finished.code() == Some(0), "g++: {}", finished.stderr());
+    Ok(program)
+}
+
+/// Numbers that depend on the compiler are shown as `N`, so that the rest of the table can be compared.
+fn without_numbers(text: &str) -> String {
+    let mut out = Vec::new();
+    for line in text.lines() {
+        let words = line.split_inclusive(' ').map(|word| match word.trim_end() {
+            bare if bare.starts_with("0x") => word.replacen(bare, &"x".repeat(bare.len()), 1),
+            bare if !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit()) => {
+                word.replacen(bare, &"9".repeat(bare.len()), 1)
+            }
+            _ => word.to_owned(),
+        });
+        out.push(words.collect::<String>());
+    }
+    out.join("\n")
+}
+
+#[test]
+fn the_table_has_inlined_copies_under_their_function() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let program = fixture(folder.path())?;
+    let finished = dbcc::run(["symbols", &program.display().to_string(), "deposit"])?;
+    let text = finished.stdout();
+    let table: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("ADDRESS")).collect();
+    let name = folder.path().file_name().context("no name")?.to_string_lossy().into_owned();
+    let shown = without_numbers(&table.join("\n")).replace(&format!("{name}/"), "");
+    insta::assert_snapshot!(shown, @r#"
+        ADDRESS  OFFSET  SIZE  TABLE  FUNCTION
+        -        -          -  dwarf  bank::deposit
+                                      declared at fixture.cc:3
+        xxxxxx   xxxxxx    99           inlined into bank::pay_in(bank::Account*) at fixture.cc:7
+        xxxxxx   xxxxxx     9           inlined into bank::transfer(bank::Account*, bank::Account*, long) at fixture.cc:10
+
+        9 function matches: 9 bodies and 9 inlined copies
+        "#);
+
+    // The same through a pipe and in a list, where each line is whole.
+    let finished = dbcc::run(["symbols", "--list", &program.display().to_string(), "/bank/"])?;
+    let shown = without_numbers(&finished.stdout());
+    let list: Vec<&str> = shown.lines().skip_while(|line| !line.starts_with("ADDRESS")).collect();
+    insta::assert_snapshot!(list.join("\n"), @r#"
+        ADDRESS  OFFSET  SIZE  TABLE         FUNCTION
+        -        -          -  dwarf         bank::deposit  (inlined 9 times)
+        xxxxxx   xxxxxx    99  symtab,dwarf  bank::pay_in(bank::Account*)
+        xxxxxx   xxxxxx    99  symtab,dwarf  bank::transfer(bank::Account*, bank::Account*, long)
+        9 functions, 9 inlined copies (10 functions in symtab, 9 functions in dynsym)
+        "#);
+    Ok(())
+}
+
+#[test]
+fn arguments_calls_and_sites_are_shown_where_they_are_asked_for() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let program = fixture(folder.path())?.display().to_string();
+    let plain = dbcc::run(["symbols", &program, "transfer"])?.stdout();
+    for absent in ["amount", "calls:", "probe:"] {
+        assert!(!plain.contains(absent), "{plain}");
+    }
+    let all = dbcc::run(["symbols", "--args", "--calls", "--sites", &program, "transfer"])?.stdout();
+    for part in ["Account*", "is called by:", "main", "calls:", "pay_in", "probe: `"] {
+        assert!(all.contains(part), "{part}: {all}");
+    }
+    let finished = dbcc::run(["symbols", "--json", "--calls", "--sites", &program, "transfer"])?;
+    let records: Vec<Value> = finished.stdout().lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let function = records.first().context("nothing")?;
+    assert_eq!(function["calls"]["callers"][0]["name"], "main", "{function}");
+    assert!(function["places"][0]["site"]["entry"].is_string(), "{function}");
+    Ok(())
+}
+
+#[test]
+fn a_process_is_searched_with_its_libraries() -> Result<()> {
+    let mut sleeper = Command::new("sleep").arg("600").spawn()?;
+    let pid = sleeper.id().to_string();
+    let found = dbcc::run(["symbols", "--json", "--pid", &pid, "nanosleep"]);
+    let missed = dbcc::run(["symbols", "--pid", &pid, "no_such_function_anywhere"]);
+    sleeper.kill()?;
+    sleeper.wait()?;
+    let found = found?;
+    let records: Vec<Value> = found.stdout().lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let libc = |record: &Value| record["binary"].as_str().is_some_and(|path| path.contains("libc.so"));
+    assert!(of_kind(&records, "symbol").iter().any(libc), "{records:?}");
+    let missed = missed?;
+    assert_eq!(missed.code(), Some(1));
+    assert!(missed.stdout().contains("librar"), "{}", missed.stdout());
+    Ok(())
 }
 
 #[test]

@@ -19,7 +19,8 @@ impl Resolver<'_> {
         name: &str,
     ) -> Result<Vec<Target>, Miss> {
         let (pid, Some(binary)) = (pid, binary) else { return self.usdt_of_process(pid, provider, name) };
-        let opened = self.binaries.entry((pid, Some(binary.to_owned()))).or_insert_with(|| open(pid, Some(binary)));
+        let opened =
+            self.binaries.entry((pid, Some(binary.to_owned()))).or_insert_with(|| open(pid, Some(binary), self.lookup));
         let opened = opened.as_ref().map_err(|error| Miss::new(error.clone()))?;
         let shown = opened.shown().display().to_string();
         let usdt = opened.usdt().map_err(|error| Miss::new(error.to_string()))?;

@@ -27,7 +27,8 @@ impl Resolver<'_> {
             0 => (*function).to_owned(),
             offset => format!("{function}+{offset:#x}"),
         };
-        let binary = self.binaries.entry((pid, binary.clone())).or_insert_with(|| open(pid, binary.as_deref()));
+        let binary =
+            self.binaries.entry((pid, binary.clone())).or_insert_with(|| open(pid, binary.as_deref(), self.lookup));
         let binary = binary.as_ref().map_err(|error| Miss::new(error.clone()))?;
         let shown = binary.shown().display().to_string();
         let (pattern, answer) = search(binary, name, &shown)?;
@@ -52,7 +53,8 @@ impl Resolver<'_> {
         pattern: &NamePattern,
         wanted: &Wanted,
     ) -> Result<Target, Miss> {
-        let opened = self.binaries.entry((pid, binary.clone())).or_insert_with(|| open(pid, binary.as_deref()));
+        let opened =
+            self.binaries.entry((pid, binary.clone())).or_insert_with(|| open(pid, binary.as_deref(), self.lookup));
         let opened = opened.as_ref().map_err(|error| Miss::new(error.clone()))?;
         let shown = opened.shown().display().to_string();
         let (open, text) = (opened.path().to_owned(), pattern.as_str());
