@@ -82,7 +82,7 @@ fn by_addr2line(file: &Path, address: u64) -> Result<Vec<(String, String)>> {
     ensure!(finished.code() == Some(0), "addr2line: {}", finished.stderr());
     let text = finished.stdout();
     let lines: Vec<&str> = text.lines().collect();
-    Ok(lines.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect())
+    Ok(lines.as_chunks::<2>().0.iter().map(|[name, line]| ((*name).to_owned(), (*line).to_owned())).collect())
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn arguments_calls_and_sites_are_shown_where_they_are_asked_for() -> Result<()> 
         assert!(!plain.contains(absent), "{plain}");
     }
     let all = dbcc::run(["symbols", "--args", "--calls", "--sites", &program, "transfer"])?.stdout();
-    for part in ["Account*", "is called by:", "main", "calls:", "pay_in", "probe: `"] {
+    for part in ["to ", "Account*", "rsi", "is called by:", "main", "calls:", "pay_in", "probe: `"] {
         assert!(all.contains(part), "{part}: {all}");
     }
     let finished = dbcc::run(["symbols", "--json", "--calls", "--sites", &program, "transfer"])?;
@@ -211,6 +211,7 @@ fn arguments_calls_and_sites_are_shown_where_they_are_asked_for() -> Result<()> 
     let function = records.first().context("nothing")?;
     assert_eq!(function["calls"]["callers"][0]["name"], "main", "{function}");
     assert!(function["places"][0]["site"]["entry"].is_string(), "{function}");
+    assert_eq!(function["signature"]["parameters"][1]["name"], "to", "{function}");
     Ok(())
 }
 
