@@ -66,8 +66,10 @@ impl Sites {
                     ));
                     place.offset = place.offset.saturating_add(best.offset.0);
                 }
-                Choice::Entry(Some(why)) => notes.push(format!("{name} of {shown} is probed at its entry: {why}")),
-                Choice::Entry(None) => {}
+                Choice::Entry(Some(why)) if place.kind == UserPlaceKind::Entry => {
+                    notes.push(format!("{name} of {shown} is probed at its entry: {why}"));
+                }
+                Choice::Entry(_) => {}
                 Choice::Refused(why) if matches!(place.kind, UserPlaceKind::Inlined { .. }) => {
                     refused.push(why);
                     continue;
