@@ -68,6 +68,13 @@ impl Layout {
         self.entries.get(at).copied().filter(|entry| *entry <= last.0).map(VirtAddr)
     }
 
+    /// The entries of functions behind one address and before another.
+    pub(super) fn entries(&self, behind: VirtAddr, before: VirtAddr) -> &[u64] {
+        let from = self.entries.partition_point(|entry| *entry <= behind.0);
+        let to = self.entries.partition_point(|entry| *entry < before.0);
+        self.entries.get(from..to).unwrap_or_default()
+    }
+
     /// The parts of a function that are elsewhere.
     pub(super) fn parts(&self, function: VirtAddr) -> &[(VirtAddr, ByteSpan)] {
         self.cold.get(&function).map(Vec::as_slice).unwrap_or_default()

@@ -5,7 +5,8 @@
 //! one of the others, and the `push` behind it is emulated. A probe there sees each call, and the same arguments and return
 //! address, as long as nothing between changes them and nothing branches there: which this module finds out.
 //!
-//! What cannot be seen is a jump through a table. A function that has one ([`is_table_jump`]) keeps its entry, unless the
+//! Direct branches are looked for in the function itself, in its parts elsewhere (`.cold`) and in the code beside it. What
+//! cannot be seen is a jump through a table. A function that has one ([`is_table_jump`]) keeps its entry, unless the
 //! site is the `push` of a register: what jumps to before a `push` of the prologue would push twice and return once, so no
 //! compiler has a label there.
 
@@ -34,6 +35,12 @@ const MAX_CODE: u64 = 4 << 20;
 /// The longest instruction of x86-64, in bytes.
 const LONGEST_INSTRUCTION: u64 = 15;
 
+/// How many bytes before and behind a function are searched for branches to it.
+const NEIGHBOURHOOD: u64 = 1024;
+
+/// What compilers align functions to, so that an instruction is likely to begin there.
+const ALIGNMENT: u64 = 16;
+
 /// How many parts of a function that are elsewhere are decoded: one by one compiler, two after LTO.
 const MAX_PARTS: usize = 16;
 
@@ -46,6 +53,9 @@ pub(crate) struct Code<'c> {
     pub(crate) addr: VirtAddr,
     pub(crate) bytes: &'c [u8],
 }
+
+/// Whether other code has to do with addresses from one to another.
+type Around<'a> = dyn Fn(VirtAddr, VirtAddr) -> Result<(), NoSite> + 'a;
 
 /// What the kernel does with the instruction at `at`, which is decoded from the start of `code`.
 pub(crate) fn inside(code: Code<'_>, at: VirtAddr, kernel: KernelVersion) -> Site {
@@ -71,19 +81,20 @@ pub(crate) fn inside(code: Code<'_>, at: VirtAddr, kernel: KernelVersion) -> Sit
 }
 
 /// The cheapest site of a function. `whole` says why `body` is not all bytes of it, if so; `others` are other parts of its code
-/// (`.cold`); `entries` tells the first entry of another function in a range of addresses, both ends included.
+/// (`.cold`); `around` says whether other code of the binary begins at, or leads to, an address in a range, both ends
+/// included.
 pub(crate) fn of_function(
     body: Code<'_>,
     whole: Result<(), NoSite>,
     others: &[Code<'_>],
-    entries: &dyn Fn(VirtAddr, VirtAddr) -> Option<VirtAddr>,
+    around: &Around<'_>,
     kernel: KernelVersion,
 ) -> Site {
     let mut site = inside(body, body.addr, kernel);
     site.reason = Some(match (&site.entry, whole) {
         (Handling::Emulated, _) => NoSite::Cheap,
         (_, Err(reason)) => reason,
-        _ => match search(body, others, entries, kernel) {
+        _ => match search(body, others, around, kernel) {
             Ok(best) => {
                 site.best = Some(best);
                 site.reason = None;
@@ -95,12 +106,7 @@ pub(crate) fn of_function(
     site
 }
 
-fn search(
-    body: Code<'_>,
-    others: &[Code<'_>],
-    entries: &dyn Fn(VirtAddr, VirtAddr) -> Option<VirtAddr>,
-    kernel: KernelVersion,
-) -> Result<BestSite, NoSite> {
+fn search(body: Code<'_>, others: &[Code<'_>], around: &Around<'_>, kernel: KernelVersion) -> Result<BestSite, NoSite> {
     let mut line = line::Line::default();
     let mut skipped = Vec::new();
     for (instruction, bytes) in instructions(body).take(MAX_SKIPPED) {
@@ -115,9 +121,7 @@ fn search(
             let pushes = instruction.mnemonic() == Mnemonic::Push;
             branches(body, first, last, pushes)?;
             others.iter().try_for_each(|part| branches(*part, first, last, pushes))?;
-            if let Some(entry) = entries(first, last) {
-                return Err(NoSite::OtherEntry(entry));
-            }
+            around(first, last)?;
             return Ok(BestSite {
                 addr,
                 offset: ByteSpan(addr.0.saturating_sub(body.addr.0)),
@@ -223,5 +227,42 @@ pub(crate) fn of_place(elf: &Elf, layout: &Layout, place: &Place, kernel: Kernel
         .collect::<Result<_, Error>>()?;
     let others: Vec<Code<'_>> = parts.iter().map(|(addr, bytes)| Code { addr: *addr, bytes }).collect();
     let whole = if place.size.0 > MAX_CODE { Err(NoSite::TooLong) } else { known.map(drop).ok_or(NoSite::UnknownSize) };
-    Ok(of_function(body, whole, &others, &|first, last| layout.first_between(first, last), kernel))
+    let end = VirtAddr(addr.0.saturating_add(place.size.0));
+    let around = |first, last| {
+        if let Some(entry) = layout.first_between(first, last) {
+            return Err(NoSite::OtherEntry(entry));
+        }
+        // Less where the segment begins in between.
+        let start = [NEIGHBOURHOOD, NEIGHBOURHOOD / 4, NEIGHBOURHOOD / 16].into_iter().find_map(|before| {
+            let start = VirtAddr(addr.0.checked_sub(before)? & !(ALIGNMENT - 1));
+            elf.code_offset(start).map(|_| start)
+        });
+        for (from, to) in [(start.unwrap_or(addr), addr), (end, VirtAddr(end.0.saturating_add(NEIGHBOURHOOD)))] {
+            let bytes = read(from, to.0.saturating_sub(from.0)).map_err(|_| NoSite::NotCode(from))?;
+            neighbours(Code { addr: from, bytes: &bytes }, layout, first, last)?;
+        }
+        Ok(())
+    };
+    Ok(of_function(body, whole, &others, &around, kernel))
+}
+
+/// That no instruction of the code beside a function leads to one of its instructions from `first` to `last`: functions in
+/// assembler share code, as `mempcpy` that of `memcpy`, and where they begin is not always known.
+fn neighbours(code: Code<'_>, layout: &Layout, first: VirtAddr, last: VirtAddr) -> Result<(), NoSite> {
+    let length = code.bytes.len() as u64;
+    let end = VirtAddr(code.addr.0.saturating_add(length));
+    let starts = std::iter::once(code.addr.0).chain(layout.entries(code.addr, end).iter().copied());
+    for (start, end) in starts.clone().zip(starts.skip(1).chain([end.0])) {
+        let span = |addr: u64| usize::try_from(addr.saturating_sub(code.addr.0)).unwrap_or(usize::MAX);
+        let bytes = code.bytes.get(span(start)..span(end)).unwrap_or_default();
+        // What is between functions may be no instructions.
+        for (instruction, _) in
+            instructions(Code { addr: VirtAddr(start), bytes }).filter(|(found, _)| !found.is_invalid())
+        {
+            if let Some(to) = leads_to(&instruction).filter(|to| (first.0..=last.0).contains(to)) {
+                return Err(NoSite::BranchedTo { from: VirtAddr(instruction.ip()), to: VirtAddr(to) });
+            }
+        }
+    }
+    Ok(())
 }

@@ -17,7 +17,7 @@ fn one(bytes: &[u8], kernel: KernelVersion) -> Handling {
 }
 
 fn function(parts: &[&[u8]]) -> Site {
-    of_function(Code { addr: START, bytes: &parts.concat() }, Ok(()), &[], &|_, _| None, OLDEST)
+    of_function(Code { addr: START, bytes: &parts.concat() }, Ok(()), &[], &|_, _| Ok(()), OLDEST)
 }
 
 /// Bytes behind the entry, the instruction, and what was taken from the stack.
@@ -270,16 +270,31 @@ fn parts_elsewhere_and_other_entries_count() {
     // jmp from 0x2000 to 0x1004
     let cold = [0xe9, 0xff, 0xef, 0xff, 0xff];
     let cold = Code { addr: VirtAddr(0x2000), bytes: &cold };
-    let site = of_function(body, Ok(()), &[cold], &|_, _| None, OLDEST);
+    let site = of_function(body, Ok(()), &[cold], &|_, _| Ok(()), OLDEST);
     assert_eq!(site.reason, Some(NoSite::BranchedTo { from: VirtAddr(0x2000), to: VirtAddr(0x1004) }));
     let entries = |first: VirtAddr, last: VirtAddr| {
         assert_eq!((first, last), (VirtAddr(0x1001), VirtAddr(0x1004)));
-        Some(VirtAddr(0x1004))
+        Err(NoSite::OtherEntry(VirtAddr(0x1004)))
     };
     let site = of_function(body, Ok(()), &[], &entries, OLDEST);
     assert_eq!(site.reason, Some(NoSite::OtherEntry(VirtAddr(0x1004))));
-    let site = of_function(body, Err(NoSite::UnknownSize), &[], &|_, _| None, OLDEST);
+    let site = of_function(body, Err(NoSite::UnknownSize), &[], &|_, _| Ok(()), OLDEST);
     assert_eq!(site.reason, Some(NoSite::UnknownSize));
+}
+
+#[test]
+fn the_code_beside_a_function_counts() {
+    let layout = Layout::default();
+    // ret; jmp to 0x1004, from before the function and from behind it
+    for (addr, jump) in [(0xff0, [0xc3, 0xeb, 0x11]), (0x1010, [0xc3, 0xeb, 0xf1])] {
+        let code = Code { addr: VirtAddr(addr), bytes: &jump };
+        let found = neighbours(code, &layout, VirtAddr(0x1001), VirtAddr(0x1004));
+        assert_eq!(found, Err(NoSite::BranchedTo { from: VirtAddr(addr + 1), to: VirtAddr(0x1004) }));
+        assert_eq!(neighbours(code, &layout, VirtAddr(0x1001), VirtAddr(0x1003)), Ok(()));
+    }
+    // What is no instruction is passed over.
+    let code = Code { addr: VirtAddr(0xfff), bytes: &[0x06] };
+    assert_eq!(neighbours(code, &layout, VirtAddr(0x1001), VirtAddr(0x1004)), Ok(()));
 }
 
 #[test]
@@ -328,5 +343,5 @@ fn any_bytes_are_taken() {
     }
     // At the end of the address space.
     let code = Code { addr: VirtAddr(u64::MAX - 2), bytes: ENDBR64 };
-    of_function(code, Ok(()), &[], &|_, _| None, OLDEST);
+    of_function(code, Ok(()), &[], &|_, _| Ok(()), OLDEST);
 }
