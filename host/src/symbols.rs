@@ -131,7 +131,7 @@ fn write_json(
     to: &mut Sink<'_>,
 ) -> anyhow::Result<()> {
     let sites = details.sites.then(|| Sites::new(binary));
-    for object in binary.notes().iter().map(|note| json::note(binary, note)) {
+    for object in binary.notes().iter().chain(&answer.notes).map(|note| json::note(binary, note)) {
         json::line(to.out, object)?;
     }
     if let Some(object) = json::not_found(binary, pattern, answer) {
@@ -160,6 +160,9 @@ fn write_text(
     to: &mut Sink<'_>,
 ) -> anyhow::Result<()> {
     write_binary(binary, to)?;
+    for note in &answer.notes {
+        to.prose("note: ", &harmless(note))?;
+    }
     let sites = Sites::new(binary);
     // What cannot be read is said where it was wanted.
     let line =

@@ -32,6 +32,7 @@ impl Resolver<'_> {
         let binary = binary.as_ref().map_err(|error| Miss::new(error.clone()))?;
         let shown = binary.shown().display().to_string();
         let (pattern, answer) = search(binary, name, &shown)?;
+        self.notes.extend(answer.notes.iter().map(|note| format!("{shown}: {note}")));
         let chosen = match pattern.form() {
             // A line may have code in several functions: each is its place.
             PatternForm::Line { .. } => places::of_line(name, &answer.matches),
@@ -89,6 +90,7 @@ fn purpose(binary: &Binary, wanted: &Wanted) -> Purpose {
 
 fn not_found(name: &str, shown: &str, answer: &Answer) -> Miss {
     let mut miss = Miss::new(format!("`{shown}` has no function `{name}`"));
+    miss.notes.clone_from(&answer.notes);
     if let Some(reason) = &answer.reason {
         miss.notes.push(reason.to_string());
         miss.help = Some(reason.advice().to_owned());

@@ -31,7 +31,7 @@ pub(super) fn run(
     let functions = &answer.matches;
     let sites = args.sites.then(|| Sites::new(binary));
     if args.json {
-        for note in binary.notes() {
+        for note in binary.notes().iter().chain(&answer.notes) {
             json::line(to.out, json::note(binary, note))?;
         }
         for function in functions {
@@ -40,6 +40,9 @@ pub(super) fn run(
         return Ok(!functions.is_empty());
     }
     write_binary(binary, to)?;
+    for note in &answer.notes {
+        to.prose("note: ", &harmless(note))?;
+    }
     let rows: Vec<[String; 4]> = functions.iter().map(row).collect();
     let mut widths = [0; 4];
     for row in &rows {

@@ -67,7 +67,10 @@ pub(super) fn write(
     more: &dyn Fn(&Place) -> Vec<String>,
     to: &mut Sink<'_>,
 ) -> io::Result<()> {
-    let rows: Vec<Row> = functions.iter().flat_map(|function| rows(machine, function, details, more)).collect();
+    let mut rows: Vec<Row> = functions.iter().flat_map(|function| rows(machine, function, details, more)).collect();
+    if to.is_narrow() {
+        rows.iter_mut().for_each(|row| shorten(&mut row.cells));
+    }
     let columns = Columns::of(&rows);
     to.line(&columns.title())?;
     let indent = columns.start([""; 4]);
@@ -78,7 +81,11 @@ pub(super) fn write(
             let text = line.trim_start();
             let deeper = line.len() - text.len();
             start.push_str(&" ".repeat(deeper));
-            to.last_column(&start, text)?;
+            // A mangled name is there to be copied.
+            match text.starts_with("_Z") || text.starts_with("_R") {
+                true => to.line(&format!("{start}{text}"))?,
+                false => to.last_column(&start, text)?,
+            }
             start.clone_from(&indent);
         }
     }
@@ -90,6 +97,13 @@ pub(super) fn write(
         }
     }
     Ok(())
+}
+
+/// The first table alone, and how many others know the function too.
+fn shorten([_, _, _, tables]: &mut [String; 4]) {
+    if let Some((first, others)) = tables.split_once(',') {
+        *tables = format!("{first} +{}", others.split(',').count());
+    }
 }
 
 /// The rows of one function: its body and what is known of it, then its inlined copies.

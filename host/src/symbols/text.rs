@@ -51,6 +51,11 @@ impl<'o> Sink<'o> {
         self.line(&line)
     }
 
+    /// Whether there is little room for a table.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.width.is_some_and(|width| width < PROSE)
+    }
+
     /// The last column of a table: `start` is what stands before it. On a terminal, text that does not fit goes on below,
     /// a little to the right; elsewhere it stays on its line.
     pub(super) fn last_column(&mut self, start: &str, text: &str) -> io::Result<()> {
@@ -69,7 +74,7 @@ impl<'o> Sink<'o> {
 }
 
 /// `text` in parts of at most `first` and then `rest` characters, cut where a name of C++ can be read on: behind a comma,
-/// else behind `(`, `<`, `::` or a blank; anywhere where there is none of them.
+/// else behind `(`, `<`, `::` or a blank, but before a place in the source if it can be; anywhere where there is none of them.
 fn broken(text: &str, first: usize, rest: usize) -> Vec<String> {
     let letters: Vec<char> = text.chars().collect();
     let mut parts = Vec::new();
@@ -84,8 +89,12 @@ fn broken(text: &str, first: usize, rest: usize) -> Vec<String> {
         let behind_comma = |at: &usize| before(*at, 1) == Some(' ') && before(*at, 2) == Some(',');
         let behind_bracket = |at: &usize| matches!(before(*at, 1), Some('(' | '<'));
         let behind_blank = |at: &usize| before(*at, 1) == Some(' ');
-        let behind_scope = |at: &usize| before(*at, 1) == Some(':') && left.get(*at) != Some(&':');
-        let places: [&dyn Fn(&usize) -> bool; 4] = [&behind_comma, &behind_bracket, &behind_scope, &behind_blank];
+        let behind_scope = |at: &usize| before(*at, 1) == Some(':') && before(*at, 2) == Some(':');
+        // A place in the source stays together.
+        let before_place =
+            |at: &usize| behind_blank(at) && left.get(*at..).is_some_and(|l| l.starts_with(&['a', 't', ' ']));
+        let places: [&dyn Fn(&usize) -> bool; 5] =
+            [&before_place, &behind_comma, &behind_bracket, &behind_scope, &behind_blank];
         let cut = places.iter().find_map(|good| (room / 2..=room).rev().find(good)).unwrap_or(room).max(1);
         let part: String = left.iter().take(cut).collect();
         parts.push(part.trim_end().to_owned());
