@@ -281,6 +281,12 @@ pub enum Reason {
         /// How many bytes the longest function of that name has; none when all of them were inlined everywhere.
         size: Option<ByteSpan>,
     },
+    /// Lines are known to the debug information alone, and there is none.
+    NoDebugInfo,
+    /// No source file of that name was compiled into the binary.
+    NoSuchFile,
+    /// Neither the line nor one behind it in the file has code.
+    NoCodeAtLine,
 }
 
 impl Reason {
@@ -300,6 +306,9 @@ impl Reason {
             Reason::NoCode => "no-code",
             Reason::NoFunction => "no-function",
             Reason::BehindEnd { .. } => "behind-end",
+            Reason::NoDebugInfo => "no-debug-info",
+            Reason::NoSuchFile => "no-such-file",
+            Reason::NoCodeAtLine => "no-code-at-line",
         }
     }
 
@@ -337,6 +346,9 @@ impl Reason {
             }
             Reason::NoFunction => "use a build that is not stripped",
             Reason::BehindEnd { .. } => "count from the start of the function, or give the address",
+            Reason::NoDebugInfo => "install the package with its debug information, or name a function",
+            Reason::NoSuchFile => "give the end of the path as in the source, such as `sql/sql_connect.cc:478`",
+            Reason::NoCodeAtLine => "name a line of a function that is in the file",
         }
     }
 }
@@ -387,6 +399,9 @@ impl fmt::Display for Reason {
                 f.write_str("there is code at that address, but nothing tells what function it is in")
             }
             Reason::BehindEnd { size: Some(size) } => write!(f, "the function has only {size} bytes"),
+            Reason::NoDebugInfo => f.write_str("the binary has no debug information, so none of its lines is known"),
+            Reason::NoSuchFile => f.write_str("no source file of that name is in the binary"),
+            Reason::NoCodeAtLine => f.write_str("neither that line nor one behind it has code in the binary"),
             Reason::BehindEnd { size: None } => f.write_str("the function has no code of its own: it was inlined"),
         }
     }

@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::addr::{FileOffset, Pid, Segment, VirtAddr};
-use crate::answer::{Answer, Reason};
+use crate::answer::{Answer, Function, Reason};
 use crate::calls::{self, Calls};
 use crate::debug::{Consulted, DebugFiles, Options, Place, Reach};
+use crate::dwarf::Information;
 use crate::elf::{Elf, Machine};
 use crate::error::Error;
 use crate::file::Contents;
+use crate::lines::{self, CodeLine};
 use crate::merge;
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, PatternForm};
 use crate::process;
 use crate::search;
 use crate::signature::of_name;
@@ -263,10 +265,28 @@ impl Binary {
         let elf = self.files.binary();
         let tables = self.tables(reach)?;
         let files = self.files.dwarf(reach);
-        search::functions(elf, tables, pattern, &|pattern, functions| match &files {
+        if let PatternForm::Line { line, .. } = pattern.form() {
+            return lines::of_line(elf, tables, files.as_ref(), pattern, line);
+        }
+        let mut answer = search::functions(elf, tables, pattern, &|pattern, functions| match &files {
             Some(files) => merge::add(elf, tables, pattern, files, functions),
             None => Ok(Vec::new()),
-        })
+        })?;
+        if let Some(files) = &files {
+            lines::annotate(files, &mut answer);
+        }
+        Ok(answer)
+    }
+
+    /// The lines of a function that [`Binary::functions`] found: those of its body and of each inlined copy, without those of
+    /// what is inlined into these, in the order of lines. Empty where the debug information does not tell.
+    ///
+    /// # Errors
+    ///
+    /// When the debug information is not inside of its file.
+    pub fn lines_of(&self, function: &Function) -> Result<Vec<CodeLine>, Error> {
+        let Some(files) = self.files.dwarf(Reach::Disk) else { return Ok(Vec::new()) };
+        Ok(lines::of_function(self.files.binary(), &Information::open(&files)?, function))
     }
 
     /// The USDT probes; none where the file has no notes of them.

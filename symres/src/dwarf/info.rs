@@ -17,7 +17,7 @@ use super::parallel::{Shares, THREADS, together};
 use super::reader::Section;
 use super::sections::{Dwarf, Sections, Unit};
 use super::signature::Description;
-use super::split::{Opened, Splits, Stub, root, stubs};
+use super::split::{Opened, Splits, Stub, root, stub, stubs};
 use super::stream::pieces;
 use super::tree::{Kind, NameTest};
 use super::units::Units;
@@ -37,9 +37,9 @@ const MAX_ROUNDS: usize = 8;
 
 /// The sections of one file with their units.
 #[derive(Debug)]
-struct Module<'f> {
-    sections: Sections<'f>,
-    units: Units,
+pub(super) struct Module<'f> {
+    pub(super) sections: Sections<'f>,
+    pub(super) units: Units,
 }
 
 impl<'f> Module<'f> {
@@ -52,13 +52,13 @@ impl<'f> Module<'f> {
 /// The debug information of a binary.
 #[derive(Debug)]
 pub(crate) struct Information<'f> {
-    main: Module<'f>,
+    pub(super) main: Module<'f>,
     /// The supplementary file.
     alt: Option<Module<'f>>,
     /// The package of split units.
     package: Option<Sections<'f>>,
     files: DwarfFiles<'f>,
-    budget: Budget,
+    pub(super) budget: Budget,
 }
 
 /// What the debug information knows of the functions that a search wants.
@@ -186,7 +186,12 @@ impl<'f> Information<'f> {
         Ok(())
     }
 
-    fn splits(&self) -> Splits<'_, 'f> {
+    /// What the unit of this index stands for, if it is a skeleton.
+    pub(super) fn stub(&self, index: usize) -> Option<Stub> {
+        stub(&self.main.sections.dwarf(), &self.main.units, index, &self.budget)
+    }
+
+    pub(super) fn splits(&self) -> Splits<'_, 'f> {
         Splits { files: self.files, package: self.package.as_ref(), units: &self.main.units, budget: &self.budget }
     }
 
@@ -384,7 +389,7 @@ impl<'f> Information<'f> {
         together(threads, run).into_iter().flatten().collect()
     }
 
-    fn view<'s>(
+    pub(super) fn view<'s>(
         &'s self,
         module: &'s Module<'f>,
         info: &'s super::reader::Section<'f>,

@@ -4,6 +4,7 @@ use gimli::{AttributeValue, DebugLineOffset, LineProgramHeader, Reader as _};
 
 use super::budget::Budget;
 use super::sections::{Dwarf, Reader, Unit};
+use crate::pattern::{Pattern, PatternForm};
 
 /// The start of a line program that lists the source files: at most this long, in bytes.
 const MAX_HEADER: usize = 16 << 20;
@@ -42,6 +43,27 @@ impl<'s> FileNames<'s> {
         }
         let base = unit.comp_dir.and_then(|dir| Some(dir.to_string_lossy().ok()?.into_owned()));
         Some(join(base.as_deref().unwrap_or_default(), &path))
+    }
+}
+
+impl<'s> FileNames<'s> {
+    /// Those that `pattern` means, with their numbers.
+    pub(crate) fn matching(&self, dwarf: &Dwarf<'s>, unit: &Unit<'s>, pattern: &Pattern) -> Vec<(u64, String)> {
+        let (Some(header), PatternForm::Line { file: asked, .. }) = (&self.header, pattern.form()) else {
+            return Vec::new();
+        };
+        // Most names differ in their last part, which costs least to compare.
+        let last = asked.rsplit('/').next().unwrap_or(asked).as_bytes();
+        // Numbers begin with 1 before DWARF 5, and with 0 from then on.
+        let numbers = (0..=header.file_names().len()).filter_map(|number| u64::try_from(number).ok());
+        numbers
+            .filter(|number| {
+                let name = header.file(*number).and_then(|file| dwarf.attr_string(unit, file.path_name()).ok());
+                name.is_some_and(|name| name.to_slice().is_ok_and(|name| name.ends_with(last)))
+            })
+            .filter_map(|number| Some((number, self.path(dwarf, unit, number)?)))
+            .filter(|(_, path)| pattern.matches_file(path))
+            .collect()
     }
 }
 

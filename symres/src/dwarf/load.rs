@@ -13,9 +13,11 @@ use gimli::{
 use super::budget::Budget;
 use super::describe::Described;
 use super::lines::FileNames;
+use super::rows::{Row, rows};
 use super::sections::{Dwarf, Reader, Unit};
 use super::tree::{NameTest, Tree};
 use super::units::Units;
+use crate::pattern::Pattern;
 
 /// So many units are kept for what refers to them.
 const KEPT: usize = 48;
@@ -27,11 +29,46 @@ pub(crate) struct Loaded<'s> {
     pub(crate) tree: Tree,
     /// Of its header in the section.
     pub(crate) start: usize,
-    line_program: Option<DebugLineOffset>,
+    pub(super) line_program: Option<DebugLineOffset>,
     files: OnceCell<FileNames<'s>>,
 }
 
 impl<'s> Loaded<'s> {
+    /// Calls `visit` with each row of its line table.
+    ///
+    /// # Errors
+    ///
+    /// When the table is damaged.
+    pub(super) fn rows(&self, view: &View<'s>, visit: impl FnMut(Row)) -> gimli::Result<()> {
+        // The line table of a split unit is with its skeleton, since it has addresses.
+        match (&view.skeleton, self.line_program) {
+            (Some(skeleton), _) => match skeleton.line_program {
+                Some(offset) => rows(&skeleton.dwarf, &skeleton.unit, offset, view.budget, visit),
+                None => Ok(()),
+            },
+            (None, Some(offset)) => rows(&view.dwarf, &self.unit, offset, view.budget, visit),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// The source files in its line table that `pattern` means, with their numbers.
+    pub(super) fn files_that_match(&self, view: &View<'s>, pattern: &Pattern) -> Vec<(u64, String)> {
+        let Some(offset) = self.line_program else { return Vec::new() };
+        let files = FileNames::of(&view.dwarf, &self.unit, offset, view.budget);
+        files.matching(&view.dwarf, &self.unit, pattern)
+    }
+
+    /// The source file of this number in the table of [`Loaded::rows`].
+    pub(super) fn row_file(&self, view: &View<'s>, number: u64) -> Option<String> {
+        match &view.skeleton {
+            Some(skeleton) => {
+                let files = FileNames::of(&skeleton.dwarf, &skeleton.unit, skeleton.line_program?, view.budget);
+                files.path(&skeleton.dwarf, &skeleton.unit, number)
+            }
+            None => self.file(view, number),
+        }
+    }
+
     /// The source file of this number in the unit's line table.
     pub(crate) fn file(&self, view: &View<'s>, number: u64) -> Option<String> {
         // A split unit without a table of its own uses that of its skeleton.
@@ -112,6 +149,16 @@ impl<'s> View<'s> {
         Ok(loaded)
     }
 
+    /// Reads the root of the unit of this index.
+    pub(super) fn load_root(&self, index: usize) -> Option<Loaded<'s>> {
+        let start = self.units.get(index)?.start;
+        let header = self.dwarf.unit_header(DebugInfoOffset(start)).ok()?;
+        let abbreviations = self.abbreviations(&header).ok()?;
+        let (unit, line_program) = open(&self.dwarf, header, abbreviations).ok()?;
+        Some(Loaded { unit, tree: Tree::default(), start, line_program, files: OnceCell::new() })
+    }
+
+    /// The abbreviations of a unit.
     fn abbreviations(&self, header: &UnitHeader<Reader<'s>, usize>) -> gimli::Result<Arc<Abbreviations>> {
         let offset = header.debug_abbrev_offset();
         let mut last = self.abbreviations.borrow_mut();

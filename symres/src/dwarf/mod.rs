@@ -10,8 +10,11 @@ mod gather;
 mod info;
 mod lines;
 mod load;
+mod locate;
+mod map;
 mod parallel;
 pub(crate) mod reader;
+mod rows;
 pub(crate) mod sections;
 #[allow(dead_code, reason = "its tests read more than an answer tells")]
 pub(crate) mod signature;
@@ -26,3 +29,5 @@ pub(crate) use describe::Described;
 pub(crate) use details::Wanted;
 pub(crate) use gather::Occurrence;
 pub(crate) use info::Information;
+pub(crate) use locate::LineCode;
+pub(crate) use map::Located;

@@ -23,6 +23,7 @@ const USED: &[SectionId] = &[
     SectionId::DebugLineStr,
     SectionId::DebugLine,
     SectionId::DebugAddr,
+    SectionId::DebugAranges,
     SectionId::DebugRanges,
     SectionId::DebugRngLists,
     SectionId::DebugLoc,

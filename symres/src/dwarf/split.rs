@@ -38,7 +38,8 @@ pub(super) fn stubs(dwarf: &Dwarf<'_>, units: &Units, budget: &Budget) -> Vec<St
     (0..units.len()).filter_map(|index| stub(dwarf, units, index, budget)).collect()
 }
 
-fn stub(dwarf: &Dwarf<'_>, units: &Units, index: usize, budget: &Budget) -> Option<Stub> {
+/// The skeleton of this index; none where the unit is whole.
+pub(super) fn stub(dwarf: &Dwarf<'_>, units: &Units, index: usize, budget: &Budget) -> Option<Stub> {
     let (unit, _) = root(dwarf, units.get(index)?.start, budget)?;
     let path = |text: super::sections::Reader<'_>| Some(PathBuf::from(text.to_string_lossy().ok()?.into_owned()));
     let name = dwarf.attr_string(&unit, unit.dwo_name().ok()??).ok()?;
