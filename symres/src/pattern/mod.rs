@@ -40,6 +40,7 @@ const MAX_PATTERN: usize = 8 << 10;
 /// | `foo.part.0`, `foo [clone .cold]` | the piece or copy that the compiler made, which `foo` alone does not match when it is a piece |
 /// | `_ZL16check_connectionP3THD` | that symbol; `*` may stand in it too |
 /// | `core::ptr::drop_in_place`, `Vec<T>::push`, `Iterator::next`, `<Vec<T> as Iterator>::next`, `f::{{closure}}` | Rust functions: with any generic arguments unless some are given, a lone capital letter standing for any; of a trait's implementations by trait or by type; paths of types may lack their front. The hash of the symbol may follow |
+/// | `net/http.(*Server).Serve`, `net/http.*`, `slices.Sort[go.shape.int]` | Go functions, by their whole symbol |
 /// | `/^THD::.*_lock/` | the regular expression is found in the name as it is displayed, parameters included; `^` and `$` are its ends. In time linear in the names: without back references |
 /// | `0x57a8c0` | the instruction at that address of the file, whatever function it is in |
 /// | `foo+0x1c`, `foo(int) + 28` | the instruction so many bytes behind the start of each function that the part in front of `+` names |
@@ -172,7 +173,14 @@ fn named(text: &str) -> Result<Form, &'static str> {
         // A method in Go, whose symbols are not mangled: `net/http.(*Server).Serve`.
         return Ok(Form::Symbol { glob: Glob::new(text, "\0"), name: None });
     }
-    NamePattern::new(text).map(|name| Form::Name(Box::new(name)))
+    match NamePattern::new(text) {
+        Ok(name) => Ok(Form::Name(Box::new(name))),
+        // Functions in Go are named by the path of their package, and by the shapes of their type arguments.
+        Err(_) if text.contains(['/', '[']) && !text.contains([' ', '(', '<']) => {
+            Ok(Form::Symbol { glob: Glob::new(text, "*"), name: None })
+        }
+        Err(why) => Err(why),
+    }
 }
 
 /// A symbol in Rust's v0 mangling, perhaps with wildcards; C functions may begin with `_R` too.

@@ -359,3 +359,13 @@ fn conversions_constraints_and_new() {
     check("f", &["_Z1fB5cxx11i"], &[]);
     check("f[abi:cxx11](int)", &["_Z1fB5cxx11i"], &[]);
 }
+
+#[test]
+fn go_functions_by_their_symbol() {
+    check("net/http.(*Server).Serve", &["net/http.(*Server).Serve"], &["net/http.(*Server).Close"]);
+    check("net/http.HandlerFunc.ServeHTTP", &["net/http.HandlerFunc.ServeHTTP"], &["http.HandlerFunc.ServeHTTP"]);
+    check("net/http.*ServeHTTP", &["net/http.HandlerFunc.ServeHTTP"], &["net/url.Parse"]);
+    check("slices.Sort[go.shape.int]", &["slices.Sort[go.shape.int]"], &["slices.Sort[go.shape.string]"]);
+    check("main.main.func1", &["main.main.func1"], &["main.main"]);
+    assert!("a/b<".parse::<Pattern>().is_err());
+}
