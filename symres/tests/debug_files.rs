@@ -274,7 +274,8 @@ fn a_debug_file_that_is_damaged() -> Result<()> {
     bytes[symtab + 0x28..symtab + 0x2c].fill(0xff);
     fs::write(&place, bytes)?;
     let binary = Binary::open_with(&parts.stripped, &options)?;
-    assert_eq!(search(&binary, "plain_c")?.matches[0].tables, [Table::Dynsym]);
+    // Its debug information is whole and still tells of the function.
+    assert_eq!(search(&binary, "plain_c")?.matches[0].tables, [Table::Dynsym, Table::Dwarf]);
     check_said(&binary.consulted(), &place, "links to strings that do not exist");
     Ok(())
 }
@@ -441,6 +442,18 @@ fn what_several_files_share_by_build_id() -> Result<()> {
     assert_eq!(Binary::open(&one)?.debug_info().unwrap().supplementary, None);
     let options = Options { debug_dirs: vec![tree], ..Options::default() };
     assert_eq!(Binary::open_with(&one, &options)?.debug_info().unwrap().supplementary, Some(place));
+    Ok(())
+}
+
+/// Cut off while it is open, it does not take away what the binary's own symbols tell.
+#[test]
+fn what_several_files_share_is_damaged() -> Result<()> {
+    let (_folder, [one, _], common) = shared(&[])?;
+    let binary = Binary::open(&one)?;
+    assert_eq!(binary.debug_info().unwrap().supplementary.as_ref(), Some(&common));
+    fs::OpenOptions::new().write(true).open(&common)?.set_len(64)?;
+    assert_eq!(search(&binary, LOCAL)?.matches.len(), 1);
+    assert_eq!(search(&binary, "no_such_thing")?.matches, []);
     Ok(())
 }
 

@@ -114,7 +114,9 @@ impl DebugFiles {
     /// Uses no other file than the binary from now on, when the error is of one of the others. Once only.
     pub(crate) fn set_aside(&self, error: &Error) -> bool {
         let (Error::Damaged { path, .. } | Error::Io { path, .. }) = error else { return false };
-        let others = [&self.separate.disk, &self.separate.network, &self.mini_debug];
+        let (separate, shared) = (&self.separate, &self.supplementary);
+        let others =
+            [&separate.disk, &separate.network, &shared.disk, &shared.network, &self.mini_debug, &self.package];
         let is_other = others.iter().filter_map(|found| found.get()?.as_ref()).any(|elf| elf.contents.path() == path);
         if is_other && self.alone.set(()).is_ok() {
             self.log.refuse(path, error.to_string());
@@ -281,16 +283,21 @@ impl<'a> DwarfFiles<'a> {
     /// The supplementary file (`DW_FORM_GNU_ref_alt`, `DW_FORM_ref_sup4`, …), which `dwz` makes of what several files have
     /// in common.
     pub(crate) fn supplementary(&self) -> Option<&'a Elf> {
+        if self.files.is_set_aside() {
+            return None;
+        }
         let find = |reach| supplementary::find(self.files, self.main, reach);
         self.files.supplementary.get(self.reach, |_| true, find)
     }
 
     /// The package of split units (`.dwp`).
     pub(crate) fn package(&self) -> Option<&'a Elf> {
+        if self.files.is_set_aside() {
+            return None;
+        }
         self.files.package.get_or_init(|| split::package(self.files, self.main)).as_ref()
     }
 
-    #[allow(dead_code, reason = "for the reader of split units")]
     /// The file of one split unit (`.dwo`) by its `DW_AT_dwo_name` and `DW_AT_comp_dir`. Whether it is the right one its
     /// reader must check by the unit's ID. It is opened anew each time, and holds a file descriptor: there may be thousands.
     pub(crate) fn split(&self, name: &Path, comp_dir: Option<&Path>) -> Option<Arc<Elf>> {

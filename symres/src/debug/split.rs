@@ -12,6 +12,10 @@ const MAX_PATH: usize = 4096;
 
 /// The package of the binary, or of its debug file: `NAME.dwp`.
 pub(super) fn package(files: &DebugFiles, main: &Elf) -> Option<Elf> {
+    // The code of split units has its addresses there: without it no unit was split.
+    if !main.has_section(".debug_addr") {
+        return None;
+    }
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut add = |candidate: Candidate| {
         if !candidates.contains(&candidate) {
