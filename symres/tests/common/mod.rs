@@ -1,6 +1,8 @@
 //! Programs to look into, and the tools that say what is in them: readelf, nm, c++filt, objdump.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod dwarfdump;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
