@@ -78,6 +78,14 @@ impl Contents {
         self.identity.is_some() && self.identity == other.identity
     }
 
+    /// What changes when the file is written to or replaced: none where it is not on a disk.
+    pub(crate) fn version(&self) -> Option<String> {
+        let Origin::File(file) = &self.origin else { return None };
+        let metadata = file.metadata().ok()?;
+        let (dev, ino, len) = (metadata.dev(), metadata.ino(), metadata.len());
+        Some(format!("{dev:x}:{ino:x} {len} {}.{:09}", metadata.mtime(), metadata.mtime_nsec()))
+    }
+
     pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
         Self::part_in_memory(bytes, PathBuf::from("<memory>"))
     }

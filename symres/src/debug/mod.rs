@@ -280,6 +280,11 @@ impl<'a> DwarfFiles<'a> {
         self.main
     }
 
+    /// What the caller decided.
+    pub(crate) fn options(&self) -> &'a Options {
+        &self.files.options
+    }
+
     /// The supplementary file (`DW_FORM_GNU_ref_alt`, `DW_FORM_ref_sup4`, …), which `dwz` makes of what several files have
     /// in common.
     pub(crate) fn supplementary(&self) -> Option<&'a Elf> {

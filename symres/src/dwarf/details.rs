@@ -4,15 +4,18 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use gimli::{DebugInfoOffset, DebugTypeSignature, SectionId, UnitHeader, UnitOffset, UnitType};
+use gimli::{DebugInfoOffset, DebugTypeSignature, DwarfFileType, SectionId, UnitHeader, UnitOffset, UnitType};
 
 use super::budget::Budget;
 use super::gather::EntryId;
+use super::info::Information;
 use super::load::{Skeleton, abbreviations, open};
 use super::sections::{Dwarf, Reader, Sections, Unit};
 use super::signature::{Context, DebugUnit, Description, Die, Frames, Reach, Reference, Site, SiteKind, describe};
+use super::split::{Opened, stubs};
 use super::units::Units;
 use crate::elf::Elf;
+use crate::error::Error;
 
 /// More type units than any program has.
 const MAX_TYPE_UNITS: usize = 1 << 20;
@@ -174,5 +177,54 @@ impl<'s> Reach<Reader<'s>> for Program<'s> {
 
     fn frames(&self) -> Option<&Frames<Reader<'s>>> {
         Some(self.frames.get_or_init(|| Frames::of(self.code, self.elf, self.debug)))
+    }
+}
+
+impl Information<'_> {
+    /// The signatures and arguments of places that a search found; none where the unit cannot be read again. `binary` is the
+    /// file with the code.
+    ///
+    /// # Errors
+    ///
+    /// When one of its sections is not inside of it.
+    pub(crate) fn details(&self, binary: &Elf, places: &[Wanted]) -> Result<Vec<Option<Description>>, Error> {
+        let code = Sections::of(binary, DwarfFileType::Main)?;
+        let debug = &self.main.sections;
+        let bytes = debug.get(SectionId::DebugInfo).len() as u64;
+        let alt = self.alt.as_ref().map(|alt| (alt.sections.dwarf(), &alt.units));
+        let main = (debug.dwarf(), &self.main.units);
+        let program = Program::new(binary, &code, debug, main, alt, &self.budget);
+        let start = |place: &Wanted| Some(self.main.units.get(place.entry.unit)?.start);
+        let mut described = vec![None; places.len()];
+        let (split, whole): (Vec<usize>, Vec<usize>) =
+            (0..places.len()).partition(|at| places.get(*at).is_some_and(|place| place.entry.split));
+        let of =
+            |indices: &[usize]| -> Vec<Wanted> { indices.iter().filter_map(|at| places.get(*at).copied()).collect() };
+        let mut keep = |indices: &[usize], found: Vec<Option<Description>>| {
+            for (at, description) in indices.iter().zip(found) {
+                if let Some(slot) = described.get_mut(*at) {
+                    *slot = description;
+                }
+            }
+        };
+        keep(&whole, program.describe(&of(&whole), bytes, start));
+        if split.is_empty() {
+            return Ok(described);
+        }
+        let stubs = stubs(&debug.dwarf(), &self.main.units, &self.budget);
+        let splits = self.splits();
+        let unit_of = |at: &usize| places.get(*at).map(|place| place.entry.unit);
+        for group in split.chunk_by(|a, b| unit_of(a) == unit_of(b)) {
+            let unit = group.first().and_then(unit_of);
+            let Some(stub) = stubs.iter().find(|stub| Some(stub.unit) == unit) else { continue };
+            let found = splits.with(debug.dwarf(), stub, |opened| {
+                let start = opened.units.get(opened.index).map(|unit| unit.start);
+                let Opened { dwarf, units, skeleton, .. } = opened;
+                let program = Program::new(binary, &code, debug, (dwarf, &units), None, &self.budget);
+                program.with_skeleton(&skeleton).describe(&of(group), bytes, |_| start)
+            });
+            keep(group, found.unwrap_or_default());
+        }
+        Ok(described)
     }
 }

@@ -10,21 +10,18 @@ use super::abbreviations::Leaves;
 use super::budget::Budget;
 use super::candidates::{UnitSet, units_with};
 use super::describe::Described;
-use super::details::{self, Program};
-use super::gather::{Elsewhere, Gathered, Occurrence, gather, wanted};
+use super::gather::{Elsewhere, Gathered, Occurrence, gather, wanted, wanted_anywhere};
 use super::load::View;
 use super::parallel::{Shares, THREADS, together};
 use super::reader::Section;
 use super::sections::{Dwarf, Sections, Unit};
-use super::signature::Description;
-use super::split::{Opened, Splits, Stub, root, stub, stubs};
+use super::split::{Splits, Stub, root, stub, stubs};
 use super::stream::pieces;
 use super::tree::{Kind, NameTest};
 use super::units::Units;
 use super::values::Values;
 use super::wanted::Wanted;
 use crate::debug::DwarfFiles;
-use crate::elf::Elf;
 use crate::error::Error;
 use crate::pattern::Pattern;
 
@@ -54,10 +51,10 @@ impl<'f> Module<'f> {
 pub(crate) struct Information<'f> {
     pub(super) main: Module<'f>,
     /// The supplementary file.
-    alt: Option<Module<'f>>,
+    pub(super) alt: Option<Module<'f>>,
     /// The package of split units.
     package: Option<Sections<'f>>,
-    files: DwarfFiles<'f>,
+    pub(super) files: DwarfFiles<'f>,
     pub(super) budget: Budget,
 }
 
@@ -121,23 +118,31 @@ impl<'f> Information<'f> {
     pub(crate) fn search(&self, pattern: &Pattern) -> gimli::Result<Found> {
         let wanted = Wanted::by(pattern);
         let strings = self.strings(&wanted)?;
-        let mut elsewhere = Elsewhere::default();
-        if let Some(alt) = &self.alt {
-            let units = self.candidates(alt, &wanted, strings.alt.as_ref())?;
-            elsewhere.alt = self.functions_of(alt, &units, &wanted, strings.alt.as_ref())?;
-        }
-        let texts = both(strings.main.as_ref(), strings.alt.as_ref().filter(|_| self.alt.is_some()));
-        let mut units = match &texts {
-            Some(texts) => self.candidates(&self.main, &wanted, Some(texts))?,
-            None => UnitSet::all(&self.main.units),
+        let mut found = match self.indexed(&wanted) {
+            Some(units) => self.gather(&units, None, &wanted, &strings, pattern),
+            None => {
+                let (units, elsewhere) = self.units_with(&wanted, &strings)?;
+                self.gather(&units, elsewhere.as_ref(), &wanted, &strings, pattern)
+            }
         };
-        if texts.is_some() {
-            self.follow(&mut units, &mut elsewhere, &wanted, &strings)?;
-        }
-        let mut found = self.gather(&units, &elsewhere, &wanted, &strings, pattern);
         self.gather_split(&wanted, pattern, &mut found)?;
         found.exhausted = self.budget.is_spent();
         Ok(found)
+    }
+
+    /// The units that may have functions of a wanted name, and the entries in others that they refer to; none where every
+    /// reference has to be followed.
+    fn units_with(&self, wanted: &Wanted, strings: &Strings) -> gimli::Result<(UnitSet, Option<Elsewhere>)> {
+        let texts = both(strings.main.as_ref(), strings.alt.as_ref().filter(|_| self.alt.is_some()));
+        let Some(texts) = texts else { return Ok((UnitSet::all(&self.main.units), None)) };
+        let mut elsewhere = Elsewhere::default();
+        if let Some(alt) = &self.alt {
+            let units = self.candidates(alt, wanted, strings.alt.as_ref())?;
+            elsewhere.alt = self.functions_of(alt, &units, wanted, strings.alt.as_ref())?;
+        }
+        let mut units = self.candidates(&self.main, wanted, Some(&texts))?;
+        self.follow(&mut units, &mut elsewhere, wanted, strings)?;
+        Ok((units, Some(elsewhere)))
     }
 
     /// Adds what is in split units.
@@ -193,54 +198,6 @@ impl<'f> Information<'f> {
 
     pub(super) fn splits(&self) -> Splits<'_, 'f> {
         Splits { files: self.files, package: self.package.as_ref(), units: &self.main.units, budget: &self.budget }
-    }
-
-    /// The signatures and arguments of places that a search found; none where the unit cannot be read again. `binary` is the
-    /// file with the code.
-    ///
-    /// # Errors
-    ///
-    /// When one of its sections is not inside of it.
-    pub(crate) fn details(&self, binary: &Elf, places: &[details::Wanted]) -> Result<Vec<Option<Description>>, Error> {
-        let code = Sections::of(binary, DwarfFileType::Main)?;
-        let debug = &self.main.sections;
-        let bytes = debug.get(SectionId::DebugInfo).len() as u64;
-        let alt = self.alt.as_ref().map(|alt| (alt.sections.dwarf(), &alt.units));
-        let main = (debug.dwarf(), &self.main.units);
-        let program = Program::new(binary, &code, debug, main, alt, &self.budget);
-        let start = |place: &details::Wanted| Some(self.main.units.get(place.entry.unit)?.start);
-        let mut described = vec![None; places.len()];
-        let (split, whole): (Vec<usize>, Vec<usize>) =
-            (0..places.len()).partition(|at| places.get(*at).is_some_and(|place| place.entry.split));
-        let of = |indices: &[usize]| -> Vec<details::Wanted> {
-            indices.iter().filter_map(|at| places.get(*at).copied()).collect()
-        };
-        let mut keep = |indices: &[usize], found: Vec<Option<Description>>| {
-            for (at, description) in indices.iter().zip(found) {
-                if let Some(slot) = described.get_mut(*at) {
-                    *slot = description;
-                }
-            }
-        };
-        keep(&whole, program.describe(&of(&whole), bytes, start));
-        if split.is_empty() {
-            return Ok(described);
-        }
-        let stubs = stubs(&debug.dwarf(), &self.main.units, &self.budget);
-        let splits = self.splits();
-        let unit_of = |at: &usize| places.get(*at).map(|place| place.entry.unit);
-        for group in split.chunk_by(|a, b| unit_of(a) == unit_of(b)) {
-            let unit = group.first().and_then(unit_of);
-            let Some(stub) = stubs.iter().find(|stub| Some(stub.unit) == unit) else { continue };
-            let found = splits.with(debug.dwarf(), stub, |opened| {
-                let start = opened.units.get(opened.index).map(|unit| unit.start);
-                let Opened { dwarf, units, skeleton, .. } = opened;
-                let program = Program::new(binary, &code, debug, (dwarf, &units), None, &self.budget);
-                program.with_skeleton(&skeleton).describe(&of(group), bytes, |_| start)
-            });
-            keep(group, found.unwrap_or_default());
-        }
-        Ok(described)
     }
 
     fn strings(&self, wanted: &Wanted) -> gimli::Result<Strings> {
@@ -339,7 +296,7 @@ impl<'f> Information<'f> {
     fn gather(
         &self,
         units: &UnitSet,
-        elsewhere: &Elsewhere,
+        elsewhere: Option<&Elsewhere>,
         names: &Wanted,
         strings: &Strings,
         pattern: &Pattern,
@@ -347,7 +304,13 @@ impl<'f> Information<'f> {
         let indices: Vec<usize> = units.iter().collect();
         let test = NameTest { wanted: names, strings: strings.main.as_ref() };
         let mut parts = self.each(&self.main, &indices, test, |view, index| match view.load(index) {
-            Ok(home) => gather(view, &home, index, &wanted(&home.tree, home.start, elsewhere), pattern),
+            Ok(home) => {
+                let nodes = match elsewhere {
+                    Some(elsewhere) => wanted(&home.tree, home.start, elsewhere),
+                    None => wanted_anywhere(view, &home),
+                };
+                gather(view, &home, index, &nodes, pattern)
+            }
             Err(_) => Gathered { damaged: 1, ..Gathered::default() },
         });
         parts.sort_by_key(|(index, _)| *index);
@@ -359,7 +322,7 @@ impl<'f> Information<'f> {
     }
 
     /// Calls `work` with each of the units, in two threads when there are many.
-    fn each<T: Send>(
+    pub(super) fn each<T: Send>(
         &self,
         module: &Module<'_>,
         indices: &[usize],
@@ -401,6 +364,7 @@ impl<'f> Information<'f> {
             && !std::ptr::eq(alt, module)
         {
             dwarf.set_sup(alt.sections.dwarf());
+            let test = NameTest { strings: None, ..test };
             alt_view = Some(Box::new(View::new(alt.sections.dwarf(), &alt.units, &self.budget, test)));
         }
         let mut view = View::new(dwarf, &module.units, &self.budget, test);

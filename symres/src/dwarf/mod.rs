@@ -7,6 +7,8 @@ mod code;
 mod describe;
 mod details;
 mod gather;
+mod index;
+mod indexed;
 mod info;
 mod lines;
 mod load;

@@ -1,0 +1,86 @@
+//! Searches with an index of the debug information find what searches without one find.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Result;
+use symres::{Answer, Binary, Options, Progress};
+
+use common::{output, search};
+
+const NAMES: &[&str] = &[
+    "check_connection",
+    "leaf",
+    "mix",
+    "area",
+    "grown",
+    "outer::hidden",
+    "operator()",
+    "Shape",
+    "*_connection",
+    "/^outer::/",
+    "main",
+    "_Z16login_connectioni",
+    "nowhere",
+];
+
+fn compile(folder: &Path, flags: &[&str]) -> Result<PathBuf> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let program = folder.join("program");
+    let sources = ["inlined.cc", "inlined_other.cc"].map(|name| data.join(name));
+    output(Command::new("g++").args(["-g", "-w", "-O2"]).args(flags).args(sources).arg("-o").arg(&program))?;
+    Ok(program)
+}
+
+fn answers(program: &Path, options: &Options) -> Result<Vec<Answer>> {
+    NAMES.iter().map(|name| search(&Binary::open_with(program, options)?, name)).collect()
+}
+
+fn kept(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn the_index_changes_no_answer() -> Result<()> {
+    for flags in [&["-gdwarf-4"][..], &["-flto"], &["-fdebug-types-section"], &["-gsplit-dwarf"]] {
+        let folder = tempfile::tempdir()?;
+        let program = compile(folder.path(), flags)?;
+        let index_dir = folder.path().join("indexes");
+        let without = answers(&program, &Options::default())?;
+        let steps = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&steps);
+        let progress = Progress::new(move |step| {
+            assert!(step.total.is_some_and(|total| step.done <= total), "{step:?}");
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let options = Options { index_dir: Some(index_dir.clone()), progress: Some(progress), ..Options::default() };
+        assert_eq!(answers(&program, &options)?, without, "{flags:?}: while it is made");
+        // The regular expression needs all units.
+        assert_eq!(kept(&index_dir).len(), 1, "{flags:?}");
+        assert!(steps.load(Ordering::Relaxed) > 0, "{flags:?}");
+        let made = fs::read(&kept(&index_dir)[0])?;
+        assert_eq!(answers(&program, &options)?, without, "{flags:?}: with it");
+        let all = |options: &Options| search(&Binary::open_with(&program, options)?, "*");
+        assert_eq!(all(&options)?, all(&Options::default())?, "{flags:?}");
+        // A damaged one is made anew.
+        let at = kept(&index_dir)[0].clone();
+        let mut damaged = made.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 1;
+        fs::write(&at, damaged)?;
+        assert_eq!(answers(&program, &options)?, without, "{flags:?}: damaged");
+        assert_eq!(fs::read(&at)?, made, "{flags:?}");
+        // Another build at the same path is not looked up in it.
+        let other = compile(folder.path(), &["-O0", "-gdwarf-4"])?;
+        assert_eq!(other, program);
+        assert_eq!(answers(&program, &options)?, answers(&program, &Options::default())?, "{flags:?}: replaced");
+    }
+    Ok(())
+}
