@@ -1,11 +1,12 @@
 //! An opened program or library, and the ways to name one.
 
 use std::ffi::OsStr;
+use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::addr::{FileOffset, Pid, Segment, VirtAddr};
+use crate::addr::{ByteSpan, FileOffset, Pid, Segment, VirtAddr};
 use crate::answer::{Answer, Function, Reason};
 use crate::calls::{self, Calls};
 use crate::debug::{Consulted, DebugFiles, Options, Place, Reach};
@@ -20,7 +21,7 @@ use crate::process;
 use crate::search;
 use crate::signature::of_name;
 use crate::site::{self, KernelVersion, Layout, Site};
-use crate::source::{SOURCES, SymbolTable, Table};
+use crate::source::{Kind, SOURCES, SymbolTable, Table};
 use crate::usdt::{self, Usdt};
 
 /// An ELF program or shared library, with its symbol tables.
@@ -308,6 +309,31 @@ impl Binary {
         self.files.binary().machine
     }
 
+    /// Shows the functions that the symbol tables name, as they stand there: not demangled, in no order, and once for each
+    /// table that has them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Binary::functions`].
+    pub fn each_symbol(&self, mut look: impl FnMut(&FunctionSymbol<'_>)) -> Result<(), Error> {
+        for (table, symbols) in self.tables(Reach::Disk)? {
+            let names = symbols.names("")?;
+            symbols.each_named::<()>(&names, |symbol| {
+                if symbol.kind.is_function() && self.file_offset(symbol.addr).is_some() {
+                    look(&FunctionSymbol {
+                        table: *table,
+                        name: symbol.name,
+                        addr: symbol.addr,
+                        size: symbol.size,
+                        is_label: symbol.kind == Kind::Label,
+                    });
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(())
+    }
+
     /// The parts of the file that are mapped into memory (`PT_LOAD`).
     pub fn segments(&self) -> &[Segment] {
         &self.files.binary().segments
@@ -418,6 +444,21 @@ pub struct DebugInfo {
     pub supplementary: Option<PathBuf>,
     /// The package with its split units (`.dwp`).
     pub package: Option<PathBuf>,
+}
+
+/// A function as a symbol table has it.
+#[derive(Clone, Copy, Debug)]
+pub struct FunctionSymbol<'a> {
+    /// Which table.
+    pub table: Table,
+    /// The symbol, with its version if that stands there.
+    pub name: &'a str,
+    /// Where its code begins.
+    pub addr: VirtAddr,
+    /// Of its code; 0 where nothing tells it.
+    pub size: ByteSpan,
+    /// The symbol has no type: a label of an assembler source, which need not be a function.
+    pub is_label: bool,
 }
 
 /// The first of several patterns that a binary has.

@@ -51,7 +51,7 @@ pub use answer::{
     Alias, Answer, Caller, ENTRY_BYTES, Function, Inlined, NEAR_LIMIT, Place, PlaceKind, Reason, Role, SourceLine,
     TableCount,
 };
-pub use binary::{Binary, DebugInfo, First, ProcessBinaries, first_of};
+pub use binary::{Binary, DebugInfo, First, FunctionSymbol, ProcessBinaries, first_of};
 pub use calls::{Call, Calls};
 pub use debug::{Consulted, DebugSource, Debuginfod, Doing, Options, Outcome, Progress, Step};
 pub use elf::Machine;
