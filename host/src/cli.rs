@@ -142,6 +142,9 @@ pub struct SymbolsArgs {
     /// Show the parameters of functions, and where each of them is at each place
     #[arg(long)]
     pub args: bool,
+    /// Show the lines of the source, and where the code of each begins
+    #[arg(long)]
+    pub lines: bool,
     /// Show who calls the functions directly, and whom they call
     #[arg(long)]
     pub calls: bool,

@@ -10,6 +10,7 @@ use crate::lookup::Lookup;
 
 mod calls;
 mod json;
+mod lines;
 mod list;
 mod query;
 mod sites;
@@ -32,6 +33,8 @@ struct Details {
     sites: bool,
     /// Who calls it, and whom it calls.
     calls: bool,
+    /// The lines of its source, and their code.
+    lines: bool,
 }
 
 /// Looks for functions and writes them: a table, or with `--json` one object a line. Says whether there were any; what was
@@ -116,7 +119,8 @@ fn write(
     args: &SymbolsArgs,
     to: &mut Sink<'_>,
 ) -> anyhow::Result<()> {
-    let details = Details { arguments: args.args, sites: args.sites, calls: args.calls, ..Details::default() };
+    let details =
+        Details { arguments: args.args, sites: args.sites, calls: args.calls, lines: args.lines, ..Details::default() };
     match args.json {
         true => write_json(binary, pattern, answer, details, to),
         false => write_text(binary, pattern, answer, details, to),
@@ -143,6 +147,11 @@ fn write_json(
             && let (Some(calls), Some(fields)) = (calls::of(binary, function)?, object.as_object_mut())
         {
             fields.insert("calls".to_owned(), calls::object(&calls));
+        }
+        if details.lines
+            && let Some(fields) = object.as_object_mut()
+        {
+            fields.insert("lines".to_owned(), lines::object(&binary.lines_of(function)?));
         }
         json::line(to.out, object)?;
     }
@@ -184,6 +193,9 @@ fn write_text(
         {
             to.line(&summary)?;
         }
+    }
+    for function in answer.matches.iter().filter(|_| details.lines) {
+        lines::write(function, &binary.lines_of(function)?, to)?;
     }
     for function in answer.matches.iter().filter(|_| details.calls) {
         if let Some(calls) = calls::of(binary, function)? {

@@ -254,4 +254,4 @@ pub(super) fn summary(functions: &[Function]) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

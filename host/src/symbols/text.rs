@@ -51,6 +51,18 @@ impl<'o> Sink<'o> {
         self.line(&line)
     }
 
+    /// A line whose last column is cut at the edge of a terminal.
+    pub(super) fn clipped(&mut self, start: &str, text: &str) -> io::Result<()> {
+        let room = self.width.map(|width| width.saturating_sub(start.chars().count()));
+        match room {
+            Some(room) if text.chars().count() > room => {
+                let cut: String = text.chars().take(room.saturating_sub(1)).collect();
+                self.line(&format!("{start}{cut}…"))
+            }
+            _ => self.line(&format!("{start}{text}")),
+        }
+    }
+
     /// Whether there is little room for a table.
     pub(super) fn is_narrow(&self) -> bool {
         self.width.is_some_and(|width| width < PROSE)

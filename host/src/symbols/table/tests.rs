@@ -37,7 +37,7 @@ fn parameter(name: Option<&str>, text: &str) -> Parameter {
     Parameter { name: name.map(str::to_owned), ty, artificial: false, passed_in: None }
 }
 
-fn function(name: &str, mangled: &str, tables: &[Table], places: Vec<Place>) -> Function {
+pub(in crate::symbols) fn function(name: &str, mangled: &str, tables: &[Table], places: Vec<Place>) -> Function {
     Function {
         name: name.to_owned(),
         mangled: mangled.to_owned(),
