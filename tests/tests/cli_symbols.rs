@@ -206,6 +206,9 @@ fn arguments_calls_and_sites_are_shown_where_they_are_asked_for() -> Result<()> 
     for part in ["to ", "Account*", "rsi", "is called by:", "main", "calls:", "pay_in", "probe: `"] {
         assert!(all.contains(part), "{part}: {all}");
     }
+    let lines = dbcc::run(["symbols", "--lines", &program, "transfer"])?.stdout();
+    let line = lines.lines().find(|line| line.contains("from->balance -= amount")).context("no text of the source")?;
+    assert!(line.split_whitespace().nth(1).is_some_and(|word| word.starts_with("0x")), "{lines}");
     let finished = dbcc::run(["symbols", "--json", "--calls", "--sites", &program, "transfer"])?;
     let records: Vec<Value> = finished.stdout().lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let function = records.first().context("nothing")?;

@@ -157,7 +157,7 @@ fn an_inlined_function_has_no_return_and_the_caller_is_named() -> Result<()> {
     Ok(())
 }
 
-/// An address and an offset lead to the same instruction as the name.
+/// An address and an offset lead to the same instruction as the name, and a line to its first one.
 #[test]
 fn an_instruction_is_named_in_several_ways() -> Result<()> {
     need!(need::root());
@@ -168,6 +168,10 @@ fn an_instruction_is_named_in_several_ways() -> Result<()> {
         assert_eq!(finished.code(), Some(0), "{name}: {}", finished.stderr());
         assert!(finished.stderr().contains("+0x2c37d3"), "{name}: {}", finished.stderr());
     }
+    // No instruction begins with that line of the copy; the next line has one.
+    let finished = run_text(&server, text, "uprobe:sql_connect.cc:504=on_hit")?;
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr());
+    assert!(finished.stderr().contains("sql_connect.cc:504 +0x2c37e2"), "{}", finished.stderr());
     let finished = run_text(&server, text, "uprobe:login_connection+0x34=on_hit")?;
     assert_eq!(finished.code(), Some(1));
     assert!(finished.stderr().contains("inside of an instruction"), "{}", finished.stderr());
