@@ -341,6 +341,8 @@ fn abbreviations_without_end() {
         let mut damaged = unit(b"");
         damaged[6..10].copy_from_slice(&u32::try_from(ABBREVIATIONS.len()).unwrap().to_le_bytes());
         check(what, &damaged, &[(".debug_abbrev", &abbreviations)]);
+        // Each unit uses it.
+        exercise(with_debug(&damaged.repeat(8_000), &[(".debug_abbrev", &abbreviations)]));
     }
     memory_is_bounded();
 }

@@ -183,7 +183,15 @@ pub(crate) fn abbreviations<'s>(
     header.abbreviations(&dwarf.debug_abbrev).map(Arc::new)
 }
 
+/// The most attributes of an entry that take no bytes in it. Compilers use some ten; with thousands, each byte of a file could
+/// cost as much work.
+const MAX_EMPTY: usize = 64;
+
 /// The length of the table of abbreviations at `offset` (DWARF 5, 7.5.3).
+///
+/// # Errors
+///
+/// When it is damaged, or would make entries take work without bytes.
 fn table_len(dwarf: &Dwarf<'_>, offset: usize) -> gimli::Result<usize> {
     let mut input = *gimli::Section::reader(&dwarf.debug_abbrev);
     input.skip(offset)?;
@@ -191,11 +199,17 @@ fn table_len(dwarf: &Dwarf<'_>, offset: usize) -> gimli::Result<usize> {
     while input.read_uleb128()? != 0 {
         input.skip_leb128()?;
         input.read_u8()?;
+        let mut empty = 0;
         loop {
             let name = input.read_uleb128()?;
             let form = input.read_uleb128()?;
             if form == u64::from(constants::DW_FORM_implicit_const.0) {
                 input.skip_leb128()?;
+                empty += 1;
+            }
+            empty += usize::from(form == u64::from(constants::DW_FORM_flag_present.0));
+            if empty > MAX_EMPTY {
+                return Err(gimli::Error::TooManyIterations);
             }
             if name == 0 && form == 0 {
                 break;
