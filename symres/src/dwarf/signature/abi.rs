@@ -41,13 +41,13 @@ impl Convention {
         declared: &Declaration<R>,
         told: &[Told],
     ) -> Self {
-        let known = matches!(declared.language, Language::C | Language::Cpp | Language::Rust);
+        let known = matches!(declared.dialect.language, Language::C | Language::Cpp | Language::Rust);
         if context.machine != Machine::X86_64 || !known || !is_ordinary(declared) {
             return Self { arguments: Vec::new(), returns_in: None };
         }
-        let returned = layout::passed(context, declared.return_type.as_ref(), declared.language, None);
+        let returned = layout::passed(context, declared.return_type.as_ref(), declared.dialect, None);
         // A definition of old C does not tell how its callers pass `float`: they do not know that it is one.
-        let old = declared.language == Language::C
+        let old = declared.dialect.language == Language::C
             && !declared.chain.iter().any(|(_, entry)| flag(entry, gimli::DW_AT_prototyped));
         let mut registers = Registers::new(&returned);
         let told = told.iter().map(Some).chain(std::iter::repeat(None));
@@ -56,9 +56,12 @@ impl Convention {
                 return Location::OptimizedOut;
             }
             let by_reference = told.and_then(by_reference);
-            let passed = layout::passed(context, formal.type_die.as_ref(), declared.language, by_reference);
-            let place =
-                if declared.language == Language::Rust { registers.rust(&passed) } else { registers.next(&passed) };
+            let passed = layout::passed(context, formal.type_die.as_ref(), declared.dialect, by_reference);
+            let place = if declared.dialect.language == Language::Rust {
+                registers.rust(&passed)
+            } else {
+                registers.next(&passed)
+            };
             if old && formal.ty.class == TypeClass::Float && formal.ty.size == Some(4) {
                 Location::Unknown
             } else {
@@ -66,7 +69,7 @@ impl Convention {
             }
         });
         let arguments = arguments.collect();
-        Self { arguments, returns_in: result(&returned, declared.language) }
+        Self { arguments, returns_in: result(&returned, declared.dialect.language) }
     }
 
     /// Whether the function follows the convention, seen from what the debug information says of its entry. A compiler
@@ -82,7 +85,7 @@ impl Convention {
         // GCC gives changed functions another name; LLVM removes unused parameters of internal functions silently.
         let external = declared.chain.iter().any(|(_, entry)| flag(entry, gimli::DW_AT_external));
         let removed =
-            is_llvm(declared) && !external && told.iter().any(|told| matches!(told, Told::Nowhere | Told::Part(_)));
+            declared.dialect.llvm && !external && told.iter().any(|told| matches!(told, Told::Nowhere | Told::Part(_)));
         !contradicted && !removed
     }
 }
@@ -96,11 +99,6 @@ fn by_reference(told: &Told) -> Option<bool> {
         Location::Register(_) | Location::Pieces(_) => Some(false),
         _ => None,
     }
-}
-
-/// The compiler is LLVM, or not known.
-pub(super) fn is_llvm<R: Reader<Offset = usize>>(declared: &Declaration<R>) -> bool {
-    declared.chain.first().is_none_or(|(die, _)| die.unit.llvm())
 }
 
 /// It does not say that it follows another convention (`DW_CC_nocall`: the compiler has changed it).
@@ -154,7 +152,7 @@ impl Registers {
         let hidden = match &returned.passing {
             Passing::Reference | Passing::Memory => Some(true),
             Passing::Unknown => None,
-            Passing::Empty | Passing::Registers(_) => Some(false),
+            Passing::Empty | Passing::Registers(_) | Passing::LongComplex => Some(false),
         };
         Self { integer: usize::from(hidden == Some(true)), sse: 0, stack: FIRST_ON_STACK, lost: hidden.is_none() }
     }
@@ -198,7 +196,7 @@ impl Registers {
                 Some(base) => Location::Memory { base, offset: 0 },
                 None => Location::Indirect { pointer: Box::new(self.stack(8, 8)), offset: 0 },
             },
-            Passing::Memory => self.stack(passed.size, passed.align),
+            Passing::Memory | Passing::LongComplex => self.stack(passed.size, passed.align),
             Passing::Registers(classes) => self.classes(classes, passed.size, passed.align),
         }
     }
@@ -206,7 +204,7 @@ impl Registers {
     fn classes(&mut self, classes: &[Class], size: u64, align: u64) -> Location {
         let count = |wanted| classes.iter().filter(|class| **class == wanted).count();
         let (integers, vectors) = (count(Class::Integer), count(Class::Sse));
-        let x87 = classes.iter().any(|class| matches!(class, Class::X87 | Class::X87Up | Class::ComplexX87));
+        let x87 = classes.iter().any(|class| matches!(class, Class::X87 | Class::X87Up));
         let enough = self.integer + integers <= INTEGER.len() && self.sse + vectors <= SSE.len();
         if x87 || !enough {
             if integers == 2 && align == 16 && self.integer < INTEGER.len() {
@@ -260,13 +258,16 @@ fn one_or_pieces(pieces: Vec<(Location, u64)>) -> Location {
 fn result(returned: &Passed, language: Language) -> Option<Location> {
     match &returned.passing {
         Passing::Empty | Passing::Unknown => None,
+        Passing::LongComplex => {
+            Some(Location::Pieces([ST0, ST1].map(|register| (Location::Register(register), 16)).to_vec()))
+        }
         // The function gives back the pointer that it got.
         Passing::Reference if language == Language::Rust => None,
         Passing::Memory | Passing::Reference => Some(Location::Memory { base: RAX, offset: 0 }),
         Passing::Registers(classes) => {
             let mut integer = [RAX, RDX].into_iter();
             let mut sse = SSE.into_iter();
-            let mut x87 = [ST0, ST1].into_iter();
+            let mut x87 = Some(ST0);
             let mut pieces: Vec<(Location, u64)> = Vec::new();
             let mut left = returned.size;
             for class in classes {
@@ -280,7 +281,7 @@ fn result(returned: &Passed, language: Language) -> Option<Location> {
                         }
                         continue;
                     }
-                    Class::X87 | Class::ComplexX87 => x87.next(),
+                    Class::X87 => x87.take(),
                     _ => sse.next(),
                 };
                 pieces.push((Location::Register(register?), bytes));

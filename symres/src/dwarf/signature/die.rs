@@ -43,6 +43,17 @@ struct Facts {
     tells_defaulted: bool,
 }
 
+/// What a function's unit says of the types in it. They may be in units that do not say it themselves: type units and partial
+/// units name no compiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dialect {
+    pub(super) language: Language,
+    /// A member function that is not said to be `= default` is not.
+    pub(super) tells_defaulted: bool,
+    /// The compiler is LLVM or unknown.
+    pub(super) llvm: bool,
+}
+
 /// As far as the language matters for types and calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Language {
@@ -84,18 +95,9 @@ impl<R: Reader<Offset = usize>> DebugUnit<R> {
         })
     }
 
-    /// A member function that is not said to be `= default` is not.
-    pub(super) fn tells_defaulted(&self) -> bool {
-        self.facts().tells_defaulted
-    }
-
-    pub(super) fn language(&self) -> Language {
-        self.facts().language
-    }
-
-    /// The compiler is LLVM or unknown.
-    pub(super) fn llvm(&self) -> bool {
-        self.facts().llvm
+    pub(super) fn dialect(&self) -> Dialect {
+        let Facts { language, tells_defaulted, llvm, .. } = self.facts();
+        Dialect { language, tells_defaulted, llvm }
     }
 
     /// The names of templates may lack their arguments (`-gsimple-template-names`).

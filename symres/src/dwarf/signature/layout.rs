@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use gimli::{AttributeValue, Reader};
 
-use super::die::{Context, Die, Entry, Language, flag, number};
+use super::die::{Context, Dialect, Die, Entry, Language, flag, number};
 use super::trivial::{Copying, copying};
 use super::types;
 
@@ -23,7 +23,6 @@ pub(super) enum Class {
     SseUp,
     X87,
     X87Up,
-    ComplexX87,
     Memory,
 }
 
@@ -36,6 +35,8 @@ pub(super) enum Passing {
     Registers(Vec<Class>),
     /// On the stack.
     Memory,
+    /// `_Complex long double`: an argument on the stack, a result in two registers of the x87.
+    LongComplex,
     /// A pointer to a copy of it: it has a copy constructor or a destructor.
     Reference,
     /// The debug information does not tell.
@@ -66,14 +67,14 @@ pub(super) struct Unknown;
 pub(super) fn passed<R: Reader<Offset = usize>>(
     context: &Context<'_, R>,
     ty: Option<&Die<R>>,
-    language: Language,
+    dialect: Dialect,
     by_reference: Option<bool>,
 ) -> Passed {
     let size = types::shape(context, ty).size.unwrap_or(0);
-    let result = if language == Language::Rust {
+    let result = if dialect.language == Language::Rust {
         rust(context, ty).map(|passing| (passing, 8))
     } else {
-        system_v(context, ty, language, by_reference)
+        system_v(context, ty, dialect, by_reference)
     };
     let (passing, align) = result.unwrap_or((Passing::Unknown, 8));
     Passed { passing, size, align }
@@ -83,12 +84,12 @@ pub(super) fn passed<R: Reader<Offset = usize>>(
 fn system_v<R: Reader<Offset = usize>>(
     context: &Context<'_, R>,
     ty: Option<&Die<R>>,
-    language: Language,
+    dialect: Dialect,
     by_reference: Option<bool>,
 ) -> Result<(Passing, u64), Unknown> {
     let Some((die, entry)) = types::resolve(context, ty).map_err(|_| Unknown)? else { return Ok((Passing::Empty, 1)) };
     if is_class(&entry) {
-        let by_reference = match copying(context, &die, &entry, language, 0)? {
+        let by_reference = match copying(context, &die, &entry, dialect, 0)? {
             Copying::Trivial => false,
             Copying::Unclear => by_reference.ok_or(Unknown)?,
             Copying::NonTrivial => true,
@@ -101,7 +102,10 @@ fn system_v<R: Reader<Offset = usize>>(
     if size > MAX_IN_REGISTERS {
         if !is_class(&entry) {
             // `_Complex long double`, `_BitInt(256)`; vectors depend on the options of the compiler.
+            let encoding = entry.attr_value(gimli::DW_AT_encoding);
+            let complex = matches!(encoding, Some(AttributeValue::Encoding(gimli::DW_ATE_complex_float)));
             return match entry.tag() {
+                gimli::DW_TAG_base_type if complex => Ok((Passing::LongComplex, 16)),
                 gimli::DW_TAG_base_type => Ok((Passing::Memory, 16)),
                 _ => Err(Unknown),
             };
@@ -153,7 +157,10 @@ fn rust<R: Reader<Offset = usize>>(context: &Context<'_, R>, ty: Option<&Die<R>>
             eightbytes.add_type(context, &die, &entry, 0, 0)?;
             Ok(Passing::Registers(eightbytes.classes.into_iter().take(1).collect()))
         }
-        gimli::DW_TAG_structure_type | gimli::DW_TAG_union_type if size > 2 * MAX_IN_REGISTERS => {
+        gimli::DW_TAG_structure_type | gimli::DW_TAG_union_type
+            if size > MAX_IN_REGISTERS && size != 2 * MAX_IN_REGISTERS =>
+        {
+            // Two integers of 128 bits are a pair like a pointer and a length.
             Ok(Passing::Reference)
         }
         _ => Err(Unknown),
@@ -176,9 +183,7 @@ fn merge(one: Class, other: Class) -> Class {
         (Class::Nothing, class) | (class, Class::Nothing) => class,
         (Class::Memory, _) | (_, Class::Memory) => Class::Memory,
         (Class::Integer, _) | (_, Class::Integer) => Class::Integer,
-        (Class::X87 | Class::X87Up | Class::ComplexX87, _) | (_, Class::X87 | Class::X87Up | Class::ComplexX87) => {
-            Class::Memory
-        }
+        (Class::X87 | Class::X87Up, _) | (_, Class::X87 | Class::X87Up) => Class::Memory,
         _ => Class::Sse,
     }
 }

@@ -190,7 +190,7 @@ pub(super) fn arguments<R: Reader<Offset = usize>>(
     };
     let trusted = !copy && convention.holds(declared, &told);
     // Of what a function does not use LLVM tells its callers, if it can, that they need not pass it.
-    let may_be_left_out = abi::is_llvm(declared);
+    let may_be_left_out = declared.dialect.llvm;
     let conventional = convention.arguments.iter().cloned().chain(std::iter::repeat(Location::Unknown));
     told.into_iter()
         .zip(conventional)

@@ -17,9 +17,9 @@ mod trivial;
 mod types;
 
 pub(crate) use abi::{Plain, plain_places};
-#[allow(unused_imports, reason = "the search through units takes them")]
+
 pub(crate) use die::{Context, DebugUnit, Die, Reach, Reference};
-#[allow(unused_imports, reason = "the search through units takes them")]
+
 pub(crate) use frame::Frames;
 
 use gimli::Reader;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use gimli::Reader;
 
-use super::die::{Context, Die, Entry, Found, Language, flag};
+use super::die::{Context, Dialect, Die, Entry, Found, Language, flag};
 use super::types;
 use crate::signature::Type;
 
@@ -20,7 +20,7 @@ pub(super) struct Declaration<R: Reader<Offset = usize>> {
     pub(super) variadic: bool,
     /// Its entries: the given one first, then what that is a copy or the definition of.
     pub(super) chain: Vec<Found<R>>,
-    pub(super) language: Language,
+    pub(super) dialect: Dialect,
     /// The given entry is the code of the function, here or inlined, and lists the parameters that are left there.
     pub(super) concrete: bool,
 }
@@ -45,7 +45,10 @@ pub(super) struct Formal<R: Reader<Offset = usize>> {
 /// Reads the parameters, through abstract origin and specification.
 pub(super) fn declaration<R: Reader<Offset = usize>>(context: &Context<'_, R>, function: &Die<R>) -> Declaration<R> {
     let chain = context.chain(function);
-    let language = chain.last().map_or(Language::Other, |(die, _)| die.unit.language());
+    let dialects = || chain.iter().map(|(die, _)| die.unit.dialect());
+    let dialect = dialects().find(|dialect| dialect.language != Language::Other).or_else(|| dialects().next());
+    let dialect = dialect.unwrap_or(Dialect { language: Language::Other, tells_defaulted: false, llvm: true });
+    let language = dialect.language;
     let lists: Vec<(Vec<Die<R>>, bool)> = chain.iter().map(|(die, _)| children(context, die)).collect();
 
     // A copy lists what is left of the abstract function's parameters. A definition has all of them, with their names;
@@ -76,7 +79,7 @@ pub(super) fn declaration<R: Reader<Offset = usize>>(context: &Context<'_, R>, f
     let formals = formals.collect();
     let return_type = chain.iter().find_map(|(die, entry)| context.follow(die, entry, gimli::DW_AT_type));
     let returns = types::describe(context, return_type.as_ref(), language);
-    Declaration { formals, returns, return_type, variadic, chain, language, concrete }
+    Declaration { formals, returns, return_type, variadic, chain, dialect, concrete }
 }
 
 /// It is not only a declaration or an abstract function.

@@ -327,3 +327,62 @@ fn types_are_spelt_as_in_mangled_names() {
         });
     }
 }
+
+/// What can be told of Rust, whose calling convention is its own affair.
+#[test]
+fn functions_of_rust() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (folder.path().join("source.rs"), folder.path().join("out"));
+    std::fs::write(&file, RUST).unwrap();
+    let output = Command::new("rustc").arg("-g").arg("-o").arg(&out).arg(&file).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    open(&out, |program| {
+        let check = |name: &str, expected: &str| assert_eq!(line(&program.describe(name)[0]), expected);
+        check(
+            "scalars",
+            "u64 in rax <- i32 a (Signed Some(4)); bool b (Boolean Some(1)); char c (Character Some(4)); f64 d (Float \
+             Some(8)); source::Level e (Unsigned Some(1)) @ !rdi; !rsi; !rdx; !xmm0; !rcx",
+        );
+        check(
+            "wide",
+            "usize in rax <- &str a (Aggregate Some(16)); &[u8] b (Aggregate Some(16)); u32 c (Unsigned Some(4)); *const \
+             i8 d (Pointer Some(8)); &str e (Aggregate Some(16)) @ !rdi:8, rsi:8; !rdx:8, rcx:8; !r8; !r9; ![rsp+8]:8, \
+             [rsp+16]:8",
+        );
+        check(
+            "large",
+            "alloc::string::String in - <- source::Owner a (Aggregate Some(40)); u32 b (Unsigned Some(4)); \
+             core::option::Option<u32> c (Aggregate Some(8)); u32 d (Unsigned Some(4)) @ ![rsi]; !rdx; ?unknown; ?unknown",
+        );
+        check(
+            "shapes",
+            "() in - <- &source::Shape a (Pointer Some(8)); (i32, u8) b (Aggregate Some(8)); [u16; 3] c (Aggregate \
+             Some(6)); fn(i32) -> i32 d (Pointer Some(8)) @ !rdi; ?unknown; ?unknown; ?unknown",
+        );
+        check(
+            "method",
+            "u32 in rax <- &source::Owner self (Pointer Some(8)); u32 more (Unsigned Some(4)) @ !rdi; !rsi",
+        );
+    });
+}
+
+const RUST: &str = r#"
+pub enum Shape { Round(f64), Square { side: u32 } }
+#[derive(Clone, Copy)] pub enum Level { Low, High }
+pub struct Owner { name: String, age: u32, more: u64 }
+pub fn scalars(a: i32, b: bool, c: char, d: f64, e: Level) -> u64 { std::hint::black_box((a, b, c, d, e as u8)).0 as u64 }
+pub fn wide(a: &str, b: &[u8], c: u32, d: *const i8, e: &str) -> usize { std::hint::black_box(d); a.len() + b.len() + c as usize + e.len() }
+pub fn large(a: Owner, b: u32, c: Option<u32>, d: u32) -> String { std::hint::black_box((b, c, d)); a.name }
+pub fn shapes(a: &Shape, b: (i32, u8), c: [u16; 3], d: fn(i32) -> i32) { std::hint::black_box((a, b, c, d)); }
+impl Owner { pub fn method(&self, more: u32) -> u32 { std::hint::black_box(self.age + more) } }
+fn id(x: i32) -> i32 { x }
+fn main() {
+    scalars(-1, true, 'c', 1.5, Level::High);
+    wide("text", b"bytes", 5, std::ptr::null(), "more");
+    let owner = Owner { name: "n".into(), age: 3, more: 4 };
+    owner.method(owner.more as u32);
+    large(owner, 6, Some(7), 8);
+    shapes(&Shape::Round(1.0), (1, 2), [1, 2, 3], id);
+    let _ = (Shape::Square { side: 1 }, Level::Low);
+}
+"#;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use gimli::{AttributeValue, Reader};
 
-use super::die::{Context, Die, Entry, Found, Language, flag, number};
+use super::die::{Context, Dialect, Die, Entry, Found, Language, flag, number};
 use super::layout::{Unknown, is_class};
 use super::types;
 
@@ -28,13 +28,13 @@ pub(super) fn copying<R: Reader<Offset = usize>>(
     context: &Context<'_, R>,
     die: &Die<R>,
     entry: &Entry<R>,
-    language: Language,
+    dialect: Dialect,
     depth: usize,
 ) -> Result<Copying, Unknown> {
     if depth > MAX_DEPTH {
         return Err(Unknown);
     }
-    if language != Language::Cpp {
+    if dialect.language != Language::Cpp {
         return Ok(Copying::Trivial);
     }
     match entry.attr_value(gimli::DW_AT_calling_convention) {
@@ -51,7 +51,7 @@ pub(super) fn copying<R: Reader<Offset = usize>>(
     let mut inner: Vec<Die<R>> = Vec::new();
     context.children(die, |child, entry| {
         match entry.tag() {
-            gimli::DW_TAG_subprogram => worst = worst.max(special_member(context, die, child, entry, &name)),
+            gimli::DW_TAG_subprogram => worst = worst.max(special_member(context, die, child, entry, &name, dialect)),
             gimli::DW_TAG_inheritance => {
                 // Copying sets the pointer to the virtual base.
                 if entry.has_attr(gimli::DW_AT_virtuality) {
@@ -78,7 +78,7 @@ pub(super) fn copying<R: Reader<Offset = usize>>(
         if let Some((ty, entry)) = element(context, ty)?
             && is_class(&entry)
         {
-            worst = worst.max(copying(context, &ty, &entry, language, depth + 1)?);
+            worst = worst.max(copying(context, &ty, &entry, dialect, depth + 1)?);
         }
     }
     Ok(worst)
@@ -106,6 +106,7 @@ fn special_member<R: Reader<Offset = usize>>(
     die: &Die<R>,
     entry: &Entry<R>,
     class_name: &str,
+    dialect: Dialect,
 ) -> Copying {
     let Some(name) = context.text(die, entry, gimli::DW_AT_name) else { return Copying::Trivial };
     let destructor = name.starts_with('~');
@@ -123,7 +124,7 @@ fn special_member<R: Reader<Offset = usize>>(
     if !destructor && !copies(context, class, die) {
         return Copying::Trivial;
     }
-    if defaulted.is_some() || die.unit.tells_defaulted() { Copying::NonTrivial } else { Copying::Unclear }
+    if defaulted.is_some() || dialect.tells_defaulted { Copying::NonTrivial } else { Copying::Unclear }
 }
 
 /// Of constructors, those whose only parameter besides `this` refers to the class itself.
