@@ -200,7 +200,9 @@ for addr in ADDRS:
         if symbol.is_argument:
             print('PARAMETER', symbol.name, '|', str(symbol.type))
     print('TYPE', str(block.function.type))
-    if inner.function is None or inner.start == addr and inner.function == block.function:
+    while inner.function is None:
+        inner = inner.superblock
+    if (inner.start, inner.end, inner.function.name) == (block.start, block.end, block.function.name):
         print(gdb.execute('info scope *%d' % addr, to_string=True))
 "#;
 

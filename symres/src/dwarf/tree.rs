@@ -118,8 +118,8 @@ impl Tree {
             };
             match kind {
                 None => entries.skip_attributes(abbreviation.attributes())?,
-                // It has nothing in it that has a name.
-                Some(Kind::Scope) if !abbreviation.has_children() => {
+                // It has nothing in it that has a name. A declaration may be of a class that is defined elsewhere.
+                Some(Kind::Scope) if !abbreviation.has_children() && !is_declaration(abbreviation) => {
                     entries.skip_attributes(abbreviation.attributes())?;
                 }
                 Some(kind) => {
@@ -165,6 +165,11 @@ impl Tree {
         let parent = self.nodes.get(index)?.parent as usize;
         (parent < index).then_some(parent)
     }
+}
+
+/// Entries of this form say that they only declare something.
+fn is_declaration(abbreviation: &gimli::Abbreviation) -> bool {
+    abbreviation.attributes().iter().any(|specification| specification.name() == constants::DW_AT_declaration)
 }
 
 impl Node {
