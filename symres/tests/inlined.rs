@@ -173,6 +173,10 @@ fn last_component(name: &str) -> String {
     if name.ends_with("{{closure}}") {
         return "{closure#0}".to_owned();
     }
+    // What follows are template arguments and parameters.
+    if name.rfind("operator()").is_some_and(|at| !name[at..].contains("::{")) {
+        return "operator()".to_owned();
+    }
     let mut start = 0;
     let mut depth = 0_i32;
     let mut end = name.len();
@@ -210,6 +214,7 @@ fn names_are_cut_to_their_last_component() {
         ("with_lambda(int)::{lambda(int)#1}::operator()(int) const", "operator()"),
         ("<inlined::Shape<i32> as inlined::Area>::area", "area"),
         ("outer::Shape::~Shape()", "~Shape"),
+        ("void del_ptr_zero::operator()<yaSSL::x509>(yaSSL::x509*&) const", "operator()"),
         ("inlined::rust_entry::{{closure}}", "{closure#0}"),
         ("inlined::rust_entry::{closure#0}", "{closure#0}"),
     ] {

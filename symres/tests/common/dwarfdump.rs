@@ -96,6 +96,9 @@ pub(crate) fn dump(file: &Path) -> Result<BTreeMap<String, Known>> {
 
 /// The last component of a function's name as DWARF has it, without template arguments.
 pub(crate) fn simple(name: &str) -> &str {
+    if name.starts_with("operator()") {
+        return "operator()";
+    }
     if name.starts_with("operator") {
         return name;
     }
