@@ -270,6 +270,16 @@ pub enum Reason {
         /// The binary has DWARF debug information, which may know it as an inlined function.
         debug_info: bool,
     },
+    /// The source defines it, but no instruction of it is left: nothing called it, or the compiler knew the result.
+    OptimizedAway {
+        /// Where it is defined.
+        declared: Option<SourceLine>,
+    },
+    /// The source only declares it: if it is called at all, another file defines it.
+    OnlyDeclared {
+        /// Where.
+        declared: Option<SourceLine>,
+    },
     /// The function is there, but the file does not call it through the procedure linkage table.
     NoPlt,
     /// The address is not one of the file's code.
@@ -302,6 +312,8 @@ impl Reason {
             Reason::OtherSignature => "other-signature",
             Reason::OnlyPieces => "only-pieces",
             Reason::NotThere { .. } => "not-there",
+            Reason::OptimizedAway { .. } => "optimized-away",
+            Reason::OnlyDeclared { .. } => "only-declared",
             Reason::NoPlt => "no-plt",
             Reason::NoCode => "no-code",
             Reason::NoFunction => "no-function",
@@ -339,6 +351,8 @@ impl Reason {
                 "check the spelling; if the function exists in the source, it was inlined into its callers or is not \
                  in this version: probe a caller, or look in the libraries that the program loads"
             }
+            Reason::OptimizedAway { .. } => "probe a function that did call it, or use a build with less optimisation",
+            Reason::OnlyDeclared { .. } => "look in the libraries that the program loads",
             Reason::NoPlt => "leave @plt out to name the function itself",
             Reason::NoCode => {
                 "addresses are those that `nm` and `readelf` show; one of a running process has the load bias in it, and \
@@ -392,6 +406,14 @@ impl fmt::Display for Reason {
             }
             Reason::NotThere { .. } => {
                 f.write_str("the symbol table is complete (not stripped) and has no function of that name")
+            }
+            Reason::OptimizedAway { declared } => {
+                f.write_str("the source defines it, but the compiler or the linker left no instruction of it")?;
+                declared.as_ref().map_or(Ok(()), |line| write!(f, " ({line})"))
+            }
+            Reason::OnlyDeclared { declared } => {
+                f.write_str("the source only declares it, and nothing in this file defines it")?;
+                declared.as_ref().map_or(Ok(()), |line| write!(f, " ({line})"))
             }
             Reason::NoPlt => f.write_str("the file has no entry of the procedure linkage table for this function"),
             Reason::NoCode => f.write_str("the file has no code at that address"),

@@ -18,7 +18,7 @@ use crate::lines::{self, CodeLine};
 use crate::merge;
 use crate::pattern::{Pattern, PatternForm};
 use crate::process;
-use crate::search;
+use crate::search::{self, Added};
 use crate::signature::of_name;
 use crate::site::{self, KernelVersion, Layout, Site};
 use crate::source::{Kind, SOURCES, SymbolTable, Table};
@@ -271,7 +271,7 @@ impl Binary {
         }
         let mut answer = search::functions(elf, tables, pattern, &|pattern, functions| match &files {
             Some(files) => merge::add(elf, tables, pattern, files, functions),
-            None => Ok(Vec::new()),
+            None => Ok(Added::default()),
         })?;
         if let Some(files) = &files {
             lines::annotate(files, &mut answer);

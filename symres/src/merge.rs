@@ -1,9 +1,10 @@
 //! What symbols and debug information say of the same functions, as one.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::addr::{ByteSpan, VirtAddr};
-use crate::answer::{Alias, Function, Inlined, Place, PlaceKind, Role, SourceLine};
+use crate::answer::{Alias, Function, Inlined, Place, PlaceKind, Reason, Role, SourceLine};
 use crate::debug::DwarfFiles;
 use crate::demangle::{RawName, display};
 use crate::dwarf::signature::SiteKind;
@@ -11,7 +12,7 @@ use crate::dwarf::{Described, Information, Occurrence, Wanted};
 use crate::elf::Elf;
 use crate::error::Error;
 use crate::pattern::{Pattern, PatternForm};
-use crate::search::{Aliases, Code, aliases, role};
+use crate::search::{Added, Aliases, Code, aliases, role};
 use crate::signature::Origin;
 use crate::source::{Kind, SymbolTable, Table};
 
@@ -49,7 +50,7 @@ struct Source {
     inlined: BTreeMap<u64, Occurrence>,
 }
 
-/// Adds what the debug information knows to what the symbols told. Returns what a person should know of it.
+/// Adds what the debug information knows to what the symbols told.
 ///
 /// # Errors
 ///
@@ -60,17 +61,17 @@ pub(crate) fn add(
     pattern: &Pattern,
     files: &DwarfFiles<'_>,
     functions: &mut Vec<Function>,
-) -> Result<Vec<String>, Error> {
+) -> Result<Added, Error> {
     if !matches!(pattern.form(), PatternForm::Name | PatternForm::Symbol | PatternForm::Regex) {
-        return Ok(Vec::new());
+        return Ok(Added::default());
     }
     let information = match Information::open(files) {
         Ok(information) => information,
-        Err(error) => return Ok(vec![format!("debug information is left out: {error}")]),
+        Err(error) => return Ok(Added::left_out(&error)),
     };
     let found = match information.search(pattern) {
         Ok(found) => found,
-        Err(error) => return Ok(vec![format!("debug information is left out: {error}")]),
+        Err(error) => return Ok(Added::left_out(&error)),
     };
     let mut notes = Vec::new();
     if found.damaged > 0 {
@@ -87,10 +88,23 @@ pub(crate) fn add(
     if found.not_there > 0 {
         notes.push(format!("the files of {} split units are not there or of another build", found.not_there));
     }
+    let reason = if functions.is_empty() { without_code(&found.without_code, merged.discarded) } else { None };
     if merged.places.len() <= MAX_DETAILED {
         add_details(elf, &information, &merged.places, functions)?;
     }
-    Ok(notes)
+    Ok(Added { notes, reason })
+}
+
+/// Why a function has no row, though the debug information knows it.
+fn without_code(functions: &[Arc<Described>], discarded: usize) -> Option<Reason> {
+    // What is defined tells more than what is declared.
+    let defined = functions.iter().find(|function| !function.only_declared);
+    match (defined, functions.first()) {
+        (Some(function), _) => Some(Reason::OptimizedAway { declared: function.declared.clone() }),
+        (None, _) if discarded > 0 => Some(Reason::OptimizedAway { declared: None }),
+        (None, Some(function)) => Some(Reason::OnlyDeclared { declared: function.declared.clone() }),
+        (None, None) => None,
+    }
 }
 
 /// Tells the signatures of functions, and where their arguments are.

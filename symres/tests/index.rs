@@ -84,3 +84,33 @@ fn the_index_changes_no_answer() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn functions_without_code_are_told_as_such() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let [source, program] = ["source.cc", "program"].map(|name| folder.path().join(name));
+    fs::write(
+        &source,
+        "struct Shape { int side; int missing(int); int there(int); };\n\
+         __attribute__((noinline)) int Shape::there(int by) { return side * by; }\n\
+         int unused(int a) { return a * 3; }\n\
+         int main(int argc, char **) { Shape shape{argc}; return shape.there(2); }\n",
+    )?;
+    let flags = ["-g", "-O1", "-ffunction-sections", "-Wl,--gc-sections", "-o"];
+    output(Command::new("g++").args(flags).args([&program, &source]))?;
+    let index_dir = folder.path().join("indexes");
+    let reason = |name: &str| -> Result<Option<String>> {
+        let options = Options { index_dir: Some(index_dir.clone()), ..Options::default() };
+        Ok(search(&Binary::open_with(&program, &options)?, name)?.reason.map(|reason| reason.name().to_owned()))
+    };
+    for _ in 0..2 {
+        assert_eq!(reason("Shape::there")?, None);
+        assert_eq!(reason("unused")?.as_deref(), Some("optimized-away"));
+        assert_eq!(reason("Shape::missing")?.as_deref(), Some("only-declared"));
+        assert_eq!(reason("nowhere")?.as_deref(), Some("not-there"));
+        // The index, which the second round has.
+        assert_eq!(reason("/^nothing[.]/")?.as_deref(), Some("not-there"));
+    }
+    assert_eq!(kept(&index_dir).len(), 1);
+    Ok(())
+}

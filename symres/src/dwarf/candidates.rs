@@ -41,6 +41,13 @@ impl UnitSet {
         }
     }
 
+    /// Leaves the first `count` of them.
+    pub(crate) fn keep_first(&mut self, count: usize) {
+        for mark in self.marks.iter_mut().filter(|mark| **mark).skip(count) {
+            *mark = false;
+        }
+    }
+
     pub(crate) fn union(&mut self, other: &Self) {
         for (mark, more) in self.marks.iter_mut().zip(&other.marks) {
             *mark |= more;

@@ -146,6 +146,15 @@ pub(crate) fn names_with_code<'s>(view: &View<'s>, home: &Rc<Loaded<'s>>) -> Has
     names
 }
 
+/// Which functions are gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// Those that have code.
+    Code,
+    /// Those that have none: declarations, and what was inlined.
+    NoCode,
+}
+
 /// Reads what `pattern` means among the wanted nodes of a unit.
 pub(crate) fn gather<'s>(
     view: &View<'s>,
@@ -153,12 +162,17 @@ pub(crate) fn gather<'s>(
     unit: usize,
     wanted: &[usize],
     pattern: &Pattern,
+    of: Of,
 ) -> Gathered {
     let mut gathered = Gathered { damaged: usize::from(home.tree.damaged), ..Gathered::default() };
     // Most copies are of the same few functions.
     let mut last: Option<(Arc<Described>, bool)> = None;
     for index in wanted {
         let place = Place::new(view, home, *index);
+        // Each unit declares what its headers declare.
+        if place.node().is_none_or(|node| node.has_code != (of == Of::Code)) {
+            continue;
+        }
         let Ok(function) = place.describe() else {
             gathered.damaged += 1;
             continue;

@@ -10,7 +10,7 @@ use super::abbreviations::Leaves;
 use super::budget::Budget;
 use super::candidates::{UnitSet, units_with};
 use super::describe::Described;
-use super::gather::{Elsewhere, Gathered, Occurrence, gather, wanted, wanted_anywhere};
+use super::gather::{Elsewhere, Gathered, Occurrence, Of, gather, wanted, wanted_anywhere};
 use super::load::View;
 use super::parallel::{Shares, THREADS, together};
 use super::reader::Section;
@@ -27,6 +27,8 @@ use crate::pattern::Pattern;
 
 /// What one thread reads of `.debug_info` before it forgets it, in bytes.
 const FORGET: usize = 4 << 20;
+/// In so many units is looked why a function has no code: the others say the same.
+const WITHOUT_CODE: usize = 64;
 /// Fewer units than this are not worth a second thread.
 const WORTH_A_THREAD: usize = 8;
 /// An entry of one unit that refers to one of another that refers to one of a third: what is linked goes no further.
@@ -63,7 +65,7 @@ pub(crate) struct Information<'f> {
 pub(crate) struct Found {
     /// In the order of their units.
     pub(crate) occurrences: Vec<Occurrence>,
-    /// Functions that fit and of which there is no code.
+    /// Functions that fit and of which there is no code; only told when there are no others.
     pub(crate) without_code: Vec<Arc<Described>>,
     /// Units and entries that could not be read.
     pub(crate) damaged: usize,
@@ -119,13 +121,20 @@ impl<'f> Information<'f> {
         let wanted = Wanted::by(pattern);
         let strings = self.strings(&wanted)?;
         let mut found = match self.indexed(&wanted) {
-            Some(units) => self.gather(&units, None, &wanted, &strings, pattern),
+            Some(units) => self.gather(&units, None, &wanted, &strings, pattern, Of::Code),
             None => {
                 let (units, elsewhere) = self.units_with(&wanted, &strings)?;
-                self.gather(&units, elsewhere.as_ref(), &wanted, &strings, pattern)
+                self.gather(&units, elsewhere.as_ref(), &wanted, &strings, pattern, Of::Code)
             }
         };
         self.gather_split(&wanted, pattern, &mut found)?;
+        if found.occurrences.is_empty() && matches!(wanted, Wanted::Words(_)) {
+            // The index does not know what has no code.
+            let (mut units, elsewhere) = self.units_with(&wanted, &strings)?;
+            units.keep_first(WITHOUT_CODE);
+            let without = self.gather(&units, elsewhere.as_ref(), &wanted, &strings, pattern, Of::NoCode);
+            found.without_code = without.without_code;
+        }
         found.exhausted = self.budget.is_spent();
         Ok(found)
     }
@@ -168,7 +177,7 @@ impl<'f> Information<'f> {
                 }
                 opened.view(&self.budget, NameTest { wanted: wanted_names, strings }, |view, index| {
                     let Ok(home) = view.load(index) else { return Gathered { damaged: 1, ..Gathered::default() } };
-                    gather(view, &home, stub.unit, &wanted(&home.tree, home.start, &none), pattern)
+                    gather(view, &home, stub.unit, &wanted(&home.tree, home.start, &none), pattern, Of::Code)
                 })
             })
         };
@@ -300,6 +309,7 @@ impl<'f> Information<'f> {
         names: &Wanted,
         strings: &Strings,
         pattern: &Pattern,
+        of: Of,
     ) -> Found {
         let indices: Vec<usize> = units.iter().collect();
         let test = NameTest { wanted: names, strings: strings.main.as_ref() };
@@ -309,7 +319,7 @@ impl<'f> Information<'f> {
                     Some(elsewhere) => wanted(&home.tree, home.start, elsewhere),
                     None => wanted_anywhere(view, &home),
                 };
-                gather(view, &home, index, &nodes, pattern)
+                gather(view, &home, index, &nodes, pattern, of)
             }
             Err(_) => Gathered { damaged: 1, ..Gathered::default() },
         });

@@ -6,7 +6,7 @@ mod name;
 mod plt;
 
 use crate::addr::{ByteSpan, VirtAddr};
-use crate::answer::{Answer, Function, Role};
+use crate::answer::{Answer, Function, Reason, Role};
 use crate::demangle::RawName;
 use crate::elf::Elf;
 use crate::error::Error;
@@ -32,8 +32,24 @@ pub(crate) struct Found<'a> {
     pub(crate) depth: usize,
 }
 
-/// Adds what others know of the functions that a pattern names to those that the symbols tell. Returns the notes of the answer.
-pub(crate) type Add<'a> = &'a dyn Fn(&Pattern, &mut Vec<Function>) -> Result<Vec<String>, Error>;
+/// Adds what others know of the functions that a pattern names to those that the symbols tell.
+pub(crate) type Add<'a> = &'a dyn Fn(&Pattern, &mut Vec<Function>) -> Result<Added, Error>;
+
+/// What others know beside functions.
+#[derive(Debug, Default)]
+pub(crate) struct Added {
+    /// The notes of the answer.
+    pub(crate) notes: Vec<String>,
+    /// Why there is no function, where the symbols do not know.
+    pub(crate) reason: Option<Reason>,
+}
+
+impl Added {
+    /// Nothing, since it cannot be read.
+    pub(crate) fn left_out(error: &dyn std::fmt::Display) -> Self {
+        Self { notes: vec![format!("debug information is left out: {error}")], reason: None }
+    }
+}
 
 /// Searches `tables` for `pattern`. Lines are known to the debug information alone, and offsets are counted from the
 /// functions that all sources together find (see [`behind_start`]). `add` is called before it is decided what to say when
@@ -54,9 +70,12 @@ pub(crate) fn functions(
         PatternForm::Name | PatternForm::Symbol | PatternForm::Regex | PatternForm::Line { .. } => {
             let candidates = name::candidates(tables, pattern)?;
             let mut matched = name::find(elf, &candidates, pattern)?;
-            let notes = add(pattern, &mut matched.functions)?;
+            let added = add(pattern, &mut matched.functions)?;
             let mut answer = matched.answer(elf, tables, pattern)?;
-            answer.notes = notes;
+            answer.notes = added.notes;
+            if matches!(answer.reason, Some(Reason::NotThere { .. } | Reason::Stripped { .. } | Reason::NoSymbols)) {
+                answer.reason = added.reason.or(answer.reason);
+            }
             Ok(answer)
         }
     }
