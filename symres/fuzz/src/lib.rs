@@ -2,6 +2,7 @@
 //! libFuzzer and runs it; the rows and the inputs themselves need no fuzzer.
 
 pub mod image;
+pub mod index;
 pub mod mutate;
 pub mod target;
 

@@ -1,8 +1,9 @@
 //! What is fuzzed: one row for each kind of untrusted bytes.
 
-use symres::{Binary, Options, Pattern, VirtAddr};
+use symres::{Binary, KernelVersion, Options, Pattern, VirtAddr};
 
 use crate::image::{self, Part};
+use crate::index;
 
 /// A way to use symres on an input.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ pub const TARGETS: &[Target] = &[
         sections: &[".text", ".symtab", ".strtab", ".debug", ".note.gnu.build-id", ".gnu_debug"],
         run: files,
     },
+    Target { name: "index", about: "kept indexes", parts: false, sections: &[], run: index::run },
     Target { name: "names", about: "symbols, mangled names and patterns", parts: false, sections: &[], run: names },
 ];
 
@@ -75,13 +77,25 @@ const PATTERNS: &[&str] = &[
     "check_connectoin",
 ];
 
+/// Of so many places of an answer everything is asked: what is asked costs the same for each, and `*` matches all.
+const PLACES: usize = 8;
+
 /// Asks a binary for all that it can tell.
 fn exercise(binary: &Binary, own: Option<&str>) {
     let _ = binary.build_id();
     let _ = binary.file_offset(VirtAddr(image::BASE));
+    let _ = binary.debug_info();
+    let _ = binary.each_symbol(|_| {});
+    let kernel = KernelVersion { major: 6, minor: 1 };
     for text in PATTERNS.iter().copied().chain(own) {
-        if let Ok(pattern) = text.parse::<Pattern>() {
-            let _ = binary.functions(&pattern);
+        let Ok(pattern) = text.parse::<Pattern>() else { continue };
+        let Ok(answer) = binary.functions(&pattern) else { continue };
+        for function in answer.matches.iter().take(PLACES) {
+            let _ = binary.lines_of(function);
+            for place in function.places.iter().take(PLACES) {
+                let _ = binary.site(place, kernel);
+                let _ = binary.calls(place);
+            }
         }
     }
 }
@@ -123,7 +137,6 @@ fn files(input: &[u8]) {
     let options = Options { debug_dirs: vec![folder.path().to_owned()], ..Options::default() };
     if let Ok(binary) = Binary::open_with(&folder.path().join("main"), &options) {
         exercise(&binary, image::pattern(&parts).as_deref());
-        let _ = binary.debug_info();
         let _ = binary.consulted();
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use object::elf::SHF_COMPRESSED;
 use object::read::elf::{ElfFile64, FileHeader as _, SectionHeader as _};
 use symres_fuzz::image::{COMPRESSED, CRC, NEXT_FILE, Part, ROWS, XZ, encode, kind_of};
+use symres_fuzz::index;
 use symres_fuzz::target::{FILES, TARGETS, Target, find};
 
 /// Longer ones are slow to change; what is in them is in smaller ones too.
@@ -33,6 +34,7 @@ fn main() -> Result<()> {
             }
         }
     }
+    fs::write(folder.join("index/made"), index::seed().context("symres keeps no index")?)?;
     for target in TARGETS {
         let made = fs::read_dir(folder.join(target.name))?.count();
         ensure!(made > 0, "no seed for `{}`", target.name);
@@ -59,6 +61,9 @@ fn seed_of_several(folder: &Path, files: &Path) -> Result<()> {
 
 /// What a file is for a target: none where it has nothing for it.
 fn seed(target: &Target, file: &Path, bytes: &[u8]) -> Result<Option<Vec<u8>>> {
+    if target.name == "index" {
+        return Ok(None);
+    }
     let text = file.extension().is_some_and(|extension| extension == "txt");
     if text || target.name == "names" {
         return Ok((text && target.name == "names").then(|| bytes.to_vec()));
