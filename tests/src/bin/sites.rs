@@ -1,4 +1,4 @@
-//! sites FOLDER [ROUNDS]: what a hit of a uprobe costs at the entry of a function, and at the site that dbcc chooses. See
+//! `sites FOLDER [ROUNDS]`: what a hit of a uprobe costs at the entry of a function, and at the site that dbcc chooses. See
 //! `ci/bench-symbols sites`.
 //!
 //! The cost of a hit is the processor time that the traced thread takes for a call, less what it takes without a probe:
