@@ -100,7 +100,6 @@ impl DebugFiles {
     }
 
     /// What the caller decided.
-    #[allow(dead_code, reason = "for the reader of DWARF")]
     pub(crate) fn options(&self) -> &Options {
         &self.options
     }
