@@ -323,6 +323,15 @@ impl Pattern {
         }
     }
 
+    /// What a symbol's text must hold beside what [`Pattern::prefilter`] tells: of a common name in a certain class, only those of
+    /// that class are worth demangling.
+    pub(crate) fn scopes(&self) -> Vec<&str> {
+        match &self.form {
+            Form::Name(pattern) => prefilter::scopes(&pattern.names()),
+            _ => Vec::new(),
+        }
+    }
+
     /// A wildcard pattern that lists the functions with a word of this one's name: `*connection*` for
     /// `check_connection`. None when there is no such word.
     pub fn wider(&self) -> Option<String> {

@@ -80,6 +80,13 @@ impl Prefilter {
     }
 }
 
+/// What a symbol must hold beside the last of these names, which come first in the list: parts of the classes and namespaces.
+pub(super) fn scopes<'p>(names: &[&'p Glob]) -> Vec<&'p str> {
+    let pieces = names.iter().skip(1).map(|name| name.longest_piece());
+    // A short one may be a letter that stands for any type.
+    pieces.filter(|piece| piece.len() > 2 && is_text(piece) && !may_be_code(piece)).collect()
+}
+
 /// The mangled name has it as it is. Rust's manglings have letters beyond ASCII in encodings of their own.
 fn is_text(piece: &str) -> bool {
     !piece.is_empty()

@@ -104,6 +104,19 @@ fn prefilters() {
 }
 
 #[test]
+fn classes_and_namespaces_are_in_the_symbol() {
+    let check = |pattern: &str, expect: &[&str]| {
+        assert_eq!(pattern.parse::<Pattern>().unwrap().scopes(), expect, "{pattern}");
+    };
+    check("check_connection", &[]);
+    check("THD::send", &["THD"]);
+    check("server::row*::get(int)", &["row", "server"]);
+    check("std::vector<int>::push_back", &["vector"]);
+    check("ns::(anonymous namespace)::hidden", &[]);
+    check("_ZN3THD4sendEi", &[]);
+}
+
+#[test]
 fn errors_name_the_pattern() {
     let message = |text: &str| text.parse::<Pattern>().unwrap_err().to_string();
     assert_eq!(message(" "), "` ` is not a function name: it is empty");

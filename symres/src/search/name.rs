@@ -148,6 +148,10 @@ struct Search<'a, 'p> {
     elf: &'p Elf,
     pattern: &'p Pattern,
     prefilter: Prefilter,
+    /// What a symbol must hold too, for the first look at it.
+    scopes: Vec<&'p str>,
+    /// Something was left out since it does not hold that.
+    elsewhere: bool,
     matches: BTreeMap<VirtAddr, Vec<Found<'a>>>,
     near: Near<'a>,
     counts: Vec<TableCount>,
@@ -157,10 +161,26 @@ struct Search<'a, 'p> {
 
 impl<'a, 'p> Search<'a, 'p> {
     fn run(elf: &'p Elf, candidates: &'a [Candidates<'_>], pattern: &'p Pattern) -> Result<Self, Error> {
+        let search = Self::run_in(elf, candidates, pattern, pattern.scopes())?;
+        // Functions of that name in other classes matter where there is none in the right one.
+        if search.matches.is_empty() && search.elsewhere {
+            return Self::run_in(elf, candidates, pattern, Vec::new());
+        }
+        Ok(search)
+    }
+
+    fn run_in(
+        elf: &'p Elf,
+        candidates: &'a [Candidates<'_>],
+        pattern: &'p Pattern,
+        scopes: Vec<&'p str>,
+    ) -> Result<Self, Error> {
         let mut search = Self {
             elf,
             pattern,
             prefilter: pattern.prefilter(),
+            scopes,
+            elsewhere: false,
             matches: BTreeMap::new(),
             near: Near::default(),
             counts: Vec::new(),
@@ -198,6 +218,10 @@ impl<'a, 'p> Search<'a, 'p> {
             return Err(self.elf.contents.damaged("its symbols have more text than any program needs"));
         }
         let by_symbol = self.pattern.matches_symbol(symbol.name);
+        if !by_symbol && !self.scopes.iter().all(|scope| raw.base.contains(scope)) {
+            self.elsewhere = true;
+            return Ok(());
+        }
         let whole = match &self.prefilter {
             Prefilter::Identifier(word) => by_symbol || has_identifier(raw, word),
             _ => true,
