@@ -265,9 +265,9 @@ pub enum Reason {
     OtherSignature,
     /// Only pieces or thunks of it are there: the function itself was inlined into its callers.
     OnlyPieces,
-    /// The symbol table is complete and does not have it.
+    /// Neither the complete symbol table nor the debug information, where there is some, has it.
     NotThere {
-        /// The binary has DWARF debug information, which may know it as an inlined function.
+        /// Debug information was searched, which knows inlined functions too.
         debug_info: bool,
     },
     /// The source defines it, but no instruction of it is left: nothing called it, or the compiler knew the result.
@@ -344,8 +344,8 @@ impl Reason {
             Reason::OtherSignature => "leave the parameters and classes out, or take one of the names below",
             Reason::OnlyPieces => "probe the callers; a probe on a piece below sees only the calls that reach it",
             Reason::NotThere { debug_info: true } => {
-                "check the spelling; if the function exists in the source, it was inlined into its callers: probe one \
-                 of them"
+                "check the spelling; it may be in a library that the program loads (`dbcc symbols --pid N PATTERN` looks \
+                 into all of them), or not be in this version"
             }
             Reason::NotThere { debug_info: false } => {
                 "check the spelling; if the function exists in the source, it was inlined into its callers or is not \
@@ -404,7 +404,10 @@ impl fmt::Display for Reason {
             Reason::OnlyPieces => {
                 f.write_str("only pieces of it are there: the compiler inlined the function itself into its callers")
             }
-            Reason::NotThere { .. } => {
+            Reason::NotThere { debug_info: true } => {
+                f.write_str("neither the symbols nor the debug information have a function of that name")
+            }
+            Reason::NotThere { debug_info: false } => {
                 f.write_str("the symbol table is complete (not stripped) and has no function of that name")
             }
             Reason::OptimizedAway { declared } => {

@@ -95,7 +95,7 @@ pub(crate) fn add(
     Ok(Added { notes, reason })
 }
 
-/// Why a function has no row, though the debug information knows it.
+/// Why a function has no row, as the debug information has it: it knows inlined functions too.
 fn without_code(functions: &[Arc<Described>], discarded: usize) -> Option<Reason> {
     // What is defined tells more than what is declared.
     let defined = functions.iter().find(|function| !function.only_declared);
@@ -103,7 +103,7 @@ fn without_code(functions: &[Arc<Described>], discarded: usize) -> Option<Reason
         (Some(function), _) => Some(Reason::OptimizedAway { declared: function.declared.clone() }),
         (None, _) if discarded > 0 => Some(Reason::OptimizedAway { declared: None }),
         (None, Some(function)) => Some(Reason::OnlyDeclared { declared: function.declared.clone() }),
-        (None, None) => None,
+        (None, None) => Some(Reason::NotThere { debug_info: true }),
     }
 }
 

@@ -329,7 +329,7 @@ fn reason(elf: &Elf, counts: &[TableCount], seen: &Seen, near: &Near<'_>) -> Rea
         if near.has_other_signatures() {
             return Reason::OtherSignature;
         }
-        Reason::NotThere { debug_info: elf.section(".debug_info").or(elf.section(".zdebug_info")).is_some() }
+        Reason::NotThere { debug_info: false }
     } else {
         match of(Table::Dynsym) {
             Some(exported) => Reason::Stripped { exported, debug_link: elf.debug_link() },
