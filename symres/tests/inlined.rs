@@ -418,11 +418,6 @@ fn llvm_dwarfdump_is_understood() -> Result<()> {
     Ok(())
 }
 
-/// Counted up when what the oracle says is read in another way: what was kept is then read again.
-const ORACLE: u32 = 2;
-/// How many functions of a server are compared.
-const SAMPLE: usize = 200;
-
 /// Functions of MySQL 5.6.24 with inlined copies, of which there are thousands in 663 units, by GCC 4.1 as DWARF 2.
 #[test]
 fn two_hundred_functions_of_mysql() -> Result<()> {
@@ -430,8 +425,8 @@ fn two_hundred_functions_of_mysql() -> Result<()> {
         Ok(server) => server,
         Err(skip) => return skip.report(),
     };
-    let sample = sampled(&server)?;
-    assert_eq!(sample.len(), SAMPLE);
+    let sample = dwarfdump::sampled(&server)?;
+    assert_eq!(sample.len(), 200);
     let binary = Binary::open(&server)?;
     let mut wrong = Vec::new();
     let mut copies = 0;
@@ -442,34 +437,4 @@ fn two_hundred_functions_of_mysql() -> Result<()> {
     assert!(copies > 1000, "{copies} copies");
     report(&wrong);
     Ok(())
-}
-
-/// The functions of a file that are compared, from what llvm-dwarfdump says: a gigabyte of text, so they are kept in the work
-/// folder. `check_connection` is always one of them.
-fn sampled(file: &Path) -> Result<BTreeMap<String, Known>> {
-    let metadata = file.metadata()?;
-    let modified = metadata.modified()?.duration_since(std::time::UNIX_EPOCH)?.as_secs();
-    let folder = need::work_folder().join("oracles");
-    let kept = folder.join(format!("inlined-{}-{modified}-{SAMPLE}-{ORACLE}.txt", metadata.len()));
-    if let Ok(text) = fs::read_to_string(&kept) {
-        return dwarfdump::from_text(&text);
-    }
-    let all = dwarfdump::dump(file)?;
-    let names: Vec<String> =
-        all.iter().filter(|(_, known)| !known.copies.is_empty()).map(|(name, _)| name.clone()).collect();
-    ensure!(names.len() > 10 * SAMPLE, "{} functions with copies", names.len());
-    let step = names.len() / (SAMPLE - 1);
-    let mut chosen: BTreeSet<&str> = names.iter().step_by(step).take(SAMPLE - 1).map(String::as_str).collect();
-    chosen.insert("check_connection");
-    let mut rest = names.iter();
-    while chosen.len() < SAMPLE {
-        chosen.insert(rest.next().context("too few functions")?.as_str());
-    }
-    let sample = all.into_iter().filter(|(name, _)| chosen.contains(name.as_str())).collect();
-    fs::create_dir_all(&folder)?;
-    // Whole or not at all, whoever else runs this.
-    let new = tempfile::NamedTempFile::new_in(&folder)?;
-    fs::write(new.path(), dwarfdump::to_text(&sample))?;
-    new.persist(&kept)?;
-    Ok(sample)
 }

@@ -2,11 +2,13 @@
 #![allow(clippy::indexing_slicing, reason = "indices are into its own list")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use dbcc_tests::need;
 
 /// An inlined copy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -293,4 +295,39 @@ impl Reader {
 fn hex(text: &str) -> Option<u64> {
     let digits = text.trim_matches(['(', ')', '[', ' ']).strip_prefix("0x")?;
     u64::from_str_radix(digits, 16).ok()
+}
+
+/// Counted up when what the oracle says is read in another way: what was kept is then read again.
+const ORACLE: u32 = 2;
+/// How many functions of a server are compared.
+const SAMPLE: usize = 200;
+
+/// The functions of a file that are compared, from what llvm-dwarfdump says: a gigabyte of text, so they are kept in the work
+/// folder. `check_connection` is always one of them.
+pub(crate) fn sampled(file: &Path) -> Result<BTreeMap<String, Known>> {
+    let metadata = file.metadata()?;
+    let modified = metadata.modified()?.duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let folder = need::work_folder().join("oracles");
+    let kept = folder.join(format!("inlined-{}-{modified}-{SAMPLE}-{ORACLE}.txt", metadata.len()));
+    if let Ok(text) = fs::read_to_string(&kept) {
+        return from_text(&text);
+    }
+    let all = dump(file)?;
+    let names: Vec<String> =
+        all.iter().filter(|(_, known)| !known.copies.is_empty()).map(|(name, _)| name.clone()).collect();
+    ensure!(names.len() > 10 * SAMPLE, "{} functions with copies", names.len());
+    let step = names.len() / (SAMPLE - 1);
+    let mut chosen: BTreeSet<&str> = names.iter().step_by(step).take(SAMPLE - 1).map(String::as_str).collect();
+    chosen.insert("check_connection");
+    let mut rest = names.iter();
+    while chosen.len() < SAMPLE {
+        chosen.insert(rest.next().context("too few functions")?.as_str());
+    }
+    let sample = all.into_iter().filter(|(name, _)| chosen.contains(name.as_str())).collect();
+    fs::create_dir_all(&folder)?;
+    // Whole or not at all, whoever else runs this.
+    let new = tempfile::NamedTempFile::new_in(&folder)?;
+    fs::write(new.path(), to_text(&sample))?;
+    new.persist(&kept)?;
+    Ok(sample)
 }
