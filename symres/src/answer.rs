@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::addr::{ByteSpan, FileOffset, Pid, VirtAddr};
+use crate::demangle;
 use crate::location::Argument;
 use crate::signature::Signature;
 use crate::source::Table;
@@ -129,6 +130,14 @@ pub struct Alias {
     pub name: String,
     /// As the symbol table has it.
     pub mangled: String,
+}
+
+impl Alias {
+    /// The names of `symbols`, but for `known`, which is the function's own.
+    pub(crate) fn others<'s>(symbols: impl IntoIterator<Item = &'s String>, known: &str) -> Vec<Self> {
+        let others = symbols.into_iter().filter(|symbol| *symbol != known);
+        others.map(|symbol| Self { name: demangle(symbol), mangled: symbol.clone() }).collect()
+    }
 }
 
 /// What calls a probe on a symbol sees.

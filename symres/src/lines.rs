@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use crate::addr::{ByteSpan, FileOffset, VirtAddr};
 use crate::answer::{Alias, Answer, Function, Place, PlaceKind, Reason, Role, SourceLine};
 use crate::debug::DwarfFiles;
-use crate::demangle::{RawName, display};
+use crate::demangle::RawName;
 use crate::dwarf::{Described, Information, LineCode, Located};
 use crate::elf::Elf;
 use crate::error::Error;
+use crate::merge::row;
 use crate::pattern::Pattern;
-use crate::search::{Code, aliases};
+use crate::search::{Code, aliases, left_out};
 use crate::source::{SymbolTable, Table};
 
 /// An instruction at which a line of a function begins.
@@ -50,8 +51,7 @@ pub(crate) fn of_line(
     let information = match Information::open(files) {
         Ok(information) => information,
         Err(error) => {
-            let note = format!("debug information is left out: {error}");
-            return Ok(Answer { notes: vec![note], ..nothing(Reason::NoDebugInfo) });
+            return Ok(Answer { notes: vec![left_out(&error)], ..nothing(Reason::NoDebugInfo) });
         }
     };
     let LineCode { places, line: found, file_is_there } = information.line(pattern, line);
@@ -71,14 +71,10 @@ pub(crate) fn of_line(
     let mut code = Code::new(elf);
     let mut matches = Vec::with_capacity(functions.len());
     for (body, places) in functions {
-        let Some(mut function) = places.first().map(|(_, located)| row(located)) else { continue };
-        let others = names.get(&VirtAddr(body)).into_iter().flatten().filter(|name| **name != function.mangled);
-        function.aliases = others
-            .map(|symbol| {
-                let name = display(RawName::new(symbol)).unwrap_or_else(|| symbol.clone());
-                Alias { name, mangled: symbol.clone() }
-            })
-            .collect();
+        let Some(mut function) = places.first().map(|(_, located)| row(&located.function, Role::Whole)) else {
+            continue;
+        };
+        function.aliases = Alias::others(names.get(&VirtAddr(body)).into_iter().flatten(), &function.mangled);
         for (addr, located) in places {
             let into = addr.saturating_sub(body);
             let size = located.body.size().saturating_sub(into);
@@ -97,20 +93,6 @@ pub(crate) fn of_line(
     Ok(Answer { matches, near: Vec::new(), more_near: false, tables: Vec::new(), reason: None, notes })
 }
 
-fn row(located: &Located) -> Function {
-    let function = &located.function;
-    Function {
-        name: function.shown.clone(),
-        mangled: function.linkage.clone().unwrap_or_else(|| function.qualified()),
-        tables: vec![Table::Dwarf],
-        role: Role::Whole,
-        aliases: Vec::new(),
-        signature: None,
-        declared: function.declared.clone(),
-        places: Vec::new(),
-    }
-}
-
 /// Adds to instructions inside of functions the line that they belong to, and the functions that are inlined there.
 pub(crate) fn annotate(files: &DwarfFiles<'_>, answer: &mut Answer) {
     let is_inside = |place: &Place| matches!(place.kind, PlaceKind::Inside { .. });
@@ -120,7 +102,7 @@ pub(crate) fn annotate(files: &DwarfFiles<'_>, answer: &mut Answer) {
     let information = match Information::open(files) {
         Ok(information) => information,
         Err(error) => {
-            answer.notes.push(format!("debug information is left out: {error}"));
+            answer.notes.push(left_out(&error));
             return;
         }
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::addr::{ByteSpan, VirtAddr};
 use crate::answer::{Alias, Function, Inlined, Place, PlaceKind, Reason, Role, SourceLine};
 use crate::debug::DwarfFiles;
-use crate::demangle::{RawName, display};
+use crate::demangle::RawName;
 use crate::dwarf::signature::SiteKind;
 use crate::dwarf::{Described, Information, Occurrence, Wanted};
 use crate::elf::Elf;
@@ -232,8 +232,7 @@ impl<'a> Rows<'a> {
                 let row = self.push(&body.function, role);
                 let place = self.code.place(addr, ByteSpan(body.code.size()), PlaceKind::Body)?;
                 if let Some(function) = self.functions.get_mut(row) {
-                    let others = symbols.into_iter().flatten().filter(|name| **name != function.mangled);
-                    function.aliases = others.map(|name| alias(name)).collect();
+                    function.aliases = Alias::others(symbols.into_iter().flatten(), &function.mangled);
                     function.places.push(place);
                 }
                 self.by_addr.insert(addr, row);
@@ -251,17 +250,22 @@ impl<'a> Rows<'a> {
     }
 
     fn push(&mut self, described: &Described, role: Role) -> usize {
-        self.functions.push(Function {
-            name: described.shown.clone(),
-            mangled: described.linkage.clone().unwrap_or_else(|| described.qualified()),
-            tables: Vec::new(),
-            role,
-            aliases: Vec::new(),
-            signature: None,
-            declared: None,
-            places: Vec::new(),
-        });
+        self.functions.push(row(described, role));
         self.functions.len() - 1
+    }
+}
+
+/// The row of a function that the debug information alone knows, without its places.
+pub(crate) fn row(described: &Described, role: Role) -> Function {
+    Function {
+        name: described.shown.clone(),
+        mangled: described.linkage.clone().unwrap_or_else(|| described.qualified()),
+        tables: vec![Table::Dwarf],
+        role,
+        aliases: Vec::new(),
+        signature: None,
+        declared: described.declared.clone(),
+        places: Vec::new(),
     }
 }
 
@@ -273,9 +277,4 @@ fn note(function: &mut Function, described: &Described) {
     if function.declared.is_none() {
         function.declared = described.declared.clone();
     }
-}
-
-fn alias(symbol: &str) -> Alias {
-    let name = display(RawName::new(symbol)).unwrap_or_else(|| symbol.to_owned());
-    Alias { name, mangled: symbol.to_owned() }
 }

@@ -14,24 +14,7 @@ use anyhow::{Context as _, Result};
 use symres::{Answer, Binary, Error, Options, Pattern};
 use symres_fuzz::image::{self, COMPRESSED, Part};
 
-use common::output;
-
-/// A small generator with a fixed start, so that each run tries the same.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        // xorshift64
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % 0x1_0000_0000).unwrap_or_default() % limit.max(1)
-    }
-}
+use common::{Random, output};
 
 /// One pattern of each form; the first is of a function that sound parts of the handmade files have.
 const PATTERNS: &[&str] = &["sound", "leaf", "outer::Shape::*", "*", "/^l.*f$/", "0x401010", "inlined.cc:24", "leaf+4"];

@@ -7,24 +7,7 @@ mod common;
 use anyhow::Result;
 use symres::{Binary, Pattern};
 
-use common::compile;
-
-/// A small generator with a fixed start, so that each run tries the same.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        // xorshift64
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % 0x1_0000_0000).unwrap_or_default() % limit.max(1)
-    }
-}
+use common::{Random, compile};
 
 /// Uses everything that reads from the file.
 fn exercise(bytes: Vec<u8>, patterns: &[Pattern]) {

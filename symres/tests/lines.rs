@@ -49,10 +49,14 @@ const BUILDS: &[&[&str]] = &[
     &["clang++-19", "-O1", "-gdwarf-3"],
 ];
 
-fn need_tools() -> bool {
-    ["llvm-symbolizer-19", "llvm-dwarfdump-19", "clang++-19"]
-        .iter()
-        .all(|tool| Command::new(tool).arg("--version").output().is_ok())
+fn tools() -> Result<(), need::Skip> {
+    let there = |tool: &&str| Command::new(tool).arg("--version").output().is_ok();
+    match ["llvm-symbolizer-19", "llvm-dwarfdump-19", "clang++-19"].iter().all(there) {
+        true => Ok(()),
+        false => {
+            Err(need::Skip::required("llvm-symbolizer-19, llvm-dwarfdump-19 or clang++-19 is not there (run ci/setup)"))
+        }
+    }
 }
 
 /// The rows of a line table at which to stop, as `ADDRESS LINE`.
@@ -69,10 +73,7 @@ fn stops(program: &Path) -> Result<BTreeSet<(u64, u32)>> {
 
 #[test]
 fn every_line_of_a_file_is_where_its_code_is() -> Result<()> {
-    if !need_tools() {
-        return need::Skip::required("llvm-symbolizer-19, llvm-dwarfdump-19 or clang++-19 is not there (run ci/setup)")
-            .report();
-    }
+    need!(tools());
     for flags in BUILDS {
         let folder = tempfile::tempdir()?;
         let program = compile(folder.path(), flags)?;
@@ -113,10 +114,7 @@ fn every_line_of_a_file_is_where_its_code_is() -> Result<()> {
 
 #[test]
 fn the_lines_of_functions_and_copies() -> Result<()> {
-    if !need_tools() {
-        return need::Skip::required("llvm-symbolizer-19, llvm-dwarfdump-19 or clang++-19 is not there (run ci/setup)")
-            .report();
-    }
+    need!(tools());
     for flags in BUILDS {
         let folder = tempfile::tempdir()?;
         let program = compile(folder.path(), flags)?;

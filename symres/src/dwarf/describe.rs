@@ -9,7 +9,7 @@ use super::load::{Loaded, View};
 use super::sections::Reader;
 use super::tree::{Kind, Node, Origin};
 use crate::answer::SourceLine;
-use crate::demangle::{RawName, display};
+use crate::demangle;
 use crate::pattern::{NameParts, Pattern};
 
 /// A body refers to its abstract instance, and that to its declaration; with link-time optimisation each of them may stand in
@@ -184,7 +184,7 @@ impl<'v, 's> Place<'v, 's> {
         found.name = name.unwrap_or_default();
         found.scopes = current.scopes(depth);
         found.shown = match &found.linkage {
-            Some(linkage) => display(RawName::new(linkage)).unwrap_or_else(|| linkage.clone()),
+            Some(linkage) => demangle(linkage),
             None => found.qualified(),
         };
         self.view.budget.spend(found.shown.len())?;

@@ -129,13 +129,7 @@ pub(super) fn build(
     tables.sort_unstable();
     tables.dedup();
     let symbol = symbol_text(found.raw);
-    let aliases = aliases
-        .get(&found.addr)
-        .into_iter()
-        .flatten()
-        .filter(|name| **name != symbol)
-        .map(|name| Alias { name: shown(RawName::new(name)), mangled: name.clone() })
-        .collect();
+    let aliases = Alias::others(aliases.get(&found.addr).into_iter().flatten(), &symbol);
     Ok(Function {
         name: shown(found.raw),
         mangled: symbol,

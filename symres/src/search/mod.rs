@@ -47,8 +47,13 @@ pub(crate) struct Added {
 impl Added {
     /// Nothing, since it cannot be read.
     pub(crate) fn left_out(error: &dyn std::fmt::Display) -> Self {
-        Self { notes: vec![format!("debug information is left out: {error}")], reason: None }
+        Self { notes: vec![left_out(error)], reason: None }
     }
+}
+
+/// The note that there is no debug information in the answer, though the binary has some.
+pub(crate) fn left_out(error: &dyn std::fmt::Display) -> String {
+    format!("debug information is left out: {error}")
 }
 
 /// Searches `tables` for `pattern`. Lines are known to the debug information alone, and offsets are counted from the

@@ -11,6 +11,23 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use symres::{Answer, Binary, Function, Place, Table};
 
+/// A small generator with a fixed start, so that each run tries the same.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        // xorshift64
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % 0x1_0000_0000).unwrap_or_default() % limit.max(1)
+    }
+}
+
 /// What a command prints.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let out = command.stderr(Stdio::piped()).output().with_context(|| format!("{command:?}"))?;

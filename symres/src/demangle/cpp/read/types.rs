@@ -201,15 +201,7 @@ impl<'a> Parser<'a> {
             b't' | b'T' => Some((self.decltype()?, true)),
             b'v' => {
                 self.at += 2;
-                let dimension = if self.peek().is_ascii_digit() {
-                    let digits = self.digits()?;
-                    Some(self.make(Node::Text(digits))?)
-                } else if self.peek() == b'_' {
-                    None
-                } else {
-                    Some(self.expression()?)
-                };
-                self.expect("_")?;
+                let dimension = self.dimension()?;
                 if self.eat("p") {
                     return Some((self.make(Node::Builtin("__vector __pixel"))?, true));
                 }
@@ -271,6 +263,13 @@ impl<'a> Parser<'a> {
 
     fn array_type(&mut self) -> Option<Id> {
         self.expect("A")?;
+        let dimension = self.dimension()?;
+        let of = self.ty()?;
+        self.make(Node::Array(of, dimension))
+    }
+
+    /// How many elements an array or a vector has, and the `_` behind it: a number, an expression, or nothing.
+    fn dimension(&mut self) -> Option<Option<Id>> {
         let dimension = if self.peek().is_ascii_digit() {
             let digits = self.digits()?;
             Some(self.make(Node::Text(digits))?)
@@ -280,8 +279,7 @@ impl<'a> Parser<'a> {
             Some(self.expression()?)
         };
         self.expect("_")?;
-        let of = self.ty()?;
-        self.make(Node::Array(of, dimension))
+        Some(dimension)
     }
 
     pub(super) fn decltype(&mut self) -> Option<Id> {
