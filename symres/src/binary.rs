@@ -39,6 +39,8 @@ pub struct Binary {
     tables: [OnceLock<Vec<(Table, SymbolTable)>>; 3],
     /// Made when a site is asked for.
     layout: OnceLock<Layout>,
+    /// What [`Binary::calls`] knows of the functions.
+    functions: OnceLock<calls::Functions>,
 }
 
 impl Binary {
@@ -351,7 +353,9 @@ impl Binary {
     ///
     /// When the file can no longer be read, or its tables are damaged.
     pub fn calls(&self, place: &crate::Place) -> Result<Calls, Error> {
-        calls::of_place(self.files.binary(), self.tables(Reach::Disk)?, place)
+        let (elf, tables) = (self.files.binary(), self.tables(Reach::Disk)?);
+        let functions = once(&self.functions, || calls::Functions::read(elf, tables))?;
+        calls::of_place(elf, tables, functions, place)
     }
 
     /// The cheapest instruction to probe in place of the first one of a place, and whether the place can be probed at all.
@@ -361,13 +365,7 @@ impl Binary {
     ///
     /// When the file can no longer be read, or its symbol tables are damaged.
     pub fn site(&self, place: &crate::Place, kernel: KernelVersion) -> Result<Site, Error> {
-        let layout = match self.layout.get() {
-            Some(layout) => layout,
-            None => {
-                let layout = Layout::of(self.tables(Reach::Disk)?)?;
-                self.layout.get_or_init(|| layout)
-            }
-        };
+        let layout = once(&self.layout, || Layout::of(self.tables(Reach::Disk)?))?;
         site::of_place(self.files.binary(), layout, place, kernel)
     }
 
@@ -389,6 +387,7 @@ impl Binary {
             files: DebugFiles::new(elf, place, options.clone()),
             tables: Default::default(),
             layout: OnceLock::new(),
+            functions: OnceLock::new(),
         })
     }
 
@@ -423,6 +422,14 @@ impl Binary {
                 self.path.display()
             ));
         }
+    }
+}
+
+/// What is made when it is first wanted, and kept.
+fn once<T>(kept: &OnceLock<T>, make: impl FnOnce() -> Result<T, Error>) -> Result<&T, Error> {
+    match kept.get() {
+        Some(known) => Ok(known),
+        None => make().map(|made| kept.get_or_init(|| made)),
     }
 }
 

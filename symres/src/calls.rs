@@ -10,7 +10,7 @@ use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
 
 use crate::addr::VirtAddr;
 use crate::answer::Place;
-use crate::demangle::{RawName, display};
+use crate::demangle;
 use crate::elf::{Elf, Machine};
 use crate::error::Error;
 use crate::plt::{self, Target};
@@ -58,11 +58,15 @@ pub struct Call {
 /// # Errors
 ///
 /// When the file cannot be read, or its tables are damaged.
-pub(crate) fn of_place(elf: &Elf, tables: &[(Table, SymbolTable)], place: &Place) -> Result<Calls, Error> {
+pub(crate) fn of_place(
+    elf: &Elf,
+    tables: &[(Table, SymbolTable)],
+    functions: &Functions,
+    place: &Place,
+) -> Result<Calls, Error> {
     if elf.machine != Machine::X86_64 {
         return Ok(Calls::default());
     }
-    let functions = Functions::read(elf, tables)?;
     let mut decoding = Decoding { elf, left: MAX_DECODED };
     let own = Range { start: place.addr.0, end: place.addr.0.saturating_add(place.size.0) };
     let mut callees = Found::default();
@@ -78,7 +82,7 @@ pub(crate) fn of_place(elf: &Elf, tables: &[(Table, SymbolTable)], place: &Place
     let mut targets = functions.plt_entries_of(tables, place.addr)?;
     targets.insert(place.addr.0);
     let mut callers = Found::default();
-    let seen = callers_of(elf, &functions, &targets)?;
+    let seen = callers_of(elf, functions, &targets)?;
     // Where no symbol tells a start to decode from, what looks like a call is taken for one: of 2^32 others one would.
     seen.without_symbol.iter().for_each(|site| callers.add(*site, *site));
     for function in seen.functions {
@@ -91,7 +95,7 @@ pub(crate) fn of_place(elf: &Elf, tables: &[(Table, SymbolTable)], place: &Place
             }
         })?;
     }
-    Ok(Calls { callees: callees.named(&functions, tables)?, callers: callers.named(&functions, tables)?, indirect })
+    Ok(Calls { callees: callees.named(functions, tables)?, callers: callers.named(functions, tables)?, indirect })
 }
 
 fn is_call(instruction: &Instruction) -> bool {
@@ -185,7 +189,8 @@ fn callers_of(elf: &Elf, functions: &Functions, targets: &BTreeSet<u64>) -> Resu
 }
 
 /// Where functions are, by the symbols.
-struct Functions {
+#[derive(Debug)]
+pub(crate) struct Functions {
     /// By address: the largest of those that begin there, and its table with the place of its name in it.
     by_addr: BTreeMap<u64, Symbol>,
     /// Entries of the procedure linkage table, with the symbols that they lead to.
@@ -200,7 +205,8 @@ struct Symbol {
 }
 
 impl Functions {
-    fn read(elf: &Elf, tables: &[(Table, SymbolTable)]) -> Result<Self, Error> {
+    /// Reads the symbols and the procedure linkage table.
+    pub(crate) fn read(elf: &Elf, tables: &[(Table, SymbolTable)]) -> Result<Self, Error> {
         let mut by_addr: BTreeMap<u64, Symbol> = BTreeMap::new();
         for (index, (_, table)) in tables.iter().enumerate() {
             table.each_entry::<()>(|entry| {
@@ -260,14 +266,13 @@ impl Functions {
     }
 
     fn name(&self, tables: &[(Table, SymbolTable)], addr: u64) -> Result<Option<String>, Error> {
-        let shown = |symbol: &str| display(RawName::new(symbol)).unwrap_or_else(|| symbol.to_owned());
         if let Some(symbol) = self.by_addr.get(&addr) {
             let table = tables.get(symbol.table);
             let name = table.map(|(_, table)| table.name(symbol.name_at)).transpose()?.flatten();
-            return Ok(name.as_deref().map(shown));
+            return Ok(name.as_deref().map(demangle));
         }
         Ok(match self.plt.get(&addr) {
-            Some(Target::Symbol(symbol)) => Some(format!("{}@plt", shown(symbol))),
+            Some(Target::Symbol(symbol)) => Some(format!("{}@plt", demangle(symbol))),
             _ => None,
         })
     }
