@@ -213,60 +213,58 @@ impl Resolver<'_> {
         let wanted = Wanted { span, returns, reads, sites };
         match kind.parse_target(&point.target).map_err(|error| Miss::new(error.to_string()))? {
             TargetSpec::Usdt { binary, provider, name } => {
-                let pids: Vec<Option<u32>> = match self.pids {
-                    [] => vec![None],
-                    pids => pids.iter().copied().map(Some).collect(),
-                };
                 let mut targets = Vec::new();
-                for pid in pids {
+                for pid in self.each_pid() {
                     targets.extend(self.usdt(pid, binary.as_deref(), provider.as_deref(), &name)?);
                 }
                 Ok(targets)
             }
             TargetSpec::UserFunction { binary, function, offset } => {
-                if self.pids.is_empty() {
-                    if binary.is_none() {
-                        let mut miss = Miss::new(format!("`{}` names no binary, and there is no --pid", point.text()));
-                        miss.help = Some(format!("give --pid N, or write {}:BINARY:{function}", point.kind));
-                        return Err(miss);
-                    }
-                    let written = Written { binary, function: &function, offset };
-                    return self.function(None, &written, &wanted).map(|target| vec![target]);
-                }
-                let pids = self.pids;
+                self.check_binary(binary.as_deref(), point, &function)?;
                 let written = Written { binary, function: &function, offset };
-                pids.iter().map(|pid| self.function(Some(*pid), &written, &wanted)).collect()
+                self.each_pid().into_iter().map(|pid| self.function(pid, &written, &wanted)).collect()
             }
             TargetSpec::KernelFunctions { pattern } => self.kernel_functions(&pattern).map(|target| vec![target]),
             TargetSpec::Tracepoints { category, name } => self.tracepoints(&category, &name),
             TargetSpec::UserFunctions { binary, pattern } => {
-                if self.pids.is_empty() && binary.is_none() {
-                    let mut miss = Miss::new(format!("`{}` names no binary, and there is no --pid", point.text()));
-                    miss.help = Some(format!("give --pid N, or write {}:BINARY:{}", point.kind, pattern.as_str()));
-                    return Err(miss);
-                }
-                let pids: Vec<Option<u32>> = match self.pids {
-                    [] => vec![None],
-                    pids => pids.iter().copied().map(Some).collect(),
-                };
-                pids.into_iter().map(|pid| self.user_functions(pid, binary.clone(), &pattern, &wanted)).collect()
+                self.check_binary(binary.as_deref(), point, pattern.as_str())?;
+                let pids = self.each_pid().into_iter();
+                pids.map(|pid| self.user_functions(pid, binary.clone(), &pattern, &wanted)).collect()
             }
             spec => Ok(spec.found().into_iter().collect()),
         }
     }
 
-    /// That a pattern stands for something, and for no more than it may.
-    fn check_count(&self, pattern: &str, count: usize, what: &str) -> Result<(), Miss> {
-        if count == 0 {
-            return Err(Miss::new(format!("`{pattern}` fits no {what}")));
+    /// The processes to trace; none stands for all.
+    fn each_pid(&self) -> Vec<Option<u32>> {
+        match self.pids {
+            [] => vec![None],
+            pids => pids.iter().copied().map(Some).collect(),
         }
-        if count > self.most {
-            let mut miss = Miss::new(format!("`{pattern}` fits {count} {what}, and may fit {} at most", self.most));
-            miss.help = Some(format!("write a narrower pattern, or give --max-targets {count}"));
-            return Err(miss);
-        }
-        Ok(())
     }
+
+    /// That it is known in which binary `function` is.
+    fn check_binary(&self, binary: Option<&str>, point: &AttachPoint, function: &str) -> Result<(), Miss> {
+        if binary.is_some() || !self.pids.is_empty() {
+            return Ok(());
+        }
+        let mut miss = Miss::new(format!("`{}` names no binary, and there is no --pid", point.text()));
+        miss.help = Some(format!("give --pid N, or write {}:BINARY:{function}", point.kind));
+        Err(miss)
+    }
+}
+
+/// That a pattern stands for something, and for no more than `most` of it.
+fn check_count(pattern: &str, count: usize, most: usize, what: &str) -> Result<(), Miss> {
+    if count == 0 {
+        return Err(Miss::new(format!("`{pattern}` fits no {what}")));
+    }
+    if count > most {
+        let mut miss = Miss::new(format!("`{pattern}` fits {count} {what}, and may fit {most} at most"));
+        miss.help = Some(format!("write a narrower pattern, or give --max-targets {count}"));
+        return Err(miss);
+    }
+    Ok(())
 }
 
 fn open(pid: Option<u32>, binary: Option<&str>, lookup: &Lookup) -> Result<Binary, String> {

@@ -1,6 +1,6 @@
 //! Targets in the kernel that a pattern stands for.
 
-use super::{Miss, Resolver};
+use super::{Miss, Resolver, check_count};
 use crate::kernel::names;
 use crate::kind::{NamePattern, Target};
 
@@ -9,7 +9,7 @@ impl Resolver<'_> {
         let matcher = pattern.matcher().map_err(Miss::new)?;
         let found = names::functions(self.kernel, &|name| matcher.fits(name)).map_err(Miss::new)?;
         let text = pattern.as_str();
-        self.check_count(text, found.names.len(), "functions of the kernel that can be probed")?;
+        check_count(text, found.names.len(), self.most, "functions of the kernel that can be probed")?;
         if found.left_out > 0 {
             self.notes.push(format!(
                 "`{text}`: {} functions; {} more fit and are left out: the kernel does not trace them, or several have the name",
@@ -25,7 +25,7 @@ impl Resolver<'_> {
         let found = names::tracepoints(self.kernel, &|category, name| categories.fits(category) && events.fits(name));
         let found = found.map_err(Miss::new)?;
         let text = format!("{}:{}", category.as_str(), name.as_str());
-        self.check_count(&text, found.len(), "tracepoints")?;
+        check_count(&text, found.len(), self.most, "tracepoints")?;
         self.notes.push(format!("`{text}`: {} tracepoints", found.len()));
         Ok(found.into_iter().map(|(category, name)| Target::Tracepoint { category, name }).collect())
     }

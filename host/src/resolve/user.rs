@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 use symres::{Answer, Binary, Pattern, PatternForm};
 
 use super::places::{self, Chosen, Purpose};
-use super::{Miss, Resolver, Wanted, open};
+use super::{Miss, Resolver, Wanted, check_count, open};
 use crate::kind::{NamePattern, Target};
 
 /// A function as written.
@@ -61,9 +61,7 @@ impl Resolver<'_> {
         let (open, text) = (opened.path().to_owned(), pattern.as_str());
         let (_, answer) = search(opened, text, &shown)?;
         let (mut functions, left_out) = places::of_pattern(answer.matches.iter(), purpose(opened, wanted));
-        self.check_count(text, functions.len(), &format!("functions of `{shown}`"))?;
-        let opened = self.binaries.get(&(pid, binary)).and_then(|opened| opened.as_ref().ok());
-        let opened = opened.ok_or_else(|| Miss::new(format!("cannot read `{shown}`")))?;
+        check_count(text, functions.len(), self.most, &format!("functions of `{shown}`"))?;
         let (chosen, mut unseen) = wanted.sites.of_pattern((text, opened), &answer.matches, &mut functions)?;
         if left_out > 0 {
             let copies = places::counted(left_out, "inlined copy", "inlined copies");
