@@ -101,7 +101,7 @@ pub struct Facts {
     pub maps: Vec<MapFact>,
     /// The `bpf_trace_printk`/`bpf_printk` calls; the index is the id that a record carries.
     pub prints: Vec<PrintFact>,
-    /// Whether the probe uses `FILTER_PID` (so that `--pid` filters in the kernel).
+    /// Whether the probe uses `FILTER_PID` or `FILTER_PID_OF` (so that `--pid` filters in the kernel).
     pub uses_filter_pid: bool,
 }
 

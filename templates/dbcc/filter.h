@@ -13,11 +13,9 @@ struct dbcc_settings {
 // Not `used`: the object has it only where the probe asks.
 static const volatile struct dbcc_settings dbcc_settings __attribute__((section(".rodata.dbcc")));
 
-// Whether there are processes to look at and the current one is none of them.
-static __always_inline bool dbcc_is_filtered_out(void)
+// Whether there are processes to look at and this one is none of them.
+static __always_inline bool dbcc_is_filtered_out(__u32 tgid)
 {
-    __u32 tgid = bpf_get_current_pid_tgid() >> 32;
-
     if (dbcc_settings.filter_count == 0)
         return 0;
     for (__u32 i = 0; i < DBCC_MAX_FILTER_PIDS && i < dbcc_settings.filter_count; i++) {
@@ -27,6 +25,7 @@ static __always_inline bool dbcc_is_filtered_out(void)
     return 1;
 }
 
-#define FILTER_PID (dbcc_is_filtered_out())
+#define FILTER_PID (dbcc_is_filtered_out(bpf_get_current_pid_tgid() >> 32))
+#define FILTER_PID_OF(tgid) (dbcc_is_filtered_out(tgid))
 
 #endif

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::burst;
 use crate::dbcc::{self, Attached, Records};
 use crate::kinds;
 use crate::load::Load;
@@ -34,6 +35,8 @@ pub const TESTS: &[(&str, Test)] = &[
     ("returns_past_200_late_threads_are_counted_by_fexit", || returns_past_blocked_threads("fentry", 0, 200)),
     ("returns_past_200_late_threads_are_reported_by_kretprobe", || returns_past_blocked_threads("kprobe", 0, 200)),
     ("usdt_probes_are_exact_with_one_breakpoint_for_each_site", usdt_probes_are_exact),
+    ("starts_of_programs_are_exact", || burst::starts_are_exact(400)),
+    ("ends_of_processes_are_exact", || burst::ends_are_exact(400)),
     ("unit_tests_of_kernel_functions_pass", unit_tests_of_kernel_functions_pass),
     ("the_published_hello_attached_as_a_kprobe_runs_as_fentry", || hello("kprobe", &[], "fentry")),
     ("the_published_hello_is_forced_to_run_as_a_kprobe", || hello("kprobe", &["--attach-as", "kprobe"], "kprobe")),

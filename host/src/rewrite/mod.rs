@@ -141,6 +141,9 @@ pub struct Output {
 /// How often uses of macros are written out: macros in macros need one time each.
 const MAX_ROUNDS: usize = 16;
 
+/// The macros that compare a process with those of `--pid`.
+const FILTERS: [&str; 2] = ["FILTER_PID", "FILTER_PID_OF"];
+
 /// Rewrites a probe.
 ///
 /// # Errors
@@ -239,7 +242,7 @@ fn once(unit: &Unit, text: &str, request: &CompileRequest, kernel: &dyn KernelFa
         maps: maps.iter().enumerate().map(|(index, map)| map_fact(index, map, &output.events)).collect(),
         programs: output.programs,
         prints: output.prints,
-        uses_filter_pid: tree.expansions.iter().any(|expansion| expansion.name == "FILTER_PID"),
+        uses_filter_pid: tree.expansions.iter().any(|expansion| FILTERS.contains(&expansion.name.as_str())),
     };
     let mut behind = String::new();
     if !text.ends_with('\n') {
