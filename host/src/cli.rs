@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod cache;
+
+pub use cache::{CacheArgs, CacheCommand};
+
 /// Runs eBPF probes that are written in C, on databases and everything else.
 #[derive(Debug, Parser)]
 #[command(
@@ -36,6 +40,8 @@ pub enum Command {
     Check(CheckArgs),
     /// List the built-in probes, or print the C text of one
     Probes(ProbesArgs),
+    /// Show what is kept of earlier runs, so that nothing is done twice, or remove it
+    Cache(CacheArgs),
     /// The compiler worker (started by dbcc itself)
     #[command(name = "__frontend", hide = true)]
     Frontend {

@@ -3,7 +3,7 @@
 //! Clang is run by argument vector in the probe's private folder, with bounds on its time and output. What it says is
 //! parsed and shown on the line that the user wrote.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,11 +14,15 @@ use crate::rewrite::Rewritten;
 use crate::source::Source;
 use crate::template::{MAIN_FILE, Templated};
 
+mod files;
 mod message;
 mod stack;
 
 /// What clang may use. The largest of BCC's tools compile in half a second and give 200 kB.
 const LIMITS: Limits = Limits { time: Duration::from_secs(90), stdout: 64 << 20, stderr: 4 << 20 };
+
+/// Variables by which clang finds further headers or options: what it makes of a probe is to depend on none of them.
+pub(crate) const VARIABLES: [&str; 4] = ["CPATH", "C_INCLUDE_PATH", "CCC_OVERRIDE_OPTIONS", "SOURCE_DATE_EPOCH"];
 
 /// The most messages that clang writes before it gives up.
 const MAX_ERRORS: &str = "-ferror-limit=64";
@@ -30,6 +34,8 @@ pub struct Object {
     pub elf: Vec<u8>,
     /// Warnings on the user's lines.
     pub warnings: Vec<Diagnostic>,
+    /// The files outside of the probe's private folder that were read for it.
+    pub files: Vec<PathBuf>,
 }
 
 /// A compiler that was started and waits for the text. A third of clang's time goes by before it looks at its input, so
@@ -77,7 +83,9 @@ impl Compiler {
         let said = String::from_utf8_lossy(&finished.stderr);
         let mut messages = diagnostics(&said, &request.source, rewritten);
         if finished.status.success() && !finished.stdout.is_empty() {
-            return Ok(Object { elf: finished.stdout, warnings: messages });
+            let files = files::read(templated.root.path())
+                .map_err(|error| vec![Diagnostic::error(format!("compiling failed: {error}"), None)])?;
+            return Ok(Object { elf: finished.stdout, warnings: messages, files });
         }
         if !messages.iter().any(|message| message.severity == Severity::Error) {
             messages.push(unexplained(&request.toolchain.clang, finished.status, &said));
@@ -90,12 +98,11 @@ impl Compiler {
 fn clang(toolchain: &Toolchain, templated: &Templated) -> Command {
     let root = templated.root.path();
     let mut command = Command::new(&toolchain.clang);
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
     command
         .current_dir(root)
-        // Variables by which clang finds further headers or options.
-        .env_remove("CPATH")
-        .env_remove("C_INCLUDE_PATH")
-        .env_remove("CCC_OVERRIDE_OPTIONS")
         .env("LC_ALL", "C")
         .arg("--no-default-config")
         // Paths inside the private folder are relative, so that the object does not depend on its name.
@@ -104,6 +111,7 @@ fn clang(toolchain: &Toolchain, templated: &Templated) -> Command {
         .args(["-fno-color-diagnostics", "-fno-caret-diagnostics", "-fdiagnostics-print-source-range-info", MAX_ERRORS])
         // The size of each function's stack, and what lies on it: for the message where it is too large.
         .args(["-Wframe-larger-than=512", "-Rpass-analysis=stack-frame-layout"])
+        .args(files::ARGUMENTS)
         .args(["-c", "-o", "-", "-"]);
     command
 }

@@ -4,6 +4,7 @@
 //! keeps. So everything here can be serialised, and nothing here refers to libclang or libbpf.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::diag::Diagnostic;
 use crate::linemap::LineMap;
@@ -90,6 +91,26 @@ pub struct Compiled {
     pub facts: Facts,
     /// Warnings and notes; errors are the other arm of the result.
     pub warnings: Vec<Diagnostic>,
+    /// The files that the object depends on and the request does not hold: with the same content, it is the same object. None
+    /// where that cannot be told, because the probe asks whether there is a file, or because one changed meanwhile.
+    pub inputs: Option<Vec<Input>>,
+}
+
+/// A file as it was read: a header beside the probe, or the types of a module of the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Its absolute path.
+    pub path: std::path::PathBuf,
+    /// SHA-256 of its bytes, in hexadecimal digits.
+    pub digest: String,
+}
+
+impl Input {
+    /// A file that holds these bytes.
+    pub fn new(path: &std::path::Path, bytes: &[u8]) -> Self {
+        let digest = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { path: path.to_owned(), digest }
+    }
 }
 
 /// What rewriting promised about programs and maps; the object is checked against it.

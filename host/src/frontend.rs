@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +27,9 @@ use crate::kernel::tracepoint::{Tracepoint, TracepointError};
 use crate::kind;
 use crate::lex::Lexed;
 use crate::rewrite::{KernelFacts, rewrite};
-use crate::source::Source;
 use crate::template::{Host, KernelText, Needs, Templated, TracepointName, prepare};
+
+mod inputs;
 
 /// What a worker may use. Debian's largest BCC tools compile within a second; the deadline is for a server so overloaded
 /// that this takes a hundred times as long, which is when a probe is wanted most.
@@ -73,6 +74,7 @@ fn compile_with<L>(
     loaded: impl FnOnce() -> L,
 ) -> Result<Compiled, Vec<Diagnostic>> {
     let fatal = |message: String| vec![Diagnostic::error(message, None)];
+    let began = SystemTime::now();
     let templated = prepare(request).map_err(|error| fatal(error.to_string()))?;
     let compiler = compile::begin(request, &templated);
 
@@ -86,27 +88,30 @@ fn compile_with<L>(
     let mut types = slice(btf, &needs.names).map_err(|error| fatal(error.to_string()))?;
     let joined = if types.missing.is_empty() { None } else { with_modules(btf, &types.missing) };
     if let Some(joined) = &joined {
-        types = slice(joined, &needs.names).map_err(|error| fatal(error.to_string()))?;
+        types = slice(&joined.btf, &needs.names).map_err(|error| fatal(error.to_string()))?;
     }
     let types = types.text;
     let host = Host::running().map_err(fatal)?;
     templated
         .fill(request, &needs, &KernelText { types, tracepoints }, &host)
         .map_err(|error| fatal(error.to_string()))?;
-    let explain = |messages| as_named(without_tracepoints(messages, &missing), &templated, &request.source);
+    let explain = |messages| as_named(without_tracepoints(messages, &missing), &templated, &request.source.name);
     // Rewriting loads libclang again, which then is there; if it cannot be loaded, rewriting says why.
     let loaded = loaded();
-    let rewritten =
-        rewrite(request, &templated, &BtfFacts::new(btf, joined.as_ref().unwrap_or(btf), request)).map_err(explain)?;
+    let all = joined.as_ref().map_or(btf, |joined| &joined.btf);
+    let rewritten = rewrite(request, &templated, &BtfFacts::new(btf, all, request)).map_err(explain)?;
     let object = compiler.compile(request, &templated, &rewritten).map_err(explain)?;
     drop(loaded);
     let contents = elf::read(&object.elf).map_err(|error| fatal(error.to_string()))?;
     contents.check(&rewritten.facts, &request.source)?;
+    let modules = joined.map(|joined| joined.modules).unwrap_or_default();
+    let inputs = inputs::of(&request.source.text, &object.files, modules, began);
 
     warnings.extend(rewritten.warnings);
     warnings.extend(object.warnings);
     let mut once: Vec<Diagnostic> = Vec::new();
-    for warning in as_named(warnings, &templated, &request.source) {
+    // They are kept, and shown for a file of the same text that is called otherwise.
+    for warning in as_named(warnings, &templated, "this probe") {
         // Both compilers warn of what rewriting left as it was.
         if !once.iter().any(|known| known.span == warning.span && known.message == warning.message) {
             once.push(warning);
@@ -118,6 +123,7 @@ fn compile_with<L>(
         line_map: rewritten.line_map,
         facts: rewritten.facts,
         warnings: once,
+        inputs,
     })
 }
 
@@ -183,13 +189,13 @@ fn without_tracepoints(messages: Vec<Diagnostic>, missing: &[(TracepointName, St
     out
 }
 
-/// The messages with the name of the probe instead of the private folder's path.
-fn as_named(mut messages: Vec<Diagnostic>, templated: &Templated, source: &Source) -> Vec<Diagnostic> {
+/// The messages with a name for the probe instead of its path in the private folder.
+fn as_named(mut messages: Vec<Diagnostic>, templated: &Templated, name: &str) -> Vec<Diagnostic> {
     let main = templated.main_file().display().to_string();
     let folder = format!("{}/", templated.root.path().display());
     let rename = |text: &mut String| {
         if text.contains(&folder) {
-            *text = text.replace(&main, &source.name).replace(&folder, "");
+            *text = text.replace(&main, name).replace(&folder, "");
         }
     };
     for message in &mut messages {
@@ -327,6 +333,9 @@ impl Worker {
         command.arg(COMMAND).arg(&toolchain.libclang).env("TMPDIR", folder.path());
         // libclang would parse on a thread of its own, which has a small stack.
         command.env("LIBCLANG_NOTHREADS", "1");
+        for variable in compile::VARIABLES {
+            command.env_remove(variable);
+        }
         // A compiler's heap in large pages where the kernel has them: a fifth of all page faults less.
         command.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
         let running = start(&mut command).map_err(|error| vec![killed(error)])?;

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use crate::lex::{Lexed, Token, TokenKind};
 use crate::source::{MAX_SOURCE, Part, Source, SourceError, one_for_one};
 
+mod beside;
+
+pub use beside::{asks_for_files, reads_files};
+
 /// The most files that are taken, each as often as it is included.
 const MAX_FILES: usize = 256;
 
@@ -33,7 +37,8 @@ fn with_includes(mut source: Source) -> Result<Source, SourceError> {
     }
     let main = source.name.clone();
     let top = File { name: main.clone(), dir };
-    let mut inliner = Inliner { top: &top, text: String::new(), parts: Vec::new(), files: 0, open: Vec::new() };
+    let mut inliner =
+        Inliner { top: &top, text: String::new(), parts: Vec::new(), files: 0, open: Vec::new(), guarded: Vec::new() };
     inliner.add(&source.text, &top, 0);
     let Inliner { text, parts, files, .. } = inliner;
     let size = u64::try_from(text.len()).unwrap_or(u64::MAX);
@@ -60,6 +65,9 @@ struct Inliner<'t> {
     files: usize,
     /// The files that are being taken, each inside of the one before.
     open: Vec<PathBuf>,
+    /// The files that say `#pragma once`; the number of one is in the name of its guard, so that the text is the same in every
+    /// folder.
+    guarded: Vec<PathBuf>,
 }
 
 impl<'t> Inliner<'t> {
@@ -105,10 +113,12 @@ impl<'t> Inliner<'t> {
 
     /// What `#pragma once` means, for a file whose lines are among those of others.
     fn open_guard(&mut self, path: &Path, by: &File, line: u32) {
-        let mut guard = String::from("DBCC_ONCE_");
-        for byte in path.as_os_str().as_encoded_bytes() {
-            guard.push_str(&format!("{byte:02x}"));
-        }
+        let known = self.guarded.iter().position(|guarded| guarded == path);
+        let number = known.unwrap_or_else(|| {
+            self.guarded.push(path.to_owned());
+            self.guarded.len() - 1
+        });
+        let guard = format!("DBCC_ONCE_{number}");
         self.part(&by.name, line);
         self.text.push_str(&format!("#ifndef {guard}\n#define {guard}\n"));
     }

@@ -22,6 +22,7 @@ pub mod event;
 pub mod facts;
 pub mod frontend;
 pub mod include;
+pub mod kept;
 pub mod kernel;
 pub mod kind;
 pub mod lex;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use symres::{Debuginfod, Options};
 
-use crate::cache::{Cache, CacheError};
+use crate::cache::{Cache, Shelf};
 
 mod progress;
 
@@ -25,15 +25,15 @@ impl Lookup {
     /// and are kept in the cache in any case.
     pub fn new(debug_dirs: &[PathBuf], keep: bool) -> Self {
         let mut notes = Vec::new();
-        let mut folder = |of: fn(&Cache) -> Result<PathBuf, CacheError>, lost: &str| {
-            let folder = Cache::open().and_then(|cache| of(&cache));
+        let mut folder = |shelf: Shelf, lost: &str| {
+            let folder = Cache::open().and_then(|cache| cache.shelf(shelf));
             folder.map_err(|error| notes.push(format!("{lost}: {error}"))).ok()
         };
-        let index_dir = keep.then(|| folder(Cache::indexes, "no index of debug information is kept")).flatten();
+        let index_dir = keep.then(|| folder(Shelf::Indexes, "no index of debug information is kept")).flatten();
         // Servers are asked only where the environment names some.
         let mut debuginfod = Debuginfod::from_env(Path::new(""));
         if let Some(servers) = debuginfod.as_mut().filter(|servers| servers.cache_dir.as_os_str().is_empty()) {
-            match folder(Cache::debug_files, "no debuginfod server is asked") {
+            match folder(Shelf::DebugFiles, "no debuginfod server is asked") {
                 Some(folder) => servers.cache_dir = folder,
                 None => debuginfod = None,
             }

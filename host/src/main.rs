@@ -10,7 +10,7 @@ use dbcc::cli::{Cli, Command};
 use dbcc::config::{CompileSettings, RunSettings};
 use dbcc::pipeline::{self, Failure, Streams};
 use dbcc::symbols::{self, Sink};
-use dbcc::{builtin, check, diag, frontend};
+use dbcc::{builtin, check, diag, frontend, kept};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Some(Command::Probes(args)) => {
             builtin::show(args.name.as_deref(), &mut io::stdout().lock()).map_err(Failure::from).map(code)
         }
+        Some(Command::Cache(args)) => kept::run(&args, &mut io::stdout().lock()).map_err(unusable).map(|()| code(true)),
         Some(Command::Frontend { libclang }) => frontend::serve(&libclang, io::stdin(), &mut io::stdout().lock())
             .map_err(Failure::from)
             .map(|()| ExitCode::SUCCESS),
@@ -55,6 +56,14 @@ fn run(args: &dbcc::cli::RunArgs) -> Result<ExitCode, Failure> {
     };
     pipeline::run(&settings, stop, &mut streams)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A failure that lies at this machine, but for a reader of the output that is gone.
+fn unusable(error: anyhow::Error) -> Failure {
+    match error.downcast::<io::Error>() {
+        Ok(error) => error.into(),
+        Err(error) => Failure::Unusable(error),
+    }
 }
 
 fn code(success: bool) -> ExitCode {

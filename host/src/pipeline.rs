@@ -10,7 +10,7 @@ use crossbeam_channel::Receiver;
 use crate::attach;
 use crate::bpf::btf::TypeId;
 use crate::bpf::map::{Map, MapType};
-use crate::cache::Cache;
+use crate::cache::{Cache, Key};
 use crate::config::{CompileSettings, ConfigError, RunSettings};
 use crate::decode::{self, MapTypes, Types};
 use crate::diag::{self, Diagnostic};
@@ -112,7 +112,7 @@ pub fn run(settings: &RunSettings, stop: Receiver<String>, streams: &mut Streams
     Ok(())
 }
 
-/// Compiles a probe, or takes it from the cache. What the kernel offers is asked while the compiler gets ready.
+/// Compiles a probe, or takes it from the cache.
 ///
 /// # Errors
 /// When the text is wrong, or there is no compiler.
@@ -138,8 +138,6 @@ pub fn prepare(
         }
         None => None,
     };
-    let known = cache.as_ref().is_some_and(|cache| cache.knows(source));
-    let ready = (!known).then(|| worker.begin(&toolchain));
     let request = CompileRequest {
         source: source.clone(),
         functions: directives.function_kinds(),
@@ -148,13 +146,13 @@ pub fn prepare(
         features: features(),
         toolchain,
     };
-    if let Some(compiled) = cache.as_ref().and_then(|cache| cache.get(&request)) {
+    let kept = cache.as_ref().and_then(|cache| Some((cache, Key::of(&request)?)));
+    if let Some(compiled) = kept.as_ref().and_then(|(cache, key)| cache.get(key)) {
         notes.push("compiled before: taken from the cache".to_owned());
         return Ok(Prepared { directives, compiled, notes });
     }
-    let ready = ready.unwrap_or_else(|| worker.begin(&request.toolchain));
-    let compiled = ready.and_then(|ready| ready.run(&request)).map_err(probe)?;
-    if let Some(Err(error)) = cache.map(|cache| cache.put(&request, &compiled)) {
+    let compiled = worker.run(&request).map_err(probe)?;
+    if let Some(Err(error)) = kept.map(|(cache, key)| cache.put(&key, &request, &compiled)) {
         notes.push(format!("not kept for the next run: {error}"));
     }
     Ok(Prepared { directives, compiled, notes })

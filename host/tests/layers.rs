@@ -29,6 +29,7 @@ const ORDER: &[&str] = &[
     "elf",
     "frontend",
     "cache",
+    "kept",
     "lookup",
     "resolve",
     "load",

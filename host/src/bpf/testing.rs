@@ -105,7 +105,7 @@ pub(crate) fn compiled(elf: Vec<u8>, programs: Vec<ProgramFact>, maps: &[(&str, 
     let maps =
         maps.iter().map(|(name, role)| MapFact { name: (*name).into(), span, role: role.clone(), pin: None }).collect();
     let facts = Facts { programs, maps, prints: Vec::new(), uses_filter_pid: true };
-    Compiled { elf, text: String::new(), line_map: LineMap::default(), facts, warnings: Vec::new() }
+    Compiled { elf, text: String::new(), line_map: LineMap::default(), facts, warnings: Vec::new(), inputs: None }
 }
 
 /// A program fact: `forms` are kinds and names of programs, best first.

@@ -151,6 +151,7 @@ fn nothing() -> (Source, Compiled) {
         line_map: Default::default(),
         facts: Default::default(),
         warnings: Vec::new(),
+        inputs: None,
     };
     (source, compiled)
 }

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::bpf::btf::{Btf, Kind};
+use crate::facts::Input;
 
 /// Where the kernel shows the BTF of each module that is loaded, beside its own.
 const FOLDER: &str = "/sys/kernel/btf";
@@ -15,20 +16,29 @@ const MAX_MODULE: u64 = 64 << 20;
 /// The most modules that are taken in.
 const MAX_MODULES: usize = 32;
 
+/// The kernel's types with those of some modules.
+#[derive(Debug)]
+pub struct Joined {
+    /// All of them.
+    pub btf: Btf,
+    /// The modules that types came from, each as the file that shows them.
+    pub modules: Vec<Input>,
+}
+
 /// The kernel's types with those of the loaded modules that define a struct, union or enum of one of these tags; none where
 /// no module does.
-pub fn with_modules(kernel: &Btf, tags: &BTreeSet<String>) -> Option<Btf> {
+pub fn with_modules(kernel: &Btf, tags: &BTreeSet<String>) -> Option<Joined> {
     with_modules_in(Path::new(FOLDER), kernel, tags)
 }
 
-pub(super) fn with_modules_in(folder: &Path, kernel: &Btf, tags: &BTreeSet<String>) -> Option<Btf> {
+pub(super) fn with_modules_in(folder: &Path, kernel: &Btf, tags: &BTreeSet<String>) -> Option<Joined> {
     let mut missing = tags.clone();
     let mut joined: Option<Btf> = None;
-    let mut taken = 0;
+    let mut modules = Vec::new();
     let mut names: Vec<_> = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
     names.sort();
     for path in names.iter().filter(|path| !path.ends_with("vmlinux")) {
-        if missing.is_empty() || taken >= MAX_MODULES {
+        if missing.is_empty() || modules.len() >= MAX_MODULES {
             break;
         }
         let Some(bytes) = read(path) else { continue };
@@ -43,10 +53,10 @@ pub(super) fn with_modules_in(folder: &Path, kernel: &Btf, tags: &BTreeSet<Strin
         if !found.is_empty() {
             missing.retain(|tag| !found.contains(tag));
             joined = Some(next);
-            taken += 1;
+            modules.push(Input::new(path, &bytes));
         }
     }
-    joined
+    joined.map(|btf| Joined { btf, modules })
 }
 
 /// Those of the tags that the types behind the first `count` define.
