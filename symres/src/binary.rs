@@ -15,10 +15,10 @@ use crate::elf::{Elf, Machine};
 use crate::error::Error;
 use crate::file::Contents;
 use crate::lines::{self, CodeLine};
-use crate::merge;
+use crate::merge::DebugInformation;
 use crate::pattern::{Pattern, PatternForm};
 use crate::process;
-use crate::search::{self, Added};
+use crate::search;
 use crate::signature::of_name;
 use crate::site::{self, KernelVersion, Layout, Site};
 use crate::source::{Kind, SOURCES, SymbolTable, Table};
@@ -271,10 +271,7 @@ impl Binary {
         if let PatternForm::Line { line, .. } = pattern.form() {
             return lines::of_line(elf, tables, files.as_ref(), pattern, line);
         }
-        let mut answer = search::functions(elf, tables, pattern, &|pattern, functions| match &files {
-            Some(files) => merge::add(elf, tables, pattern, files, functions),
-            None => Ok(Added::default()),
-        })?;
+        let mut answer = search::functions(elf, tables, pattern, &DebugInformation { elf, tables, files })?;
         if let Some(files) = &files {
             lines::annotate(files, &mut answer);
         }

@@ -36,6 +36,7 @@ mod location;
 mod merge;
 mod name;
 mod near;
+mod parallel;
 mod pattern;
 mod plt;
 mod process;

@@ -3,21 +3,26 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use gimli::SectionId;
+
 use crate::addr::{ByteSpan, VirtAddr};
 use crate::answer::{Alias, Function, Inlined, Place, PlaceKind, Reason, Role, SourceLine};
 use crate::debug::DwarfFiles;
 use crate::demangle::RawName;
 use crate::dwarf::signature::SiteKind;
-use crate::dwarf::{Described, Information, Occurrence, Wanted};
+use crate::dwarf::{Described, Found, Information, Occurrence, Wanted};
 use crate::elf::Elf;
 use crate::error::Error;
 use crate::pattern::{Pattern, PatternForm};
-use crate::search::{Added, Aliases, Code, aliases, role};
+use crate::search::{Added, Aliases, Code, More, aliases, left_out, role};
 use crate::signature::Origin;
 use crate::source::{Kind, SymbolTable, Table};
 
 /// The details of so many places are told: of more nobody wants to read them.
 const MAX_DETAILED: usize = 1000;
+
+/// Searching less of `.debug_info` than this takes no longer than starting a thread.
+const WORTH_A_THREAD: u64 = 4 << 20;
 
 /// A place that the debug information knows.
 #[derive(Clone, Copy, Debug)]
@@ -50,29 +55,59 @@ struct Source {
     inlined: BTreeMap<u64, Occurrence>,
 }
 
+/// The debug information of a search: what it adds to what the symbols tell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DebugInformation<'a> {
+    pub(crate) elf: &'a Elf,
+    pub(crate) tables: &'a [(Table, SymbolTable)],
+    /// None where there is none.
+    pub(crate) files: Option<DwarfFiles<'a>>,
+}
+
+/// What it has of the functions that a pattern means, or why it is left out.
+type Looked<'a> = Option<Result<(Information<'a>, Found), String>>;
+
+impl<'a> More for DebugInformation<'a> {
+    type Found = Looked<'a>;
+
+    fn is_long(&self) -> bool {
+        let info = |files: &DwarfFiles<'_>| files.main().section_or_older(SectionId::DebugInfo.name()).map(|s| s.size);
+        self.files.as_ref().and_then(info).is_some_and(|size| size >= WORTH_A_THREAD)
+    }
+
+    fn look(&self, pattern: &Pattern) -> Looked<'a> {
+        let by_name = matches!(pattern.form(), PatternForm::Name | PatternForm::Symbol | PatternForm::Regex);
+        let files = self.files.as_ref().filter(|_| by_name)?;
+        let look = || {
+            let information = Information::open(files).map_err(|error| left_out(&error))?;
+            let found = information.search(pattern).map_err(|error| left_out(&error))?;
+            Ok((information, found))
+        };
+        Some(look())
+    }
+
+    fn add(&self, pattern: &Pattern, found: Looked<'a>, functions: &mut Vec<Function>) -> Result<Added, Error> {
+        match found {
+            None => Ok(Added::default()),
+            Some(Err(note)) => Ok(Added { notes: vec![note], reason: None }),
+            Some(Ok((information, found))) => add(self, pattern, &information, found, functions),
+        }
+    }
+}
+
 /// Adds what the debug information knows to what the symbols told.
 ///
 /// # Errors
 ///
 /// When the code cannot be read.
-pub(crate) fn add(
-    elf: &Elf,
-    tables: &[(Table, SymbolTable)],
+fn add(
+    of: &DebugInformation<'_>,
     pattern: &Pattern,
-    files: &DwarfFiles<'_>,
+    information: &Information<'_>,
+    found: Found,
     functions: &mut Vec<Function>,
 ) -> Result<Added, Error> {
-    if !matches!(pattern.form(), PatternForm::Name | PatternForm::Symbol | PatternForm::Regex) {
-        return Ok(Added::default());
-    }
-    let information = match Information::open(files) {
-        Ok(information) => information,
-        Err(error) => return Ok(Added::left_out(&error)),
-    };
-    let found = match information.search(pattern) {
-        Ok(found) => found,
-        Err(error) => return Ok(Added::left_out(&error)),
-    };
+    let DebugInformation { elf, tables, .. } = of;
     let mut notes = Vec::new();
     if found.damaged > 0 {
         notes.push(format!("{} parts of the debug information are damaged and left out", found.damaged));
@@ -90,7 +125,7 @@ pub(crate) fn add(
     }
     let reason = if functions.is_empty() { without_code(&found.without_code, merged.discarded) } else { None };
     if merged.places.len() <= MAX_DETAILED {
-        add_details(elf, &information, &merged.places, functions)?;
+        add_details(elf, information, &merged.places, functions)?;
     }
     Ok(Added { notes, reason })
 }

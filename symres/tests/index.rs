@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -43,8 +44,10 @@ fn answers(program: &Path, options: &Options) -> Result<Vec<Answer>> {
     NAMES.iter().map(|name| search(&Binary::open_with(program, options)?, name)).collect()
 }
 
-fn kept(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+/// The files that are kept, with what is in them.
+fn kept(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
 #[test]
@@ -62,26 +65,60 @@ fn the_index_changes_no_answer() -> Result<()> {
         });
         let options = Options { index_dir: Some(index_dir.clone()), progress: Some(progress), ..Options::default() };
         assert_eq!(answers(&program, &options)?, without, "{flags:?}: while it is made");
-        // The regular expression needs all units.
-        assert_eq!(kept(&index_dir).len(), 1, "{flags:?}");
+        // The regular expression needs all units; what was searched for before it is remembered beside.
+        assert_eq!(kept(&index_dir).len(), 2, "{flags:?}");
         assert!(steps.load(Ordering::Relaxed) > 0, "{flags:?}");
-        let made = fs::read(&kept(&index_dir)[0])?;
+        let made = kept(&index_dir);
         assert_eq!(answers(&program, &options)?, without, "{flags:?}: with it");
         let all = |options: &Options| search(&Binary::open_with(&program, options)?, "*");
         assert_eq!(all(&options)?, all(&Options::default())?, "{flags:?}");
-        // A damaged one is made anew.
-        let at = kept(&index_dir)[0].clone();
-        let mut damaged = made.clone();
-        let middle = damaged.len() / 2;
-        damaged[middle] ^= 1;
-        fs::write(&at, damaged)?;
+        // Damaged ones are made anew.
+        for (path, bytes) in &made {
+            let mut damaged = bytes.clone();
+            let middle = damaged.len() / 2;
+            damaged[middle] ^= 1;
+            fs::write(path, damaged)?;
+        }
         assert_eq!(answers(&program, &options)?, without, "{flags:?}: damaged");
-        assert_eq!(fs::read(&at)?, made, "{flags:?}");
+        assert_eq!(kept(&index_dir), made, "{flags:?}");
         // Another build at the same path is not looked up in it.
         let other = compile(folder.path(), &["-O0", "-gdwarf-4"])?;
         assert_eq!(other, program);
         assert_eq!(answers(&program, &options)?, answers(&program, &Options::default())?, "{flags:?}: replaced");
     }
+    Ok(())
+}
+
+/// Where the checksum is in what is kept; it is of all behind it.
+const CHECKSUM: std::ops::Range<usize> = 8..12;
+
+/// What an earlier search found is believed: with a file that tells of one name where another stands, the other's units are not
+/// read, until the file no longer fits.
+#[test]
+fn a_name_is_searched_for_once() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let program = compile(folder.path(), &["-gdwarf-4"])?;
+    let index_dir = folder.path().join("indexes");
+    let options = Options { index_dir: Some(index_dir.clone()), ..Options::default() };
+    let find = |name: &str| search(&Binary::open_with(&program, &options)?, name);
+    let places = find("leaf")?.matches[0].places.len();
+    assert!(places > 3, "{places}");
+    let (path, mut bytes) = kept(&index_dir).pop_first().unwrap();
+    // `leaf` is in the one unit, and `slow` in the other.
+    let at = bytes.windows(4).position(|word| word == b"leaf").unwrap();
+    bytes[at..at + 4].copy_from_slice(b"slow");
+    let checksum = crc32fast::hash(&bytes[CHECKSUM.end..]);
+    bytes[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(&path, &bytes)?;
+    let in_dwarf = |answer: &Answer| answer.matches[0].declared.is_some();
+    assert!(!in_dwarf(&find("slow")?));
+    assert_eq!(find("leaf")?.matches[0].places.len(), places);
+    // Of the other name it says what it said.
+    assert!(!in_dwarf(&find("slow")?));
+    bytes[at] ^= 1;
+    fs::write(&path, bytes)?;
+    assert!(in_dwarf(&find("slow")?));
+    assert_eq!(kept(&index_dir).len(), 1);
     Ok(())
 }
 
@@ -111,6 +148,7 @@ fn functions_without_code_are_told_as_such() -> Result<()> {
         // The index, which the second round has.
         assert_eq!(reason("/^nothing[.]/")?.as_deref(), Some("not-there"));
     }
-    assert_eq!(kept(&index_dir).len(), 1);
+    // The index, and what was searched for before there was one.
+    assert_eq!(kept(&index_dir).len(), 2);
     Ok(())
 }

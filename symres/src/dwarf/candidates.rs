@@ -8,12 +8,12 @@ use std::ops::{ControlFlow, Range};
 
 use memchr::memmem::Finder;
 
-use super::parallel::{Shares, THREADS, together};
 use super::reader::Section;
 use super::stream::pieces;
 use super::units::Units;
 use super::values::{Scanner, Values};
 use super::wanted::Wanted;
+use crate::parallel::{Shares, THREADS, together};
 
 /// How much one thread takes at a time.
 const SHARE: usize = 1 << 20;
@@ -52,6 +52,11 @@ impl UnitSet {
         for (mark, more) in self.marks.iter_mut().zip(&other.marks) {
             *mark |= more;
         }
+    }
+
+    /// Their indices as the index writes them.
+    pub(crate) fn numbers(&self) -> Vec<u32> {
+        self.iter().filter_map(|index| u32::try_from(index).ok()).collect()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {

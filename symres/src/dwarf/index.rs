@@ -111,7 +111,27 @@ impl Index {
         found
     }
 
-    fn beginning_with(&self, start: &[u8], wanted: &Wanted, found: &mut UnitSet) {
+    /// The units of exactly this name: none where the index does not have it.
+    pub(super) fn units_of(&self, name: &[u8], units: &Units) -> Option<UnitSet> {
+        let index = self.first_not_before(name);
+        self.name(index).filter(|found| *found == name)?;
+        let mut found = UnitSet::none(units);
+        self.add(index, &mut found);
+        Some(found)
+    }
+
+    /// All that it has.
+    pub(super) fn names(&self, units: &Units) -> Names {
+        let name = |index| Some(self.name(index)?.to_owned());
+        let names = (0..self.names).filter_map(name);
+        names
+            .map(|name| (self.units_of(&name, units), name))
+            .filter_map(|(units, name)| Some((name, units?.numbers())))
+            .collect()
+    }
+
+    /// The index of the first name that is not before `start` in the order of their bytes.
+    fn first_not_before(&self, start: &[u8]) -> usize {
         let (mut low, mut high) = (0, self.names);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -121,7 +141,11 @@ impl Index {
                 high = middle;
             }
         }
-        for index in low..self.names {
+        low
+    }
+
+    fn beginning_with(&self, start: &[u8], wanted: &Wanted, found: &mut UnitSet) {
+        for index in self.first_not_before(start)..self.names {
             match self.name(index) {
                 Some(name) if name.starts_with(start) => {
                     if wanted.fits(name) {

@@ -58,7 +58,7 @@ impl Information<'_> {
     }
 
     /// What the index depends on: none where nothing is to be kept.
-    fn identity(&self) -> Option<String> {
+    pub(super) fn identity(&self) -> Option<String> {
         let main = self.files.main();
         let build_id: String = main.build_id().unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect();
         let alt = match self.files.supplementary() {

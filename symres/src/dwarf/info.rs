@@ -12,7 +12,6 @@ use super::candidates::{UnitSet, units_with};
 use super::describe::Described;
 use super::gather::{Elsewhere, Gathered, Occurrence, Of, gather, wanted, wanted_anywhere};
 use super::load::View;
-use super::parallel::{Shares, THREADS, together};
 use super::reader::Section;
 use super::sections::{Dwarf, Sections, Unit};
 use super::split::{Splits, Stub, root, stub, stubs};
@@ -23,6 +22,7 @@ use super::values::Values;
 use super::wanted::Wanted;
 use crate::debug::DwarfFiles;
 use crate::error::Error;
+use crate::parallel::{Shares, THREADS, together};
 use crate::pattern::Pattern;
 
 /// What one thread reads of `.debug_info` before it forgets it, in bytes.
@@ -89,6 +89,15 @@ struct Strings {
     alt: Option<Values>,
 }
 
+/// Where functions of a wanted name may be.
+struct ToRead {
+    units: UnitSet,
+    /// The entries in others that they refer to; none where every reference has to be followed.
+    elsewhere: Option<Elsewhere>,
+    /// Functions without code may be in others too.
+    with_code_only: bool,
+}
+
 impl<'f> Information<'f> {
     /// Opens it, without reading more than the headers of its units.
     ///
@@ -119,18 +128,23 @@ impl<'f> Information<'f> {
     /// When a section cannot be read at all. What is damaged in one unit is counted.
     pub(crate) fn search(&self, pattern: &Pattern) -> gimli::Result<Found> {
         let wanted = Wanted::by(pattern);
-        let strings = self.strings(&wanted)?;
-        let mut found = match self.indexed(&wanted) {
-            Some(units) => self.gather(&units, None, &wanted, &strings, pattern, Of::Code),
-            None => {
-                let (units, elsewhere) = self.units_with(&wanted, &strings)?;
-                self.gather(&units, elsewhere.as_ref(), &wanted, &strings, pattern, Of::Code)
-            }
+        let known = self.remembered(&wanted);
+        let strings = match &known {
+            // In few units each name is compared.
+            Some(_) => Strings { main: None, alt: None },
+            None => self.strings(&wanted)?,
         };
+        let mut to_read = match known {
+            Some(units) => ToRead { units, elsewhere: None, with_code_only: false },
+            None => self.to_read(&wanted, &strings)?,
+        };
+        let mut found = self.gather(&to_read.units, to_read.elsewhere.as_ref(), &wanted, &strings, pattern, Of::Code);
         self.gather_split(&wanted, pattern, &mut found)?;
         if found.occurrences.is_empty() && matches!(wanted, Wanted::Words(_)) {
-            // The index does not know what has no code.
-            let (mut units, elsewhere) = self.units_with(&wanted, &strings)?;
+            if to_read.with_code_only {
+                to_read = self.by_bytes(&wanted, &strings)?;
+            }
+            let ToRead { mut units, elsewhere, .. } = to_read;
             units.keep_first(WITHOUT_CODE);
             let without = self.gather(&units, elsewhere.as_ref(), &wanted, &strings, pattern, Of::NoCode);
             found.without_code = without.without_code;
@@ -139,11 +153,24 @@ impl<'f> Information<'f> {
         Ok(found)
     }
 
-    /// The units that may have functions of a wanted name, and the entries in others that they refer to; none where every
-    /// reference has to be followed.
-    fn units_with(&self, wanted: &Wanted, strings: &Strings) -> gimli::Result<(UnitSet, Option<Elsewhere>)> {
+    /// The units that may have functions of a wanted name: by the index, else by their bytes.
+    fn to_read(&self, wanted: &Wanted, strings: &Strings) -> gimli::Result<ToRead> {
+        if let Some(units) = self.indexed(wanted) {
+            return Ok(ToRead { units, elsewhere: None, with_code_only: true });
+        }
+        let to_read = self.by_bytes(wanted, strings)?;
+        if to_read.elsewhere.is_some() {
+            self.remember(wanted, &to_read.units);
+        }
+        Ok(to_read)
+    }
+
+    /// The units in whose bytes a wanted name stands, or which refer to such a one.
+    fn by_bytes(&self, wanted: &Wanted, strings: &Strings) -> gimli::Result<ToRead> {
         let texts = both(strings.main.as_ref(), strings.alt.as_ref().filter(|_| self.alt.is_some()));
-        let Some(texts) = texts else { return Ok((UnitSet::all(&self.main.units), None)) };
+        let Some(texts) = texts else {
+            return Ok(ToRead { units: UnitSet::all(&self.main.units), elsewhere: None, with_code_only: false });
+        };
         let mut elsewhere = Elsewhere::default();
         if let Some(alt) = &self.alt {
             let units = self.candidates(alt, wanted, strings.alt.as_ref())?;
@@ -151,7 +178,7 @@ impl<'f> Information<'f> {
         }
         let mut units = self.candidates(&self.main, wanted, Some(&texts))?;
         self.follow(&mut units, &mut elsewhere, wanted, strings)?;
-        Ok((units, Some(elsewhere)))
+        Ok(ToRead { units, elsewhere: Some(elsewhere), with_code_only: false })
     }
 
     /// Adds what is in split units.

@@ -14,8 +14,8 @@ mod lines;
 mod load;
 mod locate;
 mod map;
-mod parallel;
 pub(crate) mod reader;
+mod remembered;
 mod rows;
 pub(crate) mod sections;
 #[allow(dead_code, reason = "its tests read more than an answer tells")]
@@ -30,6 +30,6 @@ mod wanted;
 pub(crate) use describe::Described;
 pub(crate) use details::Wanted;
 pub(crate) use gather::Occurrence;
-pub(crate) use info::Information;
+pub(crate) use info::{Found, Information};
 pub(crate) use locate::LineCode;
 pub(crate) use map::Located;

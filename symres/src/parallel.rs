@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, Builder, ScopedJoinHandle};
 
 /// Threads that work together. The machines that this is measured on have two processors, and on larger ones more threads
 /// would wait for memory rather than help.
@@ -28,17 +29,28 @@ impl Shares {
     }
 }
 
-/// Runs `work` in `threads` threads, this one among them: their results, this one's first.
+/// Runs `work` in `threads` threads, this one among them: their results, this one's first. Where no more threads can be
+/// had, there are fewer results.
 pub(crate) fn together<T: Send>(threads: usize, work: impl Fn() -> T + Sync) -> Vec<T> {
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(&work)).collect();
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).filter_map(|_| Builder::new().spawn_scoped(scope, &work).ok()).collect();
         let mut results = vec![work()];
-        for other in others {
-            match other.join() {
-                Ok(result) => results.push(result),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
+        results.extend(others.into_iter().map(joined));
         results
     })
+}
+
+/// Runs `here` in this thread and `there` in another; one after the other where no other thread can be had.
+pub(crate) fn beside<A, B: Send>(here: impl FnOnce() -> A, there: impl Fn() -> B + Sync) -> (A, B) {
+    thread::scope(|scope| match Builder::new().spawn_scoped(scope, &there) {
+        Ok(other) => {
+            let here = here();
+            (here, joined(other))
+        }
+        Err(_) => (here(), there()),
+    })
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
