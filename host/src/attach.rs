@@ -7,7 +7,7 @@ use crate::bpf;
 use crate::bpf::iter::KernelIterator;
 use crate::bpf::program::Misses;
 use crate::kernel::Kernel;
-use crate::kind::{self, Attachment, Missed, Target};
+use crate::kind::{self, Attachment, Early, Missed, Target};
 use crate::load::{Loaded, LoadedProgram};
 
 /// Attached programs. Dropping it detaches them all; so does the end of the process, however it ends.
@@ -96,15 +96,29 @@ enum Source {
 /// # Errors
 /// Every program that was not attached, with the reason. The others are detached again.
 pub fn attach(loaded: Loaded, kernel: &Kernel, pids: &[u32]) -> Result<Attached, AttachError> {
-    attach_for(loaded, kernel, pids, threads(pids))
+    attach_early(loaded, kernel, pids, &Early::default())
+}
+
+/// Attaches all programs of a loaded probe, with events that were opened ahead.
+///
+/// # Errors
+/// As [`attach`].
+pub fn attach_early(loaded: Loaded, kernel: &Kernel, pids: &[u32], early: &Early) -> Result<Attached, AttachError> {
+    attach_for(loaded, kernel, pids, threads(pids), early)
 }
 
 /// Attaches with room for that many threads in the functions of kretprobes.
-fn attach_for(loaded: Loaded, kernel: &Kernel, pids: &[u32], threads: u64) -> Result<Attached, AttachError> {
+fn attach_for(
+    loaded: Loaded,
+    kernel: &Kernel,
+    pids: &[u32],
+    threads: u64,
+    early: &Early,
+) -> Result<Attached, AttachError> {
     if let Ok(tracefs) = kernel.tracefs() {
         kind::remove_stale(tracefs);
     }
-    let options = kind::Options { tracefs: kernel.tracefs(), threads, pids, maps: loaded.maps(), many: false };
+    let options = kind::Options { tracefs: kernel.tracefs(), threads, pids, maps: loaded.maps(), many: false, early };
     let mut links = Vec::new();
     let mut programs = Vec::new();
     let mut counters = Vec::new();

@@ -14,11 +14,13 @@ use std::path::PathBuf;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
 
 use crate::facts::{CompileRequest, Compiled, Input};
+use crate::source::Source;
 
 mod entry;
 mod folder;
 mod key;
 mod shelf;
+mod versions;
 
 use folder::{Folder, UNFINISHED};
 pub use key::Key;
@@ -126,8 +128,24 @@ impl Cache {
         }
     }
 
+    /// Whether anything is kept that was made of this text, for whatever kernel, compiler or options. What it costs to
+    /// ask is little; it tells whether compiling is to be expected.
+    pub fn knows(&self, source: &Source) -> bool {
+        let prefix = key::of_text(source);
+        let entries = rustix::fs::Dir::read_from(&self.folder.fd);
+        entries.is_ok_and(|entries| {
+            entries.flatten().any(|entry| entry.file_name().to_bytes().starts_with(prefix.as_bytes()))
+        })
+    }
+
     /// Reads an entry; none where there is none.
     fn read(&self, name: &str) -> io::Result<Option<Compiled>> {
+        let Some(bytes) = self.bytes(name)? else { return Ok(None) };
+        entry::decode(&bytes).map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// Reads a file of the user's own, and notes that it is in use; none where there is none.
+    fn bytes(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = match rustix::fs::openat(&self.folder.fd, name, flags, Mode::empty()) {
             Ok(file) => file,
@@ -144,11 +162,9 @@ impl Cache {
         let mut bytes = Vec::with_capacity(size.saturating_add(1));
         let file = File::from(file);
         (&file).take(MAX_ENTRY).read_to_end(&mut bytes)?;
-        let compiled = entry::decode(&bytes).ok_or(io::ErrorKind::InvalidData)?;
-        // Its time tells which entries are in use.
         let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
         rustix::fs::futimens(&file, &Timestamps { last_access: now, last_modification: now }).ok();
-        Ok(Some(compiled))
+        Ok(Some(bytes))
     }
 
     /// Keeps what compiling a probe gave. `key` is that of the request before it was compiled.
@@ -166,19 +182,23 @@ impl Cache {
         if length > MAX_ENTRY.min(self.most) {
             return Err(CacheError::TooLarge(length));
         }
+        self.write(key.name(), &bytes).map_err(|error| failed("write", error))?;
+        self.folder.trim(false, self.most).map_err(|error| failed("remove old entries", error))
+    }
+
+    /// Writes a file. Whoever reads it sees the old one or the new one, whole.
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let folder = &self.folder.fd;
         let unfinished = format!("{UNFINISHED}{}-{}", rustix::process::getpid().as_raw_nonzero(), unique());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        // Whoever reads the entry sees the old one or the new one, whole.
         let written = rustix::fs::openat(folder, unfinished.as_str(), flags, Mode::RUSR | Mode::WUSR)
             .map_err(io::Error::from)
-            .and_then(|file| File::from(file).write_all(&bytes))
-            .and_then(|()| Ok(rustix::fs::renameat(folder, unfinished.as_str(), folder, key.name())?));
-        if let Err(error) = written {
+            .and_then(|file| File::from(file).write_all(bytes))
+            .and_then(|()| Ok(rustix::fs::renameat(folder, unfinished.as_str(), folder, name)?));
+        if written.is_err() {
             rustix::fs::unlinkat(folder, unfinished.as_str(), AtFlags::empty()).ok();
-            return Err(failed("write", error));
         }
-        self.folder.trim(false, self.most).map_err(|error| failed("remove old entries", error))
+        written
     }
 }
 

@@ -13,9 +13,12 @@ use crate::kernel::{Kernel, capability};
 use crate::kind::{self, Kind, Target};
 use crate::source::Span;
 
+mod early;
 mod fill;
 mod form;
 mod pin;
+
+pub use early::open_early;
 
 use form::Choice;
 

@@ -28,7 +28,7 @@ use crate::render;
 use crate::resolve::{self, Plan, Planned};
 use crate::session::{Endings, EventType, Iterators, Meaning, Session, Table};
 use crate::source::{Source, Span};
-use crate::toolchain;
+use crate::toolchain::{self, Versions};
 use crate::verifier;
 use crate::watch::Watch;
 
@@ -112,7 +112,7 @@ pub fn run(settings: &RunSettings, stop: Receiver<String>, streams: &mut Streams
     Ok(())
 }
 
-/// Compiles a probe, or takes it from the cache.
+/// Compiles a probe, or takes it from the cache. What the kernel offers is asked while the compiler gets ready.
 ///
 /// # Errors
 /// When the text is wrong, or there is no compiler.
@@ -127,7 +127,6 @@ pub fn prepare(
     let lines: Vec<(Span, &str)> = lines.iter().map(|line| (line.span, line.text.as_str())).collect();
     let mut directives = Directives::parse(&lines).map_err(probe)?;
     directives.override_with(settings.attaches.clone());
-    let toolchain = toolchain::find().map_err(|error| Failure::Unusable(error.into()))?;
     let worker = Worker::of_this_program().map_err(|error| Failure::Unusable(error.into()))?;
     let mut notes = Vec::new();
     let cache = match settings.use_cache.then(Cache::open) {
@@ -138,6 +137,10 @@ pub fn prepare(
         }
         None => None,
     };
+    let versions = cache.as_ref().map_or(&() as &dyn Versions, |cache| cache);
+    let toolchain = toolchain::find_with(versions).map_err(|error| Failure::Unusable(error.into()))?;
+    let known = cache.as_ref().is_some_and(|cache| cache.knows(source));
+    let ready = (!known).then(|| worker.begin(&toolchain));
     let request = CompileRequest {
         source: source.clone(),
         functions: directives.function_kinds(),
@@ -151,7 +154,8 @@ pub fn prepare(
         notes.push("compiled before: taken from the cache".to_owned());
         return Ok(Prepared { directives, compiled, notes });
     }
-    let compiled = worker.run(&request).map_err(probe)?;
+    let ready = ready.unwrap_or_else(|| worker.begin(&request.toolchain));
+    let compiled = ready.and_then(|ready| ready.run(&request)).map_err(probe)?;
     if let Some(Err(error)) = kept.map(|(cache, key)| cache.put(&key, &request, &compiled)) {
         notes.push(format!("not kept for the next run: {error}"));
     }
@@ -214,6 +218,7 @@ fn start(
     streams.err.write_all(diag::render_all(&warnings, source, streams.colour).as_bytes())?;
 
     let planned = programs.iter().map(|program| (program.fact, program.targets.as_slice()));
+    let early = load::open_early(facts, planned.clone());
     let wanted = planned.chain(tails(facts, &directives, &programs).into_iter().map(|fact| (fact, [].as_slice())));
     let loading = load::Settings {
         pids: settings.pids.clone(),
@@ -229,7 +234,8 @@ fn start(
     let events =
         Events::start(&loaded, facts, event::Settings::default()).map_err(|error| Failure::Run(error.into()))?;
     let filters = loaded.filters();
-    let mut attached = attach::attach(loaded, &kernel, &settings.pids).map_err(|error| Failure::Run(error.into()))?;
+    let mut attached =
+        attach::attach_early(loaded, &kernel, &settings.pids, &early).map_err(|error| Failure::Run(error.into()))?;
     events.watch(attached.take_counters());
     let iterators = Iterators {
         all: attached.take_iterators(),

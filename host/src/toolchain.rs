@@ -2,7 +2,7 @@
 //!
 //! Both must be of one version, so that what the rewriter sees is what the compiler will see. Versions are read from
 //! where the files lie and how they are called, because running `clang --version` costs as much as a compilation; it is
-//! run only where the paths do not tell.
+//! run only where the paths do not tell, and once where that is remembered.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -63,6 +63,23 @@ pub enum ToolchainError {
     },
 }
 
+/// Remembers what compilers said of themselves.
+pub trait Versions {
+    /// The major version of the compiler at a path, if it said so before and is the same file.
+    fn known(&self, clang: &Path) -> Option<u32>;
+    /// Remembers it.
+    fn learn(&self, clang: &Path, version: u32);
+}
+
+/// Nothing is remembered.
+impl Versions for () {
+    fn known(&self, _clang: &Path) -> Option<u32> {
+        None
+    }
+
+    fn learn(&self, _clang: &Path, _version: u32) {}
+}
+
 /// Where to look.
 #[derive(Debug, Clone, Default)]
 struct Places {
@@ -84,6 +101,14 @@ struct Places {
 /// # Errors
 /// When there is none, or none that is new enough, or no libclang to it.
 pub fn find() -> Result<Toolchain, ToolchainError> {
+    find_with(&())
+}
+
+/// As [`find`]; the versions of those whose paths do not tell them are remembered.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_with(versions: &dyn Versions) -> Result<Toolchain, ToolchainError> {
     let variable = |name| std::env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from);
     let places = Places {
         clang: variable(CLANG_VARIABLE),
@@ -100,10 +125,10 @@ pub fn find() -> Result<Toolchain, ToolchainError> {
         .map(PathBuf::from)
         .into(),
     };
-    find_in(&places)
+    find_in(&places, versions)
 }
 
-fn find_in(places: &Places) -> Result<Toolchain, ToolchainError> {
+fn find_in(places: &Places, versions: &dyn Versions) -> Result<Toolchain, ToolchainError> {
     for (variable, path) in [(CLANG_VARIABLE, &places.clang), (LIBCLANG_VARIABLE, &places.libclang)] {
         if let Some(path) = path.as_ref().filter(|path| !path.is_file()) {
             return Err(ToolchainError::Variable { variable, path: path.clone() });
@@ -111,10 +136,10 @@ fn find_in(places: &Places) -> Result<Toolchain, ToolchainError> {
     }
     let mut found = match &places.clang {
         Some(clang) => {
-            let version = version(clang).ok_or_else(|| ToolchainError::NoVersion { path: clang.clone() })?;
+            let version = version(clang, versions).ok_or_else(|| ToolchainError::NoVersion { path: clang.clone() })?;
             vec![(version, clang.clone())]
         }
-        None => candidates(places),
+        None => candidates(places, versions),
     };
     found.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
     let mut first_without = None;
@@ -131,7 +156,7 @@ fn find_in(places: &Places) -> Result<Toolchain, ToolchainError> {
 }
 
 /// Every clang whose version can be told, the preferred of each version first.
-fn candidates(places: &Places) -> Vec<(u32, PathBuf)> {
+fn candidates(places: &Places, versions: &dyn Versions) -> Vec<(u32, PathBuf)> {
     let mut found = Vec::new();
     for entry in places.prefixes.iter().filter_map(|prefix| std::fs::read_dir(prefix).ok()).flatten().flatten() {
         let name = entry.file_name();
@@ -141,7 +166,7 @@ fn candidates(places: &Places) -> Vec<(u32, PathBuf)> {
         }
     }
     for clang in places.path.iter().filter(|dir| dir.is_absolute()).map(|dir| dir.join("clang")) {
-        if let Some(version) = clang.is_file().then(|| version(&clang)).flatten() {
+        if let Some(version) = clang.is_file().then(|| version(&clang, versions)).flatten() {
             found.push((version, clang));
         }
     }
@@ -161,11 +186,16 @@ fn numbered(name: &OsStr, prefix: &str) -> Option<u32> {
 }
 
 /// The major version of a clang: from its real path, from the folder of its own headers, or from what it prints.
-fn version(clang: &Path) -> Option<u32> {
+fn version(clang: &Path, versions: &dyn Versions) -> Option<u32> {
     let real = std::fs::canonicalize(clang).ok()?;
     let from_name = numbered(real.file_name()?, "clang");
     let from_prefix = real.ancestors().skip(1).find_map(|folder| numbered(folder.file_name()?, "llvm"));
-    from_name.or(from_prefix).or_else(|| printed_version(clang))
+    let from_path = from_name.or(from_prefix);
+    from_path.or_else(|| versions.known(&real)).or_else(|| {
+        let printed = printed_version(clang)?;
+        versions.learn(&real, printed);
+        Some(printed)
+    })
 }
 
 /// The major version that `clang --version` prints.
@@ -229,7 +259,7 @@ mod tests {
 
     fn check(names: &[&str], expect: Result<(&str, &str, u32), &str>) {
         let root = files(names);
-        let found = find_in(&places(root.path()));
+        let found = find_in(&places(root.path()), &());
         let expect = expect.map(|(clang, libclang, version)| Toolchain {
             clang: root.path().join(clang),
             libclang: root.path().join(libclang),
@@ -273,10 +303,10 @@ mod tests {
         let mut places = places(root.path());
         places.clang = Some(root.path().join("my/clang-18"));
         places.libclang = Some(root.path().join("my/lib.so"));
-        let found = find_in(&places).unwrap();
+        let found = find_in(&places, &()).unwrap();
         assert_eq!((found.version, found.libclang), (18, root.path().join("my/lib.so")));
         places.libclang = Some(root.path().join("my/none.so"));
-        let error = find_in(&places).unwrap_err().to_string();
+        let error = find_in(&places, &()).unwrap_err().to_string();
         assert!(error.starts_with("DBCC_LIBCLANG names"), "{error}");
     }
 

@@ -270,6 +270,20 @@ fn a_damaged_entry_is_found_and_made_anew() -> Result<()> {
     Ok(())
 }
 
+/// Its path does not tell its version, so it is asked, once.
+#[test]
+fn a_compiler_of_any_name_is_not_started_the_second_time() -> Result<()> {
+    let home = Home::new()?;
+    fs::rename(home.path("bin/clang-19"), home.path("bin/my-compiler"))?;
+    let compiler = |command: &mut Command| {
+        command.env("DBCC_CLANG", home.path("bin/my-compiler"));
+    };
+    let once = home.runs_after(&["netio"], compiler)?;
+    assert!(once > 0);
+    assert_eq!(home.runs_after(&["netio"], compiler)?, once);
+    Ok(())
+}
+
 /// The records that `dbcc cache --json` prints.
 fn records(home: &Home, arguments: &[&str]) -> Result<Vec<Value>> {
     let finished = run(home.command(&[&["cache", "--json"], arguments].concat())?)?;

@@ -239,7 +239,14 @@ fn places_are_attached_one_by_one_all_or_none() {
     let program = loaded.object().program("hit").unwrap();
     let kind = kind::by_name("uprobe").unwrap();
     let missing = std::io::Error::from_raw_os_error(libc::ENOENT);
-    let options = kind::Options { tracefs: Err(&missing), threads: 1, pids: &[], maps: &[], many: false };
+    let options = kind::Options {
+        tracefs: Err(&missing),
+        threads: 1,
+        pids: &[],
+        maps: &[],
+        many: false,
+        early: &Default::default(),
+    };
     let attached = kind.attach(program, &two_places(&victim, victim.second(), None), &options).unwrap();
     assert!(attached.note().is_some_and(|note| note.ends_with(", one link each")), "{:?}", attached.note());
     victim.call(2, 100);

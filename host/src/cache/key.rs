@@ -11,6 +11,7 @@ use crate::kernel::btf::VMLINUX;
 use crate::kernel::release;
 use crate::kernel::tracefs::Tracefs;
 use crate::lex::Lexed;
+use crate::source::Source;
 use crate::template;
 
 /// What tells one compilation from another, before anything is compiled: the digest of all that the object depends on.
@@ -39,7 +40,7 @@ impl Key {
             key.add(dir.unwrap_or_default().as_os_str().as_encoded_bytes());
         }
         key.add_tracepoints(request, &lexed);
-        Some(Self(key.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+        Some(Self(of_text(&request.source) + &key.finish()))
     }
 
     /// The name of the entry.
@@ -48,9 +49,29 @@ impl Key {
     }
 }
 
+/// How the names of all that was made of a probe's text begin.
+pub(super) fn of_text(source: &Source) -> String {
+    let mut key = Parts(Sha256::new());
+    key.add(source.text.as_bytes());
+    let mut name = key.finish();
+    name.truncate(16);
+    name + "-"
+}
+
+/// What tells a file from every other one, and from what it was; none where it is not there.
+pub(super) fn identity(path: &Path) -> Option<String> {
+    let mut key = Parts(Sha256::new());
+    key.add_file(path)?;
+    Some(key.finish())
+}
+
 struct Parts(Sha256);
 
 impl Parts {
+    fn finish(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Adds a part with its length, so that no two sequences of parts look alike.
     fn add(&mut self, part: &[u8]) {
         self.0.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use rustix::fs::{Mode, OFlags};
 
 use super::folder::{File, Folder};
-use super::{Cache, CacheError, entry};
+use super::{Cache, CacheError, entry, versions};
 
 /// A kind of what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,12 +168,13 @@ impl Cache {
 fn kept(shelf: Shelf, folder: &Folder, file: &File) -> Kept {
     let text = file.name.to_string_lossy();
     let name = match shelf {
+        Shelf::Probes if text.starts_with(versions::PREFIX) => Some("the version of a compiler".to_owned()),
         Shelf::Probes => start(folder, file).as_deref().and_then(entry::label),
         // `BUILDID-….index`, and `BUILDID/debuginfo`.
         Shelf::Indexes => text.split('-').next().map(str::to_owned),
         Shelf::DebugFiles => text.split('/').next().map(str::to_owned),
     };
-    Kept { name: name.filter(|_| !file.is_unfinished()), bytes: file.bytes, used: file.used }
+    Kept { name: name.filter(|name| !name.is_empty() && !file.is_unfinished()), bytes: file.bytes, used: file.used }
 }
 
 /// The start of a file.

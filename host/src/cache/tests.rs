@@ -320,6 +320,24 @@ fn what_is_kept_is_told_and_cleared_by_kind() {
 }
 
 #[test]
+fn a_compiler_says_its_version_once() {
+    use crate::toolchain::Versions as _;
+    let home = home();
+    let cache = Cache::open_in(home.path()).unwrap();
+    let clang = home.path().join("clang");
+    std::fs::write(&clang, "1").unwrap();
+    assert_eq!(cache.known(&clang), None);
+    cache.learn(&clang, 19);
+    assert_eq!(cache.known(&clang), Some(19));
+    assert_eq!(cache.contents().unwrap().shelves[0].files[0].name.as_deref(), Some("the version of a compiler"));
+    std::fs::write(&clang, "22").unwrap();
+    assert_eq!(cache.known(&clang), None);
+    std::fs::remove_file(&clang).unwrap();
+    cache.learn(&clang, 19);
+    assert_eq!((cache.known(&clang), names(&cache).len()), (None, 1));
+}
+
+#[test]
 fn many_writers_and_readers_see_whole_entries() {
     let home = home();
     let cache = Cache::open_in(home.path()).unwrap();

@@ -12,6 +12,7 @@ use crate::bpf::{Error, Link, Map, Program};
 use crate::kernel::tracefs::Tracefs;
 
 mod cgroup;
+mod early;
 mod fentry;
 mod iter;
 mod kprobe;
@@ -29,6 +30,7 @@ mod tracepoint;
 mod uprobe;
 mod usdt;
 
+pub use early::{Early, EarlyEvent};
 pub use kretprobe::remove_stale;
 pub use pattern::{Matcher, NamePattern};
 pub use target::{Target, TargetError, TargetSpec, UserPlace, UserPlaceKind, binary_and_rest};
@@ -173,6 +175,8 @@ pub struct Options<'o> {
     pub maps: &'o [Map],
     /// Whether the program was loaded for one link to many functions.
     pub many: bool,
+    /// Events that were opened ahead.
+    pub early: &'o Early,
 }
 
 /// A program that is attached to one target. Dropping it detaches, and leaves nothing behind.

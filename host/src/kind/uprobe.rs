@@ -133,7 +133,7 @@ fn attach(
                     1 => subject.clone(),
                     _ => format!("{} `{shown}:{function} {place}`", kind.name()),
                 };
-                one(program, &subject, open, place.offset, *pid, returns)
+                one(program, &subject, open, place.offset, *pid, returns, options)
             });
             let mut attached = attached.collect::<Result<Vec<Attachment>, Error>>()?;
             match attached.pop() {
@@ -159,7 +159,7 @@ fn attach(
             let offset =
                 |name: &str| functions.iter().find(|(known, _)| known == name).map_or(0, |(_, offset)| *offset);
             Attachment::each(&names, what, |name| {
-                one(program, &format!("{} `{shown}:{name}`", kind.name()), open, offset(name), *pid, returns)
+                one(program, &format!("{} `{shown}:{name}`", kind.name()), open, offset(name), *pid, returns, options)
             })
         }
         _ => Err(wrong_target(kind, target)),
@@ -179,9 +179,11 @@ fn one(
     offset: u64,
     pid: Option<u32>,
     returns: bool,
+    options: &Options<'_>,
 ) -> Result<Attachment, Error> {
-    let event = Pmu::uprobe()
-        .and_then(|pmu| pmu.user_function(open, offset, pid, returns))
+    let event = options.early.take(open, offset, pid, returns);
+    let event = event
+        .unwrap_or_else(|| Pmu::uprobe().and_then(|pmu| pmu.user_function(open, offset, pid, returns)))
         .map_err(|error| explain(Error::from_io(format!("attach to {subject}"), &error), open, pid))?;
     program.attach_perf_event(event, subject).map(Attachment::new)
 }

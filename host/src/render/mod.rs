@@ -6,6 +6,7 @@
 
 mod json;
 mod text;
+mod zone;
 
 use std::io::{self, Write};
 
@@ -35,7 +36,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { zone: TimeZone::system(), verbose: false, rows: 100 }
+        Self { zone: zone::here(), verbose: false, rows: 100 }
     }
 }
 

@@ -1,8 +1,8 @@
 //! bench FOLDER [ROUNDS [PROGRAM FUNCTION MAP]]: dbcc against BCC and bpftrace, see `ci/bench`.
 //!
 //! The program sends an event for each connection to MySQL 5.6.24, which gets connections all the time. What is measured
-//! is the time from starting a tool to its first event: the same for all three and independent of what each calls
-//! "attached". Memory is that of the tool with all its child processes.
+//! is the time from starting a tool until it says that it is attached, and until its first event, which waits for a
+//! connection too. Memory is that of the tool with all its child processes.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -27,6 +27,8 @@ struct Contender {
     name: &'static str,
     program: PathBuf,
     arguments: Vec<String>,
+    /// What a line contains when the program is attached. bpftrace says so just before it attaches.
+    attached: &'static str,
     /// What the line of an event contains.
     event: &'static str,
     /// Folder for what the tool keeps from run to run.
@@ -49,7 +51,8 @@ impl Contender {
 
 #[derive(Default)]
 struct Measured {
-    milliseconds: Vec<f64>,
+    attached_ms: Vec<f64>,
+    event_ms: Vec<f64>,
     steady_kib: Vec<f64>,
     peak_kib: Vec<f64>,
 }
@@ -74,11 +77,12 @@ fn main() -> Result<()> {
     // Interleaved, so that what else the machine does meets all alike. The first round warms the page cache.
     for round in 0..=rounds {
         for contender in &contenders {
-            let (milliseconds, steady) = start_time(contender).with_context(|| contender.name.to_owned())?;
+            let (attached, event, steady) = start_time(contender).with_context(|| contender.name.to_owned())?;
             let peak = peak_memory(contender).with_context(|| contender.name.to_owned())?;
             if round > 0 {
                 let all = measured.entry(contender.name).or_default();
-                all.milliseconds.push(milliseconds);
+                all.attached_ms.push(attached);
+                all.event_ms.push(event);
                 all.steady_kib.push(steady);
                 all.peak_kib.push(peak);
             }
@@ -98,6 +102,7 @@ fn contenders(folder: &Path, binary: &Path, program: &[String; 3], caches: &Path
             name,
             program: dbcc::binary()?,
             arguments: ["--json", "--attach", &attach, file].map(str::to_owned).to_vec(),
+            attached: r#""kind":"attached""#,
             event: r#""kind":"event""#,
             cache: caches.join(name),
             cold,
@@ -111,6 +116,7 @@ fn contenders(folder: &Path, binary: &Path, program: &[String; 3], caches: &Path
             name: "BCC",
             program: folder.join("bcc-host"),
             arguments: [file, &path.to_string(), SYMBOL, function, map].map(str::to_owned).to_vec(),
+            attached: "attached",
             event: "event ",
             cache: caches.join("BCC"),
             cold: true,
@@ -119,6 +125,7 @@ fn contenders(folder: &Path, binary: &Path, program: &[String; 3], caches: &Path
             name: "bpftrace",
             program: PathBuf::from("bpftrace"),
             arguments: ["-B", "line", "-e", &script].map(str::to_owned).to_vec(),
+            attached: "Attaching",
             event: "event ",
             cache: caches.join("bpftrace"),
             cold: true,
@@ -126,17 +133,21 @@ fn contenders(folder: &Path, binary: &Path, program: &[String; 3], caches: &Path
     ])
 }
 
-/// Milliseconds from start to the first event, and the memory in KiB that is in use when things have settled.
-fn start_time(contender: &Contender) -> Result<(f64, f64)> {
+/// Milliseconds from start to "attached" and to the first event, and the memory in KiB that is in use when things have settled.
+fn start_time(contender: &Contender) -> Result<(f64, f64, f64)> {
     let start = Instant::now();
     let mut running = contender.start()?;
-    running.wait_for("an event", |line| line.text.contains(contender.event).then_some(()))?;
-    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+    let mut until = |what: &str, text: &str| -> Result<f64> {
+        running.wait_for(what, |line| line.text.contains(text).then_some(()))?;
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    };
+    let attached = until("to be attached", contender.attached)?;
+    let event = until("an event", contender.event)?;
     // Buffers are faulted in by the first events.
     thread::sleep(Duration::from_millis(500));
     let steady = tree(running.pid()).iter().map(|pid| memory(*pid, "VmRSS:")).sum();
     end(running)?;
-    Ok((milliseconds, steady))
+    Ok((attached, event, steady))
 }
 
 /// The largest memory in KiB that all processes of the tool had together. Its own run: looking takes time.
@@ -245,27 +256,30 @@ fn report(
     println!("Versions: {}.", versions());
     println!("{}", headers());
     println!("Program: `{name}`, a uprobe on `login_connection` of MySQL 5.6.24; {rounds} rounds, medians.\n");
-    println!("| | start to first event | of BCC's | steady memory | of BCC's | peak memory | of BCC's |");
-    println!("|---|---:|---:|---:|---:|---:|---:|");
+    println!(
+        "| | start to attached | of BCC's | to first event | of BCC's | memory then | of BCC's | peak memory | of BCC's |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
     let bcc = of("BCC")?;
     for contender in contenders {
         let this = of(contender.name)?;
-        ensure!(this.milliseconds.len() == rounds, "{} was not measured in every round", contender.name);
+        ensure!(this.event_ms.len() == rounds, "{} was not measured in every round", contender.name);
         let cell = |own: &[f64], bcc: &[f64], scale: f64, unit: &str| {
             let (own, bcc) = (median(own), median(bcc));
-            format!("{:.0} {unit} | {:.0} %", own / scale, 100.0 * own / bcc)
+            format!("{:.0} {unit} | {:.1} %", own / scale, 100.0 * own / bcc)
         };
         println!(
-            "| {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} |",
             contender.name,
-            cell(&this.milliseconds, &bcc.milliseconds, 1.0, "ms"),
+            cell(&this.attached_ms, &bcc.attached_ms, 1.0, "ms"),
+            cell(&this.event_ms, &bcc.event_ms, 1.0, "ms"),
             cell(&this.steady_kib, &bcc.steady_kib, 1024.0, "MB"),
             cell(&this.peak_kib, &bcc.peak_kib, 1024.0, "MB"),
         );
     }
-    println!("\nTimes of single rounds, in ms:\n");
+    println!("\nStart to attached of single rounds, in ms:\n");
     for contender in contenders {
-        let times: Vec<_> = of(contender.name)?.milliseconds.iter().map(|time| format!("{time:.0}")).collect();
+        let times: Vec<_> = of(contender.name)?.attached_ms.iter().map(|time| format!("{time:.0}")).collect();
         println!("- {}: {}", contender.name, times.join(", "));
     }
     Ok(())

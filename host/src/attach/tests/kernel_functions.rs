@@ -94,7 +94,7 @@ fn behind_blocked_threads(blocked: usize, threads: u64) -> (u64, u64) {
     let loaded = loaded(PIPES, &[("kretprobe", "back", pipe_read())], &[this_thread()]);
     let map = loaded.map("counts").unwrap().clone();
     let kernel = Kernel::new();
-    let mut attached = attach_for(loaded, &kernel, &[], threads).unwrap();
+    let mut attached = attach_for(loaded, &kernel, &[], threads, &Default::default()).unwrap();
     let mut counters = attached.take_counters();
     let waiting = Blocked::start(blocked);
     read_pipes(100);
@@ -136,7 +136,14 @@ fn without_tracefs_a_kretprobe_has_the_kernels_slots_and_says_so() {
     let loaded = loaded(PIPES, &[("kretprobe", "back", targets.clone())], &[this_thread()]);
     let map = loaded.map("counts").unwrap().clone();
     let refusal = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-    let options = kind::Options { tracefs: Err(&refusal), threads: 4096, pids: &[], maps: &[], many: false };
+    let options = kind::Options {
+        tracefs: Err(&refusal),
+        threads: 4096,
+        pids: &[],
+        maps: &[],
+        many: false,
+        early: &Default::default(),
+    };
     let kretprobe = kind::by_name("kretprobe").unwrap();
     let program = loaded.object().program("back").unwrap();
     let attachment = kretprobe.attach(program, targets.first().unwrap(), &options).unwrap();
