@@ -2,13 +2,19 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-use crate::bpf;
 use crate::bpf::iter::KernelIterator;
-use crate::bpf::program::Misses;
+use crate::bpf::{self, Program};
+use crate::gate::{Refusal, Seat, Seating};
 use crate::kernel::Kernel;
-use crate::kind::{self, Attachment, Early, Missed, Target};
+use crate::kind::{self, Attachment, Early, Kind, Target};
 use crate::load::{Loaded, LoadedProgram};
+
+mod counter;
+
+pub use counter::Counter;
+use counter::Source;
 
 /// Attached programs. Dropping it detaches them all; so does the end of the process, however it ends.
 #[derive(Debug)]
@@ -19,6 +25,7 @@ pub struct Attached {
     programs: Vec<AttachedProgram>,
     counters: Vec<Counter>,
     iterators: Vec<Iterating>,
+    beside: Vec<Beside>,
     /// Programs and maps stay as long as something runs.
     loaded: Loaded,
 }
@@ -37,6 +44,17 @@ pub struct Iterating {
 enum Held {
     Target(#[expect(dead_code, reason = "it is held to be dropped")] Attachment),
     Section(#[expect(dead_code, reason = "it is held to be dropped")] bpf::Link),
+    Seat(#[expect(dead_code, reason = "it is held to be dropped")] Seat),
+}
+
+/// A program of a version that is not behind the switch: it runs beside that of the version before until that one is
+/// detached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// The C function as the user named it.
+    pub function: String,
+    /// Why.
+    pub why: String,
 }
 
 /// A program and one place that it is attached to.
@@ -71,24 +89,6 @@ pub struct AttachError {
     pub failures: Vec<Failure>,
 }
 
-/// Counts what one program missed, from any thread.
-#[derive(Debug)]
-pub struct Counter {
-    what: &'static str,
-    from: Arc<str>,
-    help: &'static str,
-    source: Source,
-    before: u64,
-}
-
-#[derive(Debug)]
-enum Source {
-    /// Hits or returns that the kernel could not handle.
-    Attachment(Missed),
-    /// Runs of the program that the kernel left out.
-    Program(Misses),
-}
-
 /// Attaches all programs of a loaded probe.
 ///
 /// `pids` are the traced processes, or none for all: kretprobes get slots for their threads.
@@ -96,93 +96,172 @@ enum Source {
 /// # Errors
 /// Every program that was not attached, with the reason. The others are detached again.
 pub fn attach(loaded: Loaded, kernel: &Kernel, pids: &[u32]) -> Result<Attached, AttachError> {
-    attach_early(loaded, kernel, pids, &Early::default())
+    attach_with(loaded, kernel, pids, threads(pids), &Early::default(), None)
 }
 
-/// Attaches all programs of a loaded probe, with events that were opened ahead.
+/// Attaches all programs of a version of a probe, with events that were opened ahead; with `seating`, behind the switch of
+/// its gates, where they can be. Those of the first version run when this returns; those of a later one run after
+/// [`Gates::flip`](crate::gate::Gates::flip), but for [`Attached::beside`].
 ///
 /// # Errors
-/// As [`attach`].
-pub fn attach_early(loaded: Loaded, kernel: &Kernel, pids: &[u32], early: &Early) -> Result<Attached, AttachError> {
-    attach_for(loaded, kernel, pids, threads(pids), early)
+/// As for [`attach`].
+pub fn attach_version(
+    loaded: Loaded,
+    kernel: &Kernel,
+    pids: &[u32],
+    early: &Early,
+    seating: Option<Seating<'_>>,
+) -> Result<Attached, AttachError> {
+    attach_with(loaded, kernel, pids, threads(pids), early, seating)
 }
 
 /// Attaches with room for that many threads in the functions of kretprobes.
-fn attach_for(
+fn attach_with(
     loaded: Loaded,
     kernel: &Kernel,
     pids: &[u32],
     threads: u64,
     early: &Early,
+    seating: Option<Seating<'_>>,
 ) -> Result<Attached, AttachError> {
     if let Ok(tracefs) = kernel.tracefs() {
         kind::remove_stale(tracefs);
     }
     let options = kind::Options { tracefs: kernel.tracefs(), threads, pids, maps: loaded.maps(), many: false, early };
-    let mut links = Vec::new();
-    let mut programs = Vec::new();
-    let mut counters = Vec::new();
-    let mut iterators = Vec::new();
-    let mut failures = Vec::new();
+    let mut attaching = Attaching { seating, ..Attaching::default() };
     for program in loaded.programs() {
-        let function = || program.function.clone();
-        let handle = loaded.object().program(&program.program);
-        let Some(handle) = handle else {
-            let error = bpf::Error::new(format!("find program `{}`", program.program), libc::ENOENT);
-            failures.push(Failure { function: function(), error, why: program.why.clone() });
-            continue;
+        let done = match loaded.object().program(&program.program) {
+            Some(handle) => attaching.program(program, handle, &options),
+            None => Err(bpf::Error::new(format!("find program `{}`", program.program), libc::ENOENT)),
         };
-        let traced = program.kind.is_some_and(|kind| matches!(kind.context(), kind::Context::Arguments { .. }));
-        let help = if traced { TRACED_RUNS_HELP } else { RUNS_HELP };
-        let runs = handle.misses().map(|misses| Counter::new("runs", program, help, Source::Program(misses)));
-        match runs {
-            Ok(counter) => counters.push(counter),
-            Err(error) => failures.push(Failure { function: function(), error, why: program.why.clone() }),
-        }
-        if program.is_tail {
-            continue;
-        }
-        let Some(kind) = program.kind.filter(|_| !program.targets.is_empty()) else {
-            match handle.attach_by_section() {
-                Ok(link) => {
-                    links.push(Held::Section(link));
-                    programs.push(AttachedProgram {
-                        function: function(),
-                        kind: program.kind.map_or("", kind::Kind::name),
-                        target: handle.section(),
-                        why: program.why.clone(),
-                    });
-                }
-                Err(error) => failures.push(Failure { function: function(), error, why: program.why.clone() }),
-            }
-            continue;
-        };
-        let options = kind::Options { many: program.many, ..options };
-        for target in &program.targets {
-            match kind.attach(handle, target, &options) {
-                Ok(attachment) => {
-                    if let Some(what) = kind.misses() {
-                        let source = Source::Attachment(attachment.missed());
-                        counters.push(Counter::new(what, program, MISSES_HELP, source));
-                    }
-                    programs.push(AttachedProgram {
-                        function: function(),
-                        kind: kind.name(),
-                        target: target.to_string(),
-                        why: why(program, target, &attachment),
-                    });
-                    iterators
-                        .extend(attachment.iterator().map(|iterator| Iterating { function: function(), iterator }));
-                    links.push(Held::Target(attachment));
-                }
-                Err(error) => failures.push(Failure { function: function(), error, why: program.why.clone() }),
-            }
+        if let Err(error) = done {
+            attaching.fail(program, error);
         }
     }
+    let Attaching { links, programs, counters, iterators, failures, beside, .. } = attaching;
     if failures.is_empty() {
-        Ok(Attached { links, programs, counters, iterators, loaded })
+        Ok(Attached { links, programs, counters, iterators, beside, loaded })
     } else {
         Err(AttachError { failures })
+    }
+}
+
+/// What is attached so far.
+#[derive(Default)]
+struct Attaching<'g> {
+    seating: Option<Seating<'g>>,
+    links: Vec<Held>,
+    programs: Vec<AttachedProgram>,
+    counters: Vec<Counter>,
+    iterators: Vec<Iterating>,
+    failures: Vec<Failure>,
+    beside: Vec<Beside>,
+}
+
+impl Attaching<'_> {
+    /// Attaches a program to all its targets, or to what its section says.
+    fn program(
+        &mut self,
+        program: &LoadedProgram,
+        handle: Program<'_>,
+        options: &kind::Options<'_>,
+    ) -> Result<(), bpf::Error> {
+        self.count("runs", program, runs_help(program), Source::Program(handle.misses()?), Arc::default());
+        if program.is_tail {
+            return Ok(());
+        }
+        let Some(kind) = program.kind.filter(|_| !program.targets.is_empty()) else {
+            let link = handle.attach_by_section()?;
+            self.links.push(Held::Section(link));
+            self.beside(program, "its section alone says where it belongs");
+            self.programs.push(AttachedProgram {
+                function: program.function.clone(),
+                kind: program.kind.map_or("", Kind::name),
+                target: handle.section(),
+                why: program.why.clone(),
+            });
+            return Ok(());
+        };
+        let options = kind::Options { many: program.many, ..*options };
+        for target in &program.targets {
+            if let Err(error) = self.target(program, handle, kind, target, &options) {
+                self.fail(program, error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Attaches a program to one target.
+    fn target(
+        &mut self,
+        program: &LoadedProgram,
+        handle: Program<'_>,
+        kind: &'static dyn Kind,
+        target: &Target,
+        options: &kind::Options<'_>,
+    ) -> Result<(), bpf::Error> {
+        let seat = self.seating.as_mut().map(|seating| seating.seat(handle, kind, target, options));
+        let attachment = match seat {
+            Some(Ok(seat)) => {
+                let runs = Source::Program(seat.misses()?);
+                self.count("runs", program, runs_help(program), runs, seat.reported_of_dispatcher());
+                self.attached(program, kind, target, seat.attachment(), seat.reported_of_attachment());
+                self.links.push(Held::Seat(seat));
+                return Ok(());
+            }
+            Some(Err(Refusal::Place(error))) => return Err(error),
+            Some(Err(Refusal::NoGate(why))) => {
+                let attachment = kind.attach(handle, target, options)?;
+                self.beside(program, &why);
+                attachment
+            }
+            None => kind.attach(handle, target, options)?,
+        };
+        self.attached(program, kind, target, &attachment, Arc::default());
+        self.links.push(Held::Target(attachment));
+        Ok(())
+    }
+
+    /// Notes what is attached.
+    fn attached(
+        &mut self,
+        program: &LoadedProgram,
+        kind: &'static dyn Kind,
+        target: &Target,
+        attachment: &Attachment,
+        reported: Arc<AtomicU64>,
+    ) {
+        let function = program.function.clone();
+        if let Some(what) = kind.misses() {
+            self.count(what, program, MISSES_HELP, Source::Attachment(attachment.missed()), reported);
+        }
+        let iterator = attachment.iterator().map(|iterator| Iterating { function: function.clone(), iterator });
+        self.iterators.extend(iterator);
+        let (kind, why) = (kind.name(), why(program, target, attachment));
+        self.programs.push(AttachedProgram { function, kind, target: target.to_string(), why });
+    }
+
+    fn count(
+        &mut self,
+        what: &'static str,
+        program: &LoadedProgram,
+        help: &'static str,
+        source: Source,
+        reported: Arc<AtomicU64>,
+    ) {
+        let from = program.function.as_str().into();
+        self.counters.push(Counter { what, from, help, source, reported });
+    }
+
+    /// Notes that a version's program runs as soon as it is attached.
+    fn beside(&mut self, program: &LoadedProgram, why: &str) {
+        if self.seating.is_some() {
+            self.beside.push(Beside { function: program.function.clone(), why: why.to_owned() });
+        }
+    }
+
+    fn fail(&mut self, program: &LoadedProgram, error: bpf::Error) {
+        self.failures.push(Failure { function: program.function.clone(), error, why: program.why.clone() });
     }
 }
 
@@ -203,6 +282,16 @@ impl Attached {
         std::mem::take(&mut self.counters)
     }
 
+    /// The programs that are not behind the switch; empty where there is none.
+    pub fn beside(&self) -> &[Beside] {
+        &self.beside
+    }
+
+    /// Detaches the programs that are not behind the switch.
+    pub fn detach_beside(&mut self) {
+        self.links.retain(|held| matches!(held, Held::Seat(_)));
+    }
+
     /// Takes the iterators, to be read during the run.
     pub fn take_iterators(&mut self) -> Vec<Iterating> {
         std::mem::take(&mut self.iterators)
@@ -220,39 +309,9 @@ const TRACED_RUNS_HELP: &str = "the program is not run on a CPU while a thread t
 const MISSES_HELP: &str = "more calls were under way than the kernel had slots for, or a kprobe was hit inside of another; \
                            fexit and fentry miss nothing where the kernel has them";
 
-impl Counter {
-    fn new(what: &'static str, program: &LoadedProgram, help: &'static str, source: Source) -> Self {
-        Self { what, from: program.function.as_str().into(), help, source, before: 0 }
-    }
-
-    /// What is missed: `runs` of a program, `returns` of a function, `hits` of a kprobe.
-    pub fn what(&self) -> &'static str {
-        self.what
-    }
-
-    /// The C function of the program that missed it.
-    pub fn from(&self) -> &Arc<str> {
-        &self.from
-    }
-
-    /// Why that happens.
-    pub fn help(&self) -> &'static str {
-        self.help
-    }
-
-    /// How many were missed since this was asked before, or since the program was attached.
-    ///
-    /// # Errors
-    /// When the kernel's count cannot be read.
-    pub fn more(&mut self) -> Result<u64, bpf::Error> {
-        let now = match &self.source {
-            Source::Attachment(missed) => missed.count()?,
-            Source::Program(misses) => misses.count()?,
-        };
-        let more = now.saturating_sub(self.before);
-        self.before = now;
-        Ok(more)
-    }
+fn runs_help(program: &LoadedProgram) -> &'static str {
+    let traced = program.kind.is_some_and(|kind| matches!(kind.context(), kind::Context::Arguments { .. }));
+    if traced { TRACED_RUNS_HELP } else { RUNS_HELP }
 }
 
 fn why(program: &LoadedProgram, target: &Target, attachment: &Attachment) -> String {

@@ -73,6 +73,10 @@ pub struct RunArgs {
     #[arg(long, short, value_name = "N")]
     pub count: Option<u64>,
 
+    /// Follow the probe file: each save is compiled and takes the place of the running version, without losing a count
+    #[arg(long)]
+    pub watch: bool,
+
     /// Attach one function to at most so many places by a pattern
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_targets: usize,

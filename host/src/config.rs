@@ -57,6 +57,8 @@ pub struct RunSettings {
     pub duration: Option<Duration>,
     /// `--count`.
     pub count: Option<u64>,
+    /// The probe's file, where its saves are to be followed.
+    pub follows: Option<PathBuf>,
     /// Name of a row of RENDERERS.
     pub format: &'static str,
 }
@@ -119,9 +121,15 @@ impl RunSettings {
         if args.count == Some(0) {
             return Err(argument("--count", "0 records would end before the first".into()));
         }
+        let source = read_probe(name)?;
+        if args.watch && source.dir.is_none() {
+            let why = format!("`{name}` is built in, and has no file; `dbcc probes {name} > {name}.c` writes one");
+            return Err(argument("--watch", why));
+        }
         Ok(Self {
             compile: CompileSettings::new(&args.compile)?,
-            source: read_probe(name)?,
+            source,
+            follows: args.watch.then(|| PathBuf::from(name)),
             pids,
             max_targets: args.max_targets,
             debug_dirs: args.debug_dir.clone(),

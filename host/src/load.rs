@@ -2,6 +2,7 @@
 //! has its say.
 
 use std::fmt;
+use std::os::fd::AsFd as _;
 
 use crate::bpf::object::LoadFailure;
 use crate::bpf::program::AttachType;
@@ -47,6 +48,8 @@ pub struct Settings {
     /// Whether maps are shared with other programs as they are declared to be; else all are made anew, and nothing of
     /// them stays.
     pub shares_maps: bool,
+    /// Maps of another version of the probe that are used in place of the object's own of that name.
+    pub carried: Vec<(String, Map)>,
     /// What is put into maps when they are there.
     pub fills: Vec<Fill>,
 }
@@ -183,6 +186,9 @@ pub fn load<'t>(
         select(&mut object, &programs, &compiled.facts, kernel)?;
         object.grow_map(USDT_ARGUMENTS, usdt_forms(&programs))?;
         object.grow_map(USDT_SITES, usdt_sites(&programs))?;
+        for (name, map) in &settings.carried {
+            object.reuse_map(name, map.as_fd())?;
+        }
         let filters = object.set_initial_value(SETTINGS_MAP, &filter(&settings.pids)?)?;
         let object = object.load().map_err(|failure| explain(failure, &compiled.facts, kernel))?;
         if waiting.pin(&object)? {

@@ -1,8 +1,10 @@
 //! What a run of a probe has to say, between decoding and rendering: one value a record.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+pub use crate::attach::Beside;
+pub use crate::carry::Reset;
 use crate::decode::Value;
 pub use crate::directive::{Cell, Column, Layout, Measure, Unit};
 
@@ -82,6 +84,13 @@ pub enum Body {
         /// Whether `count` is the total at the end of the run.
         total: bool,
     },
+    /// The next version of the probe runs in place of the one before.
+    Swapped(Box<Swap>),
+    /// The next version of the probe cannot run; the one before goes on.
+    Refused {
+        /// Why, as lines for people.
+        message: String,
+    },
     /// Why the run ended.
     End {
         /// Such as `interrupted`, `process 4711 exited`, `duration of 10s is over`.
@@ -92,6 +101,40 @@ pub enum Body {
         /// Its text.
         message: String,
     },
+}
+
+/// How a version of a probe took the place of the one before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Swap {
+    /// From the save to the moment from which the new version runs.
+    pub live: Duration,
+    /// What that was spent on.
+    pub steps: Steps,
+    /// The maps that it goes on with.
+    pub carried: Vec<String>,
+    /// The maps that it starts empty.
+    pub reset: Vec<Reset>,
+    /// The maps that it does not have any more.
+    pub gone: Vec<String>,
+    /// The programs that are not behind the switch: both versions of them ran for a moment.
+    pub beside: Vec<Beside>,
+    /// For how long they did.
+    pub ran_beside: Duration,
+    /// Warnings about the text, as lines for people.
+    pub warnings: String,
+}
+
+/// What the time from a save to a running version was spent on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// Compiling, or taking it from the cache.
+    pub compile: Duration,
+    /// Finding what it is to be attached to.
+    pub resolve: Duration,
+    /// Loading, the verifier included.
+    pub load: Duration,
+    /// Putting its programs behind the switch, and attaching them to new places.
+    pub attach: Duration,
 }
 
 /// A program and where it is attached.

@@ -2,35 +2,35 @@
 
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use crossbeam_channel::Receiver;
 
-use crate::attach;
-use crate::bpf::btf::TypeId;
-use crate::bpf::map::{Map, MapType};
 use crate::cache::{Cache, Key};
 use crate::config::{CompileSettings, ConfigError, RunSettings};
-use crate::decode::{self, MapTypes, Types};
 use crate::diag::{self, Diagnostic};
 use crate::directive::Directives;
-use crate::event::{self, Events};
-use crate::facts::{CompileRequest, Compiled, Facts, Features, MapRole};
+use crate::facts::{CompileRequest, Compiled, Features};
 use crate::frontend::Worker;
+use crate::gate::Gates;
 use crate::kernel::{Kernel, capability};
-use crate::kind::Target;
 use crate::lex::Lexed;
-use crate::load::{self, LoadError, Loaded};
-use crate::lookup::Lookup;
-use crate::output::{AttachedProgram, Body, Output, Scale};
+use crate::load::LoadError;
+use crate::output::{Body, Output};
 use crate::render;
-use crate::resolve::{self, Plan, Planned};
-use crate::session::{Endings, EventType, Iterators, Meaning, Session, Table};
+use crate::session::{Endings, Session};
 use crate::source::{Source, Span};
 use crate::toolchain::{self, Versions};
 use crate::verifier;
 use crate::watch::Watch;
+
+mod follow;
+mod version;
+
+use follow::Running;
+use version::Terms;
 
 /// Why something could not be done; which of these decides the exit code.
 #[derive(Debug)]
@@ -191,7 +191,6 @@ fn start(
     streams: &mut Streams<'_>,
 ) -> Result<(Session, Vec<Output>), Failure> {
     let source = &settings.source;
-    let probe = |diagnostics| Failure::Probe { source: source.clone(), diagnostics };
     let missing = capability::missing();
     if !missing.is_empty() {
         let missing = missing.join(" and ");
@@ -200,169 +199,37 @@ fn start(
         )));
     }
     let kernel = Kernel::new();
-    let features = || settings.compile.limit(kernel.features());
-    let Prepared { directives, compiled, mut notes } = prepare(source, &settings.compile, features)?;
-    let facts = &compiled.facts;
-    streams.err.write_all(diag::render_all(&compiled.warnings, source, streams.colour).as_bytes())?;
+    let prepared = prepare(source, &settings.compile, || settings.compile.limit(kernel.features()))?;
+    let warnings = &prepared.compiled.warnings;
+    streams.err.write_all(diag::render_all(warnings, source, streams.colour).as_bytes())?;
     let watch = Watch::start(&settings.pids, streams.out_fd)
         .context("cannot watch the traced processes")
         .map_err(Failure::Unusable)?;
-    let lookup = Lookup::new(&settings.debug_dirs, settings.compile.use_cache);
-    notes.extend(lookup.notes().iter().cloned());
-    let (pids, most, at_entry) = (&settings.pids, settings.max_targets, settings.at_entry);
-    let asked = resolve::Asked { pids, most, at_entry, lookup: &lookup };
-    let Plan { programs, notes: chosen, warnings } =
-        resolve::resolve(facts, &directives, &asked, &kernel).map_err(probe)?;
-    drop(lookup);
-    notes.extend(chosen);
-    streams.err.write_all(diag::render_all(&warnings, source, streams.colour).as_bytes())?;
-
-    let planned = programs.iter().map(|program| (program.fact, program.targets.as_slice()));
-    let early = load::open_early(facts, planned.clone());
-    let wanted = planned.chain(tails(facts, &directives, &programs).into_iter().map(|fact| (fact, [].as_slice())));
-    let loading = load::Settings {
-        pids: settings.pids.clone(),
-        attach_as: settings.compile.attach_as,
-        without_fentry: settings.compile.lacks("fentry"),
-        without_kprobe: settings.compile.lacks("kprobe"),
-        shares_maps: true,
-        fills: directives.fills.clone(),
+    let gates = settings.follows.as_ref().map(|_| Gates::new().map(Arc::new)).transpose();
+    let gates = gates.map_err(|error| Failure::Run(error.into()))?;
+    let terms = Terms {
+        settings,
+        source,
+        fills: prepared.directives.fills.clone(),
+        carried: Vec::new(),
+        opens_early: true,
+        seating: gates.as_ref().map(|gates| gates.seat_first()),
     };
-    let loaded = load::load(&compiled, wanted, &kernel, &loading)
-        .map_err(|error| explain_load(error, source, &compiled, settings.compile.verbose))?;
-    let (tables, meaning) = meaning(&loaded, &compiled, &directives).map_err(Failure::Run)?;
-    let events =
-        Events::start(&loaded, facts, event::Settings::default()).map_err(|error| Failure::Run(error.into()))?;
-    let filters = loaded.filters();
-    let mut attached =
-        attach::attach_early(loaded, &kernel, &settings.pids, &early).map_err(|error| Failure::Run(error.into()))?;
-    events.watch(attached.take_counters());
-    let iterators = Iterators {
-        all: attached.take_iterators(),
-        again: settings.interval.or(directives.interval).is_some(),
-        alone: attached.programs().iter().all(|program| program.kind == "iter"),
-    };
-
-    let mut first: Vec<Body> = Vec::new();
-    if settings.compile.verbose {
-        first.extend(notes.into_iter().map(|message| Body::Note { message }));
-    }
-    let kernel_wide = programs.iter().flat_map(|program| &program.targets).any(|target| {
-        !matches!(
-            target,
-            Target::UserFunction { .. } | Target::UserFunctions { .. } | Target::Usdt { .. } | Target::PerfEvent(_)
-        )
-    });
-    if !settings.pids.is_empty() && !filters && kernel_wide {
-        let message =
-            "the probe does not use FILTER_PID, so --pid does not limit what it sees in the kernel".to_owned();
-        first.push(Body::Note { message });
-    }
-    if !settings.pids.is_empty() && filters && !in_first_pid_namespace() {
-        let message = "dbcc runs in a PID namespace of its own, and FILTER_PID compares with the ids of the host: it may \
-                       let nothing through; run dbcc on the host, or in a container with the host's PID namespace";
-        first.push(Body::Note { message: message.to_owned() });
-    }
-    first.push(Body::Attached { programs: attached.programs().iter().map(shown).collect() });
+    let made = version::make(&prepared, &kernel, terms)?;
+    streams.err.write_all(diag::render_all(&made.warnings, source, streams.colour).as_bytes())?;
+    let mut first = made.notes;
+    first.push(Body::Attached { programs: made.programs.clone() });
     let first = first.into_iter().map(|body| Output { time: SystemTime::now(), body }).collect();
     let endings =
         Endings { duration: settings.duration, count: settings.count, stop, watch, pids: settings.pids.clone() };
-    let interval = settings.interval.or(directives.interval).unwrap_or(DEFAULT_INTERVAL);
-    Ok((Session::new(attached, events, tables, iterators, meaning, endings, interval), first))
-}
-
-/// The programs that are attached to nothing and that others run by tail calls: indexes into [`Facts::programs`].
-fn tails(facts: &Facts, directives: &Directives, planned: &[Planned]) -> Vec<usize> {
-    let calls = directives.tail_calls();
-    let is_tail = |function: &str| calls.iter().any(|call| call.function == function);
-    let facts = facts.programs.iter().enumerate();
-    let facts = facts.filter(|(index, fact)| is_tail(&fact.function) && planned.iter().all(|one| one.fact != *index));
-    facts.map(|(index, _)| index).collect()
-}
-
-/// Whether process ids mean here what they mean to `bpf_get_current_pid_tgid`. The first PID namespace has a fixed number
-/// (`PROC_PID_INIT_INO` of include/linux/proc_ns.h); where it cannot be read, nothing is claimed.
-fn in_first_pid_namespace() -> bool {
-    let own = std::fs::read_link("/proc/self/ns/pid");
-    own.map_or(true, |own| own.as_os_str() == "pid:[4026531836]")
-}
-
-/// How often maps are printed if nobody says.
-const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
-
-fn shown(program: &attach::AttachedProgram) -> AttachedProgram {
-    AttachedProgram {
-        function: program.function.clone(),
-        kind: program.kind.to_owned(),
-        target: program.target.clone(),
-        why: program.why.clone(),
-    }
-}
-
-/// Which maps are printed and what events mean, from what rewriting said and, for maps that it does not know (those of
-/// libbpf-style text), from their types.
-fn meaning(loaded: &Loaded, compiled: &Compiled, directives: &Directives) -> anyhow::Result<(Vec<Table>, Meaning)> {
-    let types = Types::from_elf(&compiled.elf)?;
-    let mut tables = Vec::new();
-    let mut meaning = Meaning { prints: compiled.facts.prints.clone(), ..Meaning::default() };
-    for map in loaded.maps() {
-        let name = map.name().to_string();
-        let fact = compiled.facts.maps.iter().find(|fact| fact.name == name);
-        let directive = directives.maps.iter().find(|directive| directive.map == name);
-        let role = match fact {
-            Some(fact) => fact.role.clone(),
-            None => role_of(map),
-        };
-        match role {
-            MapRole::PerfEvents(kinds) | MapRole::RingEvents(kinds) => {
-                let kinds = kinds.iter().filter_map(|kind| event_type(&types, kind)).collect();
-                meaning.events.insert(name, kinds);
-            }
-            role @ (MapRole::Table | MapRole::Histogram) => {
-                // A directive without columns hides the map.
-                if directive.is_some_and(|directive| directive.layout.is_none()) {
-                    continue;
-                }
-                let columns = directive.and_then(|directive| directive.layout.clone());
-                let of = |id: Option<TypeId>, size: usize| match id {
-                    Some(id) => types.layout(id),
-                    // Queues and stacks have no keys.
-                    None if size == 0 => decode::Layout::nothing(),
-                    None => decode::Layout::opaque(u64::try_from(size).unwrap_or(u64::MAX)),
-                };
-                let MapTypes { key, value } = types.map(&name).unwrap_or_default();
-                let (key, value) = (of(key, map.key_size()), of(value, map.value_size()));
-                let histogram = (role == MapRole::Histogram).then_some(Scale::Log2);
-                let mut table = Table::new(map.clone(), key, value);
-                (table.histogram, table.columns) = (histogram, columns);
-                tables.push(table);
-            }
-            MapRole::Stacks | MapRole::Other => {}
+    let following = match gates.zip(settings.follows.as_deref()) {
+        Some((gates, path)) => {
+            let running = Running { prepared, maps: made.maps, programs: made.programs };
+            let started = follow::start(path, settings, running, gates, streams.colour);
+            let started = started.with_context(|| format!("cannot follow `{}`", path.display()));
+            Some(started.map_err(Failure::Run)?)
         }
-    }
-    Ok((tables, meaning))
-}
-
-/// A kind of event by the name of its type, or by that of a variable of its type.
-fn event_type(types: &Types, name: &str) -> Option<EventType> {
-    let (id, name) = match types.find(name) {
-        Some(id) => (id, name.to_owned()),
-        None => types.of_variable(name).map(|id| (id, types.name_of(id)))?,
+        None => None,
     };
-    let bare = name.strip_prefix("struct ").unwrap_or(&name);
-    Some(EventType { name: bare.to_owned(), layout: types.layout(id) })
-}
-
-/// What a map is for by its type in the kernel. Maps of global data, and dbcc's own, are nobody's to see.
-fn role_of(map: &Map) -> MapRole {
-    // libbpf's own: where the arguments of USDT probes are.
-    let usdt = map.name().starts_with("__bpf_usdt_");
-    let own = usdt || map.name().starts_with("dbcc_") || map.name().contains('.');
-    match map.map_type() {
-        MapType::Hash | MapType::Array if !own => MapRole::Table,
-        MapType::PerfEventArray if !own => MapRole::PerfEvents(Vec::new()),
-        MapType::RingBuffer if !own => MapRole::RingEvents(Vec::new()),
-        MapType::StackTrace => MapRole::Stacks,
-        _ => MapRole::Other,
-    }
+    Ok((Session::new(made.version, endings, following), first))
 }

@@ -14,6 +14,10 @@ use crate::facts::PrintFact;
 use crate::output::{Body, MapRow, Output, Scale};
 use crate::watch::{Happening, Watch};
 
+mod follow;
+
+pub use follow::{Following, Next, Successor};
+
 /// What ends a run, besides the end of all traced processes and of the output's reader.
 #[derive(Debug)]
 pub struct Endings {
@@ -108,16 +112,40 @@ impl Meaning {
     }
 }
 
-/// An attached probe.
+/// An attached probe, and what is needed to understand it. In a run that follows a file, one version of it.
+#[derive(Debug)]
+pub struct Version {
+    /// Its programs.
+    pub attached: Attached,
+    /// The thread that reads its events; none once they are read to the end.
+    pub events: Option<Events>,
+    /// The maps that are printed.
+    pub tables: Vec<Table>,
+    /// Its iterators.
+    pub iterators: Iterators,
+    /// How its events are understood.
+    pub meaning: Meaning,
+    /// How often maps are printed.
+    pub interval: Duration,
+}
+
+impl Version {
+    fn records(&self) -> Receiver<Record> {
+        self.events.as_ref().map_or_else(never, |events| events.records().clone())
+    }
+
+    fn ticks(&self) -> Receiver<Instant> {
+        if self.tables.is_empty() && !self.iterators.again { never() } else { tick(self.interval) }
+    }
+}
+
+/// A running probe, as a stream of records.
 #[derive(Debug)]
 pub struct Session {
-    attached: Attached,
-    /// None once it has ended.
-    events: Option<Events>,
+    version: Version,
+    /// Where the next versions come from; none where the run follows no file.
+    following: Option<Following>,
     records: Receiver<Record>,
-    tables: Vec<Table>,
-    iterators: Iterators,
-    meaning: Meaning,
     endings: Endings,
     ticks: Receiver<Instant>,
     deadline: Receiver<Instant>,
@@ -128,38 +156,32 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts to deliver what an attached probe reports. Maps are printed each `interval`.
-    pub fn new(
-        attached: Attached,
-        events: Events,
-        tables: Vec<Table>,
-        iterators: Iterators,
-        meaning: Meaning,
-        endings: Endings,
-        interval: Duration,
-    ) -> Self {
-        let ticks = if tables.is_empty() && !iterators.again { never() } else { tick(interval) };
-        let deadline = endings.duration.map_or_else(never, after);
+    /// Starts to deliver what an attached probe reports, and its next versions where there is somewhere that they come
+    /// from.
+    pub fn new(version: Version, endings: Endings, following: Option<Following>) -> Self {
         let mut session = Self {
-            attached,
-            iterators,
-            records: events.records().clone(),
-            events: Some(events),
-            tables,
-            meaning,
+            records: version.records(),
+            ticks: version.ticks(),
+            deadline: endings.duration.map_or_else(never, after),
+            version,
+            following,
             endings,
-            ticks,
-            deadline,
             shown_at: Instant::now(),
             ready: VecDeque::new(),
             lost: BTreeMap::new(),
             counted: 0,
         };
-        session.iterate();
-        if session.iterators.alone && !session.iterators.again {
-            session.end("all iterators were read".to_owned(), true);
-        }
+        session.begin();
         session
+    }
+
+    /// Reads iterators, which ends a run that has nothing else to wait for.
+    fn begin(&mut self) {
+        self.iterate();
+        let Iterators { alone, again, .. } = self.version.iterators;
+        if alone && !again && self.following.is_none() {
+            self.end("all iterators were read".to_owned(), true);
+        }
     }
 }
 
@@ -172,7 +194,7 @@ impl Iterator for Session {
             if let Some(output) = self.ready.pop_front() {
                 return Some(output);
             }
-            self.events.as_ref()?;
+            self.version.events.as_ref()?;
             self.wait();
         }
     }
@@ -181,7 +203,12 @@ impl Iterator for Session {
 impl Session {
     /// Waits for one thing to happen, and makes its records.
     fn wait(&mut self) {
+        let nexts = self.following.as_ref().map_or_else(never, |following| following.nexts.clone());
         select! {
+            recv(nexts) -> next => match next {
+                Ok(next) => self.follow(next),
+                Err(_) => self.following = None,
+            },
             recv(self.records) -> record => match record {
                 Ok(record) => self.take(record),
                 Err(_) => self.end("the kernel's buffers cannot be read any more".to_owned(), true),
@@ -212,7 +239,7 @@ impl Session {
     fn take(&mut self, record: Record) {
         match record {
             Record::Event { map, bytes, time, .. } => {
-                let (body, mismatch) = self.meaning.event(&map, &bytes);
+                let (body, mismatch) = self.version.meaning.event(&map, &bytes);
                 self.ready.push_back(Output { time, body });
                 if let Some(mismatch) = mismatch {
                     self.note(format!("an event of `{map}` is not what its type says: {mismatch}"));
@@ -220,7 +247,7 @@ impl Session {
                 self.count();
             }
             Record::Print { bytes, time } => {
-                match decode_print(&bytes, &self.meaning.prints) {
+                match decode_print(&bytes, &self.version.meaning.prints) {
                     Ok(print) => {
                         let time = time.checked_sub(age(print.ns)).unwrap_or(time);
                         let Print { pid, tid, comm, cpu, message, .. } = print;
@@ -257,7 +284,7 @@ impl Session {
     fn tick(&mut self) {
         self.counted += 1;
         let last = self.is_enough();
-        if self.iterators.again {
+        if self.version.iterators.again {
             self.iterate();
         }
         self.report(last);
@@ -268,8 +295,8 @@ impl Session {
 
     /// Runs all iterators, and makes records of what they write.
     fn iterate(&mut self) {
-        for index in 0..self.iterators.all.len() {
-            let Some(Iterating { function, iterator }) = self.iterators.all.get(index) else { continue };
+        for index in 0..self.version.iterators.all.len() {
+            let Some(Iterating { function, iterator }) = self.version.iterators.all.get(index) else { continue };
             let from = function.clone();
             match iterator.read() {
                 Ok(reading) => {
@@ -289,7 +316,7 @@ impl Session {
     fn report(&mut self, last: bool) {
         let elapsed = self.shown_at.elapsed().as_secs_f64();
         self.shown_at = Instant::now();
-        for table in &mut self.tables {
+        for table in &mut self.version.tables {
             let body = table.report(elapsed, last);
             self.ready.push_back(Output { time: SystemTime::now(), body });
         }
@@ -298,8 +325,8 @@ impl Session {
     /// Detaches, then says everything that is left to say: what is still in the buffers (but for what `--count` cuts
     /// off), the maps if `report`, and the losses.
     fn end(&mut self, reason: String, report: bool) {
-        let Some(events) = self.events.take() else { return };
-        self.attached.detach();
+        let Some(events) = self.version.events.take() else { return };
+        self.version.attached.detach();
         for record in events.finish() {
             if !self.is_enough() || matches!(record, Record::Lost { .. } | Record::Note { .. }) {
                 self.take(record);

@@ -16,6 +16,7 @@ use crate::scenario::{counted, netio_is_exact, nothing_lost, observe};
 use crate::senders::Senders;
 use crate::server::{Flavor, Server};
 use crate::sites::{self, Sites};
+use crate::watch;
 
 /// A test in the form that Rust's own harness has too.
 pub type Test = fn() -> Result<()>;
@@ -43,6 +44,8 @@ pub const TESTS: &[(&str, Test)] = &[
     ("functions_of_a_pattern_are_counted", kinds::functions_of_a_pattern_are_counted),
     ("arguments_of_system_calls_are_bound", kinds::arguments_of_system_calls_are_bound),
     ("decisions_are_made", kinds::decisions_are_made),
+    ("swapped_kprobes_are_exact", || watch::kernel_functions_are_exact("kprobe", 8)),
+    ("swapped_fentry_and_fexit_are_exact", || watch::kernel_functions_are_exact("fentry", 8)),
     ("the_published_hello_runs_as_fentry", || hello("fentry", &[], "fentry")),
 ];
 

@@ -9,6 +9,7 @@ use libbpf_sys as sys;
 
 use super::errno::{Error, check};
 use super::object::map_name;
+use super::program::text;
 
 mod walk;
 
@@ -43,6 +44,30 @@ pub struct Map {
     max_entries: u32,
     key_type: u32,
     value_type: u32,
+}
+
+/// How a map is declared or was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Definition {
+    /// Its number in `enum bpf_map_type`.
+    pub map_type: u32,
+    /// Size of a key in bytes.
+    pub key_size: u32,
+    /// Size of a value in bytes.
+    pub value_size: u32,
+    /// The most entries that it can hold.
+    pub max_entries: u32,
+    /// `BPF_F_…`.
+    pub flags: u32,
+}
+
+impl Definition {
+    /// The name of its type, as in `hash`.
+    pub fn type_name(&self) -> String {
+        // SAFETY: the function takes any number; what it returns is null or a constant string.
+        let name = unsafe { text(sys::libbpf_bpf_map_type_str(self.map_type)) };
+        if name.is_empty() { format!("map of type {}", self.map_type) } else { name }
+    }
 }
 
 /// What was in a map while it was read.
@@ -122,6 +147,22 @@ impl Map {
     /// The same map by another name.
     pub(super) fn named(self, name: &str) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// How it was made, as the kernel tells it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn definition(&self) -> Result<Definition, Error> {
+        let mut info = sys::bpf_map_info::default();
+        let mut length = u32::try_from(size_of_val(&info)).unwrap_or(0);
+        check(
+            || self.what("ask about"),
+            // SAFETY: the map is open, and the answer is as long as said.
+            || unsafe { sys::bpf_map_get_info_by_fd(self.raw_fd(), &raw mut info, &raw mut length) },
+        )?;
+        let (map_type, key_size, value_size) = (info.type_, info.key_size, info.value_size);
+        Ok(Definition { map_type, key_size, value_size, max_entries: info.max_entries, flags: info.map_flags })
     }
 
     /// Its name in the source; `.rodata`, `.bss`, … for global data.

@@ -9,6 +9,7 @@
 
 pub mod btf;
 pub mod counter;
+pub mod dispatcher;
 pub mod errno;
 pub mod iter;
 pub mod link;
@@ -21,6 +22,7 @@ pub mod perf_event;
 pub mod pin;
 pub mod program;
 pub mod ring;
+pub mod switch;
 pub mod sys;
 pub mod tc;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! An object file in libbpf's hands: open, then loaded.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex};
 
@@ -8,8 +8,8 @@ use libbpf_sys as sys;
 
 use super::errno::{Error, check, check_ptr};
 use super::log;
-use super::map::Map;
-use super::pin::{Pinned, Shape};
+use super::map::{Definition, Map};
+use super::pin::Shape;
 use super::program::{OpenProgram, Program, c_string, text};
 
 /// Room for the verifier's log of one program. It is memory only as far as the kernel writes: a log is asked for only
@@ -154,15 +154,37 @@ impl OpenObject {
         }
     }
 
-    /// Takes a pinned map in place of the one of that name, which then is not made.
+    /// How its maps are declared, by name.
+    pub fn definitions(&self) -> Vec<(String, Definition)> {
+        let mut definitions = Vec::new();
+        let mut last = ptr::null_mut();
+        loop {
+            // SAFETY: the object is open, and the last map is null or belongs to it.
+            last = unsafe { sys::bpf_object__next_map(self.raw.as_ptr(), last) };
+            let Some(raw) = NonNull::new(last) else { return definitions };
+            // SAFETY: the map belongs to the open object.
+            let definition = unsafe {
+                Definition {
+                    map_type: sys::bpf_map__type(last),
+                    key_size: sys::bpf_map__key_size(last),
+                    value_size: sys::bpf_map__value_size(last),
+                    max_entries: sys::bpf_map__max_entries(last),
+                    flags: sys::bpf_map__map_flags(last),
+                }
+            };
+            definitions.push((map_name(raw), definition));
+        }
+    }
+
+    /// Takes a map that is there in place of the one of that name, which then is not made.
     ///
     /// # Errors
     /// `ENOENT` if the object has no such map; the kernel's.
-    pub fn reuse_map(&mut self, map: &str, pinned: &Pinned) -> Result<(), Error> {
-        let what = || format!("take the pinned map for `{map}`");
+    pub fn reuse_map(&mut self, map: &str, there: BorrowedFd<'_>) -> Result<(), Error> {
+        let what = || format!("take the map that is there for `{map}`");
         let raw = self.find_map(map).ok_or_else(|| Error::new(what(), libc::ENOENT))?;
         // SAFETY: the map belongs to the open object; libbpf keeps a duplicate of the descriptor.
-        check(what, || unsafe { sys::bpf_map__reuse_fd(raw.as_ptr(), pinned.fd().as_raw_fd()) })?;
+        check(what, || unsafe { sys::bpf_map__reuse_fd(raw.as_ptr(), there.as_raw_fd()) })?;
         self.renamed.push((raw.as_ptr().addr(), map.to_owned()));
         Ok(())
     }

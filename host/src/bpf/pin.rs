@@ -74,7 +74,7 @@ impl Pinned {
     }
 
     /// Its descriptor.
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    pub fn fd(&self) -> BorrowedFd<'_> {
         std::os::fd::AsFd::as_fd(&self.fd)
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError};
 
 use libbpf_sys as sys;
 
+use super::dispatcher::Form;
 use super::errno::{Error, check, check_ptr};
 use super::link::Link;
 use super::object::{OpenObject, RawObject};
@@ -219,6 +220,15 @@ impl<'o> OpenProgram<'o> {
     /// libbpf's; none is known for an open object.
     pub fn set_type(&mut self, kind: ProgramType) -> Result<(), Error> {
         let (program_type, attach_type) = kind.raw();
+        self.set_form(Form { program_type, attach_type })
+    }
+
+    /// Sets its type and its hook to those of another program.
+    ///
+    /// # Errors
+    /// libbpf's; none is known for an open object.
+    pub fn set_form(&mut self, form: Form) -> Result<(), Error> {
+        let Form { program_type, attach_type } = form;
         check(
             || format!("set the type of program `{}`", self.name()),
             // SAFETY: the program is alive as long as its object, which is not loaded.
@@ -305,6 +315,15 @@ impl<'o> Program<'o> {
         let fd = unsafe { sys::bpf_program__fd(self.raw.as_ptr()) };
         // SAFETY: a descriptor that is not negative is open as long as the object.
         (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+    }
+
+    /// What it is to the kernel's loader.
+    pub fn form(&self) -> Form {
+        let raw = self.raw.as_ptr();
+        // SAFETY: the program is alive as long as its object.
+        let (program_type, attach_type) =
+            unsafe { (sys::bpf_program__type(raw), sys::bpf_program__expected_attach_type(raw)) };
+        Form { program_type, attach_type }
     }
 
     /// Runs it once over a packet, which it may change. Returns what the program returned.
@@ -442,6 +461,16 @@ pub struct Misses {
 }
 
 impl Misses {
+    /// Another handle to the same count.
+    ///
+    /// # Errors
+    /// The system's, when there are no more descriptors.
+    pub fn try_clone(&self) -> Result<Self, Error> {
+        let fd = self.fd.try_clone();
+        let fd = fd.map_err(|error| Error::from_io(format!("keep program `{}`", self.program), &error))?;
+        Ok(Self { fd, program: self.program.clone() })
+    }
+
     /// How often the kernel did not run the program because it, or another one, was running already on that CPU
     /// (`recursion_misses` of `struct bpf_prog_info`; 0 before Linux 5.12).
     ///

@@ -27,7 +27,7 @@ pub(super) fn reuse<'f>(object: &mut OpenObject, facts: &'f Facts) -> Result<Wai
                 if !fits(own, pinned.shape(), pin.made) {
                     return Err(unfit(map, pin, own, pinned.shape()));
                 }
-                object.reuse_map(&map.name, &pinned)?;
+                object.reuse_map(&map.name, pinned.fd())?;
             }
             Ok(None) if !pin.made => return Err(missing(map, pin)),
             Ok(None) => {

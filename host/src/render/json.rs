@@ -1,6 +1,7 @@
 //! One JSON object a line.
 //!
-//! Every record has `kind` (`attached`, `event`, `map`, `entry`, `print`, `text`, `lost`, `note`, `end`) and `time` (RFC 3339,
+//! Every record has `kind` (`attached`, `event`, `map`, `entry`, `print`, `text`, `lost`, `note`,
+//! `swapped`, `refused`, `end`) and `time` (RFC 3339,
 //! nanoseconds, offset of the zone). A report of a map is a record `map` that says how many entries follow, and a record
 //! `entry` for each. Values:
 //!
@@ -13,13 +14,14 @@
 //! - of a per-CPU map, a value is an object: `cpus` has the values by CPU, and `sum` their sum where they can be added.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use serde_json::{Map, Value as JsonValue, json};
 
 use super::{Renderer, Settings, local};
 use crate::decode::Value;
 use crate::escape::readable;
-use crate::output::{AttachedProgram, Body, Cell, Layout, MapRow, Measure, Output, Scale};
+use crate::output::{AttachedProgram, Beside, Body, Cell, Layout, MapRow, Measure, Output, Reset, Scale, Steps, Swap};
 
 /// Writes each record as one line of JSON to the data writer; nothing to the other.
 pub(super) struct Json {
@@ -62,6 +64,8 @@ fn object(body: &Body, time: &str) -> Map<String, JsonValue> {
         Body::Text { .. } => "text",
         Body::Lost { .. } => "lost",
         Body::Note { .. } => "note",
+        Body::Swapped(_) => "swapped",
+        Body::Refused { .. } => "refused",
         Body::End { .. } => "end",
     };
     object.put("kind", kind);
@@ -110,10 +114,31 @@ fn object(body: &Body, time: &str) -> Map<String, JsonValue> {
             object.put("total", *total);
             object.put_some("help", help.as_deref());
         }
+        Body::Swapped(swap) => swapped(&mut object, swap),
+        Body::Refused { message } => object.put("message", message.as_str()),
         Body::End { reason } => object.put("reason", reason.as_str()),
         Body::Note { message } => object.put("message", message.as_str()),
     }
     object.0
+}
+
+fn swapped(object: &mut Object, swap: &Swap) {
+    let Swap { live, steps, carried, reset, gone, beside, ran_beside, warnings } = swap;
+    let seconds = |time: &Duration| float(time.as_secs_f64());
+    object.put("seconds", seconds(live));
+    let Steps { compile, resolve, load, attach } = steps;
+    let steps = [("compile", compile), ("resolve", resolve), ("load", load), ("attach", attach)];
+    let steps = steps.into_iter().map(|(name, time)| (name.to_owned(), seconds(time)));
+    object.put("steps", steps.collect::<Map<_, _>>());
+    object.put("carried", carried.as_slice());
+    let reset = reset.iter().map(|Reset { map, why }| json!({ "map": map, "why": why }));
+    object.put("reset", reset.collect::<JsonValue>());
+    object.put("gone", gone.as_slice());
+    let beside = beside
+        .iter()
+        .map(|Beside { function, why }| json!({ "function": function, "why": why, "seconds": seconds(ran_beside) }));
+    object.put("beside", beside.collect::<JsonValue>());
+    object.put_some("warnings", Some(warnings.as_str()).filter(|warnings| !warnings.is_empty()));
 }
 
 /// An object under construction.

@@ -94,7 +94,7 @@ fn behind_blocked_threads(blocked: usize, threads: u64) -> (u64, u64) {
     let loaded = loaded(PIPES, &[("kretprobe", "back", pipe_read())], &[this_thread()]);
     let map = loaded.map("counts").unwrap().clone();
     let kernel = Kernel::new();
-    let mut attached = attach_for(loaded, &kernel, &[], threads, &Default::default()).unwrap();
+    let mut attached = attach_with(loaded, &kernel, &[], threads, &Default::default(), None).unwrap();
     let mut counters = attached.take_counters();
     let waiting = Blocked::start(blocked);
     read_pipes(100);
