@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::cli::CheckArgs;
-use crate::config::{CompileSettings, read_probe};
+use crate::config::CompileSettings;
 use crate::diag::{self, Diagnostic, Located};
 use crate::directive::Directives;
 use crate::facts::{Compiled, Features, ProgramFact};
+use crate::input::Input;
 use crate::kernel::{Kernel, capability};
 use crate::kind::{self, Target, TargetSpec};
 use crate::load::{self, Loaded};
@@ -66,32 +67,40 @@ pub fn run(args: &CheckArgs, settings: &CompileSettings, colour: bool, out: &mut
     let features = || settings.limit(if permitted { kernel.features() } else { everything });
     let mut all_good = true;
     for file in &args.files {
-        let source = match read_probe(file) {
-            Ok(source) => source,
+        let input = match Input::read(file) {
+            Ok(input) => input,
             Err(error) => {
                 let report = Report { failures: vec![error.to_string()], ..Report::default() };
                 all_good = false;
-                write(&report, &Source::from_text(file, ""), args, colour, out)?;
+                let none = Source::from_text(file, "");
+                write(&report, &Input::Text(none.clone()), &none, args, colour, out)?;
                 continue;
             }
         };
-        let report = check(&source, settings, args.load, &kernel, &features)?;
+        let (report, source) = check(&input, settings, args.load, &kernel, &features)?;
         all_good &= report.compiled && report.loaded != Some(false);
-        write(&report, &source, args, colour, out)?;
+        write(&report, &input, &source, args, colour, out)?;
     }
     Ok(all_good)
 }
 
 fn check(
-    source: &Source,
+    input: &Input,
     settings: &CompileSettings,
     load: bool,
     kernel: &Kernel,
     features: &dyn Fn() -> Features,
-) -> Result<Report, Failure> {
-    let Prepared { compiled, directives, .. } = match pipeline::prepare(source, settings, features) {
+) -> Result<(Report, Source), Failure> {
+    let Prepared { source, compiled, directives, .. } = match pipeline::prepare(input, settings, kernel, features) {
         Ok(prepared) => prepared,
-        Err(Failure::Probe { diagnostics, .. }) => return Ok(Report { diagnostics, ..Report::default() }),
+        Err(Failure::Probe { diagnostics, source }) => {
+            return Ok((Report { diagnostics, ..Report::default() }, source));
+        }
+        // Of several objects, one that cannot be used does not hide the others.
+        Err(Failure::Unusable(error)) if matches!(input, Input::Object(_)) => {
+            let report = Report { failures: vec![format!("{error:#}")], ..Report::default() };
+            return Ok((report, Source::from_text(input.name(), "")));
+        }
         Err(failure) => return Err(failure),
     };
     let programs = compiled.facts.programs.iter().map(|fact| Checked {
@@ -115,9 +124,9 @@ fn check(
             ..Default::default()
         };
         let targets: Vec<Vec<Target>> = compiled.facts.programs.iter().map(|fact| targets(fact, &directives)).collect();
-        report.load(source, &compiled, &targets, &loading, kernel, settings.verbose);
+        report.load(&source, &compiled, &targets, &loading, kernel, settings.verbose);
     }
-    Ok(report)
+    Ok((report, source))
 }
 
 impl Report {
@@ -197,11 +206,18 @@ fn targets(fact: &ProgramFact, directives: &Directives) -> Vec<Target> {
     }
 }
 
-fn write(report: &Report, source: &Source, args: &CheckArgs, colour: bool, out: &mut dyn Write) -> io::Result<()> {
+fn write(
+    report: &Report,
+    input: &Input,
+    source: &Source,
+    args: &CheckArgs,
+    colour: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     if args.json {
         let json = Json {
             kind: "check",
-            file: &source.name,
+            file: input.name(),
             compiled: report.compiled,
             loaded: report.loaded,
             programs: &report.programs,
@@ -216,15 +232,19 @@ fn write(report: &Report, source: &Source, args: &CheckArgs, colour: bool, out: 
     }
     out.write_all(diag::render_all(&report.diagnostics, source, colour).as_bytes())?;
     for failure in &report.failures {
-        writeln!(out, "{}: {failure}", source.name)?;
+        writeln!(out, "{}: {failure}", input.name())?;
     }
-    let verdict = match (report.compiled, report.loaded) {
-        (false, _) => "does not compile",
-        (true, None) => "compiles",
-        (true, Some(true)) => "compiles and loads",
-        (true, Some(false)) => "compiles, does not load",
+    let verdict = match (input, report.compiled, report.loaded) {
+        (Input::Text(_), false, _) => "does not compile",
+        (Input::Text(_), true, None) => "compiles",
+        (Input::Text(_), true, Some(true)) => "compiles and loads",
+        (Input::Text(_), true, Some(false)) => "compiles, does not load",
+        (Input::Object(_), false, _) => "cannot be used here",
+        (Input::Object(_), true, None) => "can be used here",
+        (Input::Object(_), true, Some(true)) => "loads",
+        (Input::Object(_), true, Some(false)) => "does not load",
     };
-    writeln!(out, "{}: {verdict}", source.name)?;
+    writeln!(out, "{}: {verdict}", input.name())?;
     let width = report.programs.iter().map(|program| program.function.len()).max().unwrap_or(0);
     for Checked { function, kind, loaded, why } in &report.programs {
         let loaded = match loaded {

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod build;
 mod cache;
 
+pub use build::BuildArgs;
 pub use cache::{CacheArgs, CacheCommand};
 
 /// Runs eBPF probes that are written in C, on databases and everything else.
@@ -38,6 +40,8 @@ pub enum Command {
     Symbols(SymbolsArgs),
     /// Compile probe files, and with --load have the kernel verify them, without attaching anything
     Check(CheckArgs),
+    /// Compile probes into objects that run on other kernels, without a compiler; libbpf and bpftool load them too
+    Build(BuildArgs),
     /// List the built-in probes, or print the C text of one
     Probes(ProbesArgs),
     /// Show what is kept of earlier runs, so that nothing is done twice, or remove it
@@ -53,7 +57,7 @@ pub enum Command {
 /// `dbcc [OPTIONS] PROBE`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// A probe file in C, or the name of a built-in probe
+    /// A probe file in C, the name of a built-in probe, or an object of `dbcc build` or of libbpf
     #[arg(required = true, value_name = "PROBE")]
     pub probe: Option<String>,
 
@@ -178,7 +182,7 @@ pub struct SymbolsArgs {
 /// `dbcc check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Probe files, or names of built-in probes
+    /// Probe files, names of built-in probes, or objects
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<String>,
     /// Load the programs too, so that the kernel's verifier sees them

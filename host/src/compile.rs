@@ -108,6 +108,8 @@ fn clang(toolchain: &Toolchain, templated: &Templated) -> Command {
         // Paths inside the private folder are relative, so that the object does not depend on its name.
         .args(templated.arguments.iter().map(|argument| relative(argument, root)))
         .arg("-fdebug-compilation-dir=.")
+        // A hint for linkers in a section of its own, which nothing that reads BPF objects knows.
+        .arg("-fno-addrsig")
         .args(["-fno-color-diagnostics", "-fno-caret-diagnostics", "-fdiagnostics-print-source-range-info", MAX_ERRORS])
         // The size of each function's stack, and what lies on it: for the message where it is too large.
         .args(["-Wframe-larger-than=512", "-Rpass-analysis=stack-frame-layout"])

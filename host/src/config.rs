@@ -1,14 +1,12 @@
 //! Validated settings, made once from the arguments.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::builtin;
-use crate::cli::{CompileArgs, RunArgs};
+use crate::cli::{BuildArgs, CompileArgs, RunArgs};
 use crate::directive::{Attach, is_identifier, parse_attach, parse_duration};
 use crate::facts::Features;
-use crate::include;
-use crate::source::{Source, SourceError};
+use crate::input::{Input, InputError};
 
 /// How a probe is compiled, whatever is done with it then.
 #[derive(Debug, Clone, Default)]
@@ -41,8 +39,8 @@ pub enum AttachAs {
 pub struct RunSettings {
     /// How it is compiled.
     pub compile: CompileSettings,
-    /// The probe's text.
-    pub source: Source,
+    /// What is run.
+    pub input: Input,
     /// Processes to trace; none means all.
     pub pids: Vec<u32>,
     /// How many places a pattern may stand for.
@@ -74,17 +72,9 @@ pub enum ConfigError {
         /// What is wrong with it.
         why: String,
     },
-    /// There is neither a file nor a built-in probe of that name.
-    #[error("no probe file `{name}`, and no built-in probe of that name; built in are: {known}")]
-    NoProbe {
-        /// What was asked for.
-        name: String,
-        /// Names of the built-in probes.
-        known: String,
-    },
-    /// Reading the probe failed.
+    /// There is nothing to run.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Input(#[from] InputError),
     /// A process that does not exist.
     #[error("no process has the id {0}")]
     NoProcess(u32),
@@ -121,14 +111,20 @@ impl RunSettings {
         if args.count == Some(0) {
             return Err(argument("--count", "0 records would end before the first".into()));
         }
-        let source = read_probe(name)?;
-        if args.watch && source.dir.is_none() {
-            let why = format!("`{name}` is built in, and has no file; `dbcc probes {name} > {name}.c` writes one");
+        let input = Input::read(name)?;
+        let cannot_follow = match &input {
+            Input::Text(source) if source.dir.is_some() => None,
+            Input::Text(_) => {
+                Some(format!("`{name}` is built in, and has no file; `dbcc probes {name} > {name}.c` writes one"))
+            }
+            Input::Object(_) => Some(format!("`{name}` is compiled already; follow the text that it was made of")),
+        };
+        if let Some(why) = cannot_follow.filter(|_| args.watch) {
             return Err(argument("--watch", why));
         }
         Ok(Self {
             compile: CompileSettings::new(&args.compile)?,
-            source,
+            input,
             follows: args.watch.then(|| PathBuf::from(name)),
             pids,
             max_targets: args.max_targets,
@@ -156,6 +152,15 @@ impl CompileSettings {
             verbose: args.verbose,
             use_cache: !args.no_cache,
         })
+    }
+
+    /// Checks the arguments of `dbcc build`.
+    ///
+    /// # Errors
+    /// The first argument that cannot be used, and why.
+    pub fn of_build(args: &BuildArgs) -> Result<Self, ConfigError> {
+        let (attaches, defines) = (attaches(&args.attach)?, defines(&args.define)?);
+        Ok(Self { attaches, defines, verbose: args.verbose, ..Self::default() })
     }
 
     /// What the kernel offers, less what `--without` takes away.
@@ -213,24 +218,6 @@ fn duration(name: &str, given: Option<&str>) -> Result<Option<Duration>, ConfigE
     given.map(|text| parse_duration(text).map_err(|why| argument(name, why))).transpose()
 }
 
-/// Reads a probe: a path is a path (it has a `/` or a dot, or such a file exists); anything else is a built-in name.
-///
-/// # Errors
-/// When the file cannot be read, or nothing has that name.
-pub fn read_probe(name: &str) -> Result<Source, ConfigError> {
-    let path = Path::new(name);
-    // A built-in name means the built-in probe in every folder: what root runs must not depend on files that lie about.
-    let built_in = if name.contains(['/', '.']) { None } else { builtin::find(name) };
-    if let Some(probe) = built_in {
-        return Ok(probe.source());
-    }
-    if name.contains(['/', '.']) || path.is_file() {
-        return Ok(include::read(path)?);
-    }
-    let known: Vec<&str> = builtin::all().iter().map(|probe| probe.name).collect();
-    Err(ConfigError::NoProbe { name: name.to_owned(), known: known.join(", ") })
-}
-
 fn check_process(pid: u32) -> Result<(), ConfigError> {
     let status = PathBuf::from(format!("/proc/{pid}/status"));
     let Ok(text) = std::fs::read_to_string(status) else { return Err(ConfigError::NoProcess(pid)) };
@@ -261,15 +248,6 @@ mod tests {
         assert_eq!(error, format!("{tid} is a thread of process {0}; trace it with --pid {0}", std::process::id()));
         check_process(std::process::id()).unwrap();
         assert!(matches!(check_process(u32::MAX), Err(ConfigError::NoProcess(_))));
-    }
-
-    #[test]
-    fn a_path_is_a_path_and_a_name_is_a_built_in_probe() {
-        assert_eq!(read_probe("netio").unwrap().name, "probes/netio.c");
-        assert!(matches!(read_probe("./netio"), Err(ConfigError::Source(_))));
-        assert!(matches!(read_probe("netio.c"), Err(ConfigError::Source(_))));
-        let error = read_probe("netoi").unwrap_err().to_string();
-        assert!(error.contains("mysql_conn, netio"), "{error}");
     }
 
     #[test]

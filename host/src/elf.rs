@@ -16,14 +16,19 @@ use crate::facts::Facts;
 use crate::lex::{Lexed, TokenKind};
 use crate::source::{LineColumn, Source, Span};
 
+mod ext;
 mod lines;
+mod relocations;
 
 use lines::Line;
+pub use relocations::{Relocation, RelocationKind, relocations};
 
 /// Bytes of an instruction (include/uapi/linux/bpf.h, `struct bpf_insn`).
 const INSTRUCTION: u64 = 8;
 /// The most instructions of a program that are laid out; the verifier takes no more than a million.
 const MAX_INSTRUCTIONS: usize = 1 << 20;
+/// The most names without a body that are told.
+const MAX_UNDEFINED: usize = 64;
 
 /// Why an object cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +74,10 @@ pub struct Contents {
     /// Names of functions that are called and have no body, and are none of the kernel's (`__ksym`).
     pub undefined: Vec<String>,
     functions: Vec<Function>,
+    /// Which function begins at a section and offset.
+    starts: BTreeMap<(usize, u64), usize>,
+    /// Names of the sections with code.
+    sections: BTreeMap<usize, String>,
     /// For each section and offset in bytes: the function that the instruction there refers to.
     references: BTreeMap<(usize, u64), Reference>,
     /// For each section: its lines, in the order of offsets.
@@ -120,6 +129,8 @@ pub fn read(elf: &[u8]) -> Result<Contents, ElfError> {
             if global && name(section) != Some(".text") {
                 contents.programs.push(symbol_name.clone());
             }
+            let start = (section, symbol.st_value(endian));
+            contents.starts.entry(start).or_insert(contents.functions.len());
             contents.functions.push(Function {
                 name: symbol_name,
                 section,
@@ -155,8 +166,9 @@ pub fn read(elf: &[u8]) -> Result<Contents, ElfError> {
                 continue;
             }
             if symbol.is_undefined(endian) {
-                let unknown =
-                    text_of(symbol_index).filter(|name| kind == R_BPF_64_32 && !contents.undefined.contains(name));
+                let known =
+                    |name: &String| contents.undefined.len() >= MAX_UNDEFINED || contents.undefined.contains(name);
+                let unknown = text_of(symbol_index).filter(|name| kind == R_BPF_64_32 && !known(name));
                 contents.undefined.extend(unknown);
                 continue;
             }
@@ -185,6 +197,7 @@ pub fn read(elf: &[u8]) -> Result<Contents, ElfError> {
         .filter(|index| executable(*index))
         .filter_map(|index| Some((name(index)?, index)))
         .collect();
+    contents.sections = by_name.iter().map(|(name, index)| (*index, (*name).to_owned())).collect();
     for (section, lines) in lines::read(section_data(".BTF.ext").unwrap_or_default(), &btf)? {
         if let Some(index) = by_name.get(section.as_str()) {
             contents.lines.insert(*index, lines);
@@ -217,9 +230,7 @@ fn immediate(code: &[u8], offset: u64) -> Option<i32> {
 
 impl Contents {
     fn refer(&mut self, from: (usize, u64), section: usize, offset: Option<u64>) {
-        let to =
-            self.functions.iter().position(|function| function.section == section && Some(function.offset) == offset);
-        if let Some(to) = to {
+        if let Some(to) = offset.and_then(|offset| self.starts.get(&(section, offset)).copied()) {
             self.references.insert(from, Reference { to });
         }
     }
@@ -278,6 +289,19 @@ impl Contents {
         let upto = lines.partition_point(|line| line.offset <= offset);
         let line = lines.get(upto.checked_sub(1)?)?;
         Some(Place { file: &line.file, at: line.at })
+    }
+
+    /// The lines of texts that instructions came from: file, number, words.
+    pub fn written(&self) -> impl Iterator<Item = (&str, u32, &str)> {
+        self.lines.values().flatten().map(|line| (line.file.as_str(), line.at.line, line.text.as_str()))
+    }
+
+    /// The section of a program, unless it has others too that are not among `all`.
+    pub fn section_of(&self, program: &str, all: &[&str]) -> Option<&str> {
+        let found = self.functions.iter().find(|function| function.global && function.name == program)?;
+        let beside = self.functions.iter().filter(|function| function.section == found.section);
+        let own = beside.into_iter().all(|function| all.contains(&function.name.as_str()));
+        self.sections.get(&found.section).filter(|_| own).map(String::as_str)
     }
 
     /// What rewriting promised and the object does not hold, and what the probe calls that is not there.

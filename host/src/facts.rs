@@ -40,6 +40,8 @@ pub struct CompileRequest {
     pub defines: Vec<(String, String)>,
     /// What this kernel offers.
     pub features: Features,
+    /// Tracepoints, as `category:name`, that are taken for missing.
+    pub without_tracepoints: Vec<String>,
     /// The compiler to use.
     pub toolchain: Toolchain,
 }
@@ -85,6 +87,8 @@ pub struct Compiled {
     pub elf: Vec<u8>,
     /// The C text that the object was compiled from, for `-v` and golden tests.
     pub text: String,
+    /// Name of the file that the lines of the object say `text` is.
+    pub file: String,
     /// From places in `text` back to places in the source.
     pub line_map: LineMap,
     /// What rewriting promised.
@@ -124,6 +128,8 @@ pub struct Facts {
     pub prints: Vec<PrintFact>,
     /// Whether the probe uses `FILTER_PID` or `FILTER_PID_OF` (so that `--pid` filters in the kernel).
     pub uses_filter_pid: bool,
+    /// Tags of the kernel's structs that it holds as a whole, in variables and in structs of its own.
+    pub copied: Vec<String>,
 }
 
 /// One program: a function of the probe that will be attached.

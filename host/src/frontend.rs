@@ -27,7 +27,7 @@ use crate::kernel::tracepoint::{Tracepoint, TracepointError};
 use crate::kind;
 use crate::lex::Lexed;
 use crate::rewrite::{KernelFacts, rewrite};
-use crate::template::{Host, KernelText, Needs, Templated, TracepointName, prepare};
+use crate::template::{Host, KernelText, MAIN_FILE, Needs, Templated, TracepointName, prepare};
 
 mod inputs;
 
@@ -80,7 +80,8 @@ fn compile_with<L>(
 
     let mut needs = Needs::of(request)?;
     let btf = kernel.btf().map_err(|error| fatal(error.to_string()))?;
-    let Tracepoints { found: tracepoints, missing, pointees, mut warnings } = tracepoints(&needs, kernel);
+    let Tracepoints { found: tracepoints, missing, pointees, mut warnings } =
+        tracepoints(&needs, &request.without_tracepoints, kernel);
     // `args->page->flags`: the struct that a field points to may be named nowhere else.
     let used = pointees.into_iter().filter(|(field, _)| needs.names.members.contains(field));
     let tags: Vec<String> = used.map(|(_, tag)| tag).collect();
@@ -120,6 +121,7 @@ fn compile_with<L>(
     Ok(Compiled {
         elf: object.elf,
         text: rewritten.text,
+        file: MAIN_FILE.to_owned(),
         line_map: rewritten.line_map,
         facts: rewritten.facts,
         warnings: once,
@@ -140,7 +142,7 @@ struct Tracepoints {
     warnings: Vec<Diagnostic>,
 }
 
-fn tracepoints(needs: &Needs, kernel: &Kernel) -> Tracepoints {
+fn tracepoints(needs: &Needs, without: &[String], kernel: &Kernel) -> Tracepoints {
     let mut all = Tracepoints::default();
     if needs.tracepoints.is_empty() {
         return all;
@@ -154,6 +156,11 @@ fn tracepoints(needs: &Needs, kernel: &Kernel) -> Tracepoints {
         }
     };
     for name in &needs.tracepoints {
+        let text = format!("{}:{}", name.category, name.name);
+        if without.contains(&text) {
+            all.missing.push((name.clone(), format!("tracepoint {text} is taken for missing")));
+            continue;
+        }
         match Tracepoint::read(tracefs, &name.category, &name.name) {
             Ok(tracepoint) => {
                 all.found.push((name.clone(), tracepoint.c_struct()));

@@ -5,6 +5,8 @@
 
 pub mod attach;
 pub mod bpf;
+pub mod build;
+pub mod built;
 pub mod builtin;
 pub mod cache;
 pub mod carry;
@@ -21,9 +23,11 @@ pub mod elf;
 mod escape;
 pub mod event;
 pub mod facts;
+pub mod foreign;
 pub mod frontend;
 pub mod gate;
 pub mod include;
+pub mod input;
 pub mod kept;
 pub mod kernel;
 pub mod kind;

@@ -10,7 +10,7 @@ use dbcc::cli::{Cli, Command};
 use dbcc::config::{CompileSettings, RunSettings};
 use dbcc::pipeline::{self, Failure, Streams};
 use dbcc::symbols::{self, Sink};
-use dbcc::{builtin, check, diag, frontend, kept};
+use dbcc::{build, builtin, check, diag, frontend, kept};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -32,6 +32,10 @@ fn main() -> ExitCode {
             let colour = diag::wants_color(&io::stdout());
             check::run(&args, &settings, colour, &mut io::stdout().lock()).map(code)
         }),
+        Some(Command::Build(args)) => {
+            build::run(&args, diag::wants_color(&io::stderr()), &mut io::stdout().lock(), &mut io::stderr().lock())
+                .map(code)
+        }
         Some(Command::Probes(args)) => {
             builtin::show(args.name.as_deref(), &mut io::stdout().lock()).map_err(Failure::from).map(code)
         }

@@ -12,9 +12,10 @@ use crate::cache::{Cache, Key};
 use crate::config::{CompileSettings, ConfigError, RunSettings};
 use crate::diag::{self, Diagnostic};
 use crate::directive::Directives;
-use crate::facts::{CompileRequest, Compiled, Features};
+use crate::facts::{CompileRequest, Compiled, Features, Toolchain};
 use crate::frontend::Worker;
 use crate::gate::Gates;
+use crate::input::{Input, InputError};
 use crate::kernel::{Kernel, capability};
 use crate::lex::Lexed;
 use crate::load::LoadError;
@@ -27,6 +28,7 @@ use crate::verifier;
 use crate::watch::Watch;
 
 mod follow;
+mod object;
 mod version;
 
 use follow::Running;
@@ -52,6 +54,12 @@ pub enum Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
+        Self::Unusable(error.into())
+    }
+}
+
+impl From<InputError> for Failure {
+    fn from(error: InputError) -> Self {
         Self::Unusable(error.into())
     }
 }
@@ -89,6 +97,8 @@ pub struct Streams<'a> {
 /// A compiled probe and what its directives say.
 #[derive(Debug)]
 pub struct Prepared {
+    /// The text; of an object, the one that it was made of, as far as it is known.
+    pub source: Source,
     /// Directives of the file and the command line.
     pub directives: Directives,
     /// What the front half made.
@@ -112,21 +122,63 @@ pub fn run(settings: &RunSettings, stop: Receiver<String>, streams: &mut Streams
     Ok(())
 }
 
-/// Compiles a probe, or takes it from the cache. What the kernel offers is asked while the compiler gets ready.
+/// Compiles a probe, or takes it from the cache; or takes an object as it is. What the kernel offers is asked while the
+/// compiler gets ready.
 ///
 /// # Errors
-/// When the text is wrong, or there is no compiler.
+/// When the text is wrong, there is no compiler, or the object cannot be used here.
 pub fn prepare(
+    input: &Input,
+    settings: &CompileSettings,
+    kernel: &Kernel,
+    features: impl FnOnce() -> Features,
+) -> Result<Prepared, Failure> {
+    match input {
+        Input::Text(source) => compile(source, settings, features),
+        Input::Object(object) => object::prepare(object, settings, kernel, features),
+    }
+}
+
+/// What the `//@` lines of a text and `--attach` say.
+///
+/// # Errors
+/// Every line that is wrong.
+pub fn directives(source: &Source, settings: &CompileSettings) -> Result<Directives, Failure> {
+    let lexed = Lexed::new(&source.text);
+    let lines = lexed.directives();
+    let lines: Vec<(Span, &str)> = lines.iter().map(|line| (line.span, line.text.as_str())).collect();
+    let probe = |diagnostics| Failure::Probe { source: source.clone(), diagnostics };
+    let mut directives = Directives::parse(&lines).map_err(probe)?;
+    directives.override_with(settings.attaches.clone());
+    Ok(directives)
+}
+
+/// What is asked of the compiler.
+pub fn request(
+    source: &Source,
+    directives: &Directives,
+    settings: &CompileSettings,
+    features: Features,
+    toolchain: Toolchain,
+) -> CompileRequest {
+    CompileRequest {
+        source: source.clone(),
+        functions: directives.function_kinds(),
+        tail_calls: directives.tail_calls(),
+        defines: settings.defines.clone(),
+        features,
+        without_tracepoints: Vec::new(),
+        toolchain,
+    }
+}
+
+fn compile(
     source: &Source,
     settings: &CompileSettings,
     features: impl FnOnce() -> Features,
 ) -> Result<Prepared, Failure> {
     let probe = |diagnostics| Failure::Probe { source: source.clone(), diagnostics };
-    let lexed = Lexed::new(&source.text);
-    let lines = lexed.directives();
-    let lines: Vec<(Span, &str)> = lines.iter().map(|line| (line.span, line.text.as_str())).collect();
-    let mut directives = Directives::parse(&lines).map_err(probe)?;
-    directives.override_with(settings.attaches.clone());
+    let directives = directives(source, settings)?;
     let worker = Worker::of_this_program().map_err(|error| Failure::Unusable(error.into()))?;
     let mut notes = Vec::new();
     let cache = match settings.use_cache.then(Cache::open) {
@@ -141,25 +193,19 @@ pub fn prepare(
     let toolchain = toolchain::find_with(versions).map_err(|error| Failure::Unusable(error.into()))?;
     let known = cache.as_ref().is_some_and(|cache| cache.knows(source));
     let ready = (!known).then(|| worker.begin(&toolchain));
-    let request = CompileRequest {
-        source: source.clone(),
-        functions: directives.function_kinds(),
-        tail_calls: directives.tail_calls(),
-        defines: settings.defines.clone(),
-        features: features(),
-        toolchain,
-    };
+    let request = request(source, &directives, settings, features(), toolchain);
+    let source = source.clone();
     let kept = cache.as_ref().and_then(|cache| Some((cache, Key::of(&request)?)));
     if let Some(compiled) = kept.as_ref().and_then(|(cache, key)| cache.get(key)) {
         notes.push("compiled before: taken from the cache".to_owned());
-        return Ok(Prepared { directives, compiled, notes });
+        return Ok(Prepared { source, directives, compiled, notes });
     }
     let ready = ready.unwrap_or_else(|| worker.begin(&request.toolchain));
     let compiled = ready.and_then(|ready| ready.run(&request)).map_err(probe)?;
     if let Some(Err(error)) = kept.map(|(cache, key)| cache.put(&key, &request, &compiled)) {
         notes.push(format!("not kept for the next run: {error}"));
     }
-    Ok(Prepared { directives, compiled, notes })
+    Ok(Prepared { source, directives, compiled, notes })
 }
 
 /// Says why a probe was not loaded: on the user's line where the verifier refused it.
@@ -190,7 +236,6 @@ fn start(
     stop: Receiver<String>,
     streams: &mut Streams<'_>,
 ) -> Result<(Session, Vec<Output>), Failure> {
-    let source = &settings.source;
     let missing = capability::missing();
     if !missing.is_empty() {
         let missing = missing.join(" and ");
@@ -199,7 +244,9 @@ fn start(
         )));
     }
     let kernel = Kernel::new();
-    let prepared = prepare(source, &settings.compile, || settings.compile.limit(kernel.features()))?;
+    let features = || settings.compile.limit(kernel.features());
+    let prepared = prepare(&settings.input, &settings.compile, &kernel, features)?;
+    let source = &prepared.source;
     let warnings = &prepared.compiled.warnings;
     streams.err.write_all(diag::render_all(warnings, source, streams.colour).as_bytes())?;
     let watch = Watch::start(&settings.pids, streams.out_fd)

@@ -16,10 +16,12 @@ use crate::lex::{Lexed, TokenKind};
 mod headers;
 mod host;
 mod index;
+mod version;
 
 pub use headers::LocalHeader;
 pub use host::Host;
 pub use index::{header_of, names};
+pub use version::Versions;
 
 /// Name of the file that the probe's text is compiled as, inside [`Templated::root`].
 pub const MAIN_FILE: &str = "probe.c";
@@ -39,7 +41,7 @@ const USDT: &[&str] = &[
 ];
 
 /// Prefix of the macros that say which tracepoints the kernel has.
-const HAVE_TRACEPOINT: &str = "DBCC_HAVE_TRACEPOINT__";
+pub const HAVE_TRACEPOINT: &str = "DBCC_HAVE_TRACEPOINT__";
 
 /// A tracepoint, as a probe names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +64,11 @@ pub struct Needs {
     /// Names that the probe declares at file scope: macros of the templates give way to them.
     declared: BTreeSet<String>,
     /// Macros of the kernel's configuration that it asks for.
-    configuration: BTreeSet<String>,
+    pub configuration: BTreeSet<String>,
+    /// What it asks of the kernel's version.
+    pub versions: Versions,
+    /// All names in its text and in the bodies of the macros that these reach.
+    pub identifiers: BTreeSet<String>,
     /// Files of the include tree, by path, with their texts.
     files: headers::Files,
 }
@@ -181,11 +187,16 @@ impl Needs {
         declared.extend(attributes(&lexed));
         let is_declared = |name: &str| declared.contains(name) || names.declared_tags.contains(name);
         files.include_api(&uses.headers(is_declared));
+        let mut versions = Versions::default();
+        versions.add(&lexed);
+        files.local().iter().for_each(|header| versions.add(&Lexed::new(&header.text)));
         files.expand(&mut identifiers, &mut names);
+        files.ask_versions(&identifiers, &mut versions);
         // IS_ENABLED asks for the one and the other.
         let options = identifiers.iter().filter(|name| name.starts_with("CONFIG_"));
         let configuration = options.flat_map(|name| [name.clone(), format!("{name}_MODULE")]).collect();
-        Ok(Self { names, tracepoints, local: files.local().to_vec(), declared, configuration, files })
+        let local = files.local().to_vec();
+        Ok(Self { names, tracepoints, local, declared, configuration, versions, identifiers, files })
     }
 }
 
@@ -308,7 +319,7 @@ fn host_header(features: Features, needs: &Needs, kernel: &KernelText, host: &Ho
     let has =
         |tag: &&str| kernel.types.contains(&format!("struct {tag} {{")) || needs.names.declared_tags.contains(*tag);
     lines.extend(needs.files.fallbacks().filter(has).map(|tag| format!("#define DBCC_KERNEL_HAS_{tag}")));
-    for (name, value) in host.configuration(&needs.configuration) {
+    for (name, value) in host.configuration(&needs.configuration).unwrap_or_default() {
         lines.push(format!("#define {name} {value}"));
     }
     lines.join("\n") + "\n"

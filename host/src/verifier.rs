@@ -8,7 +8,6 @@ use crate::diag::Diagnostic;
 use crate::elf::{self, Contents};
 use crate::facts::Compiled;
 use crate::source::{Source, Span};
-use crate::template::MAIN_FILE;
 
 mod rules;
 
@@ -49,7 +48,7 @@ fn place(log: &Log<'_>, program: &str, contents: &Contents, compiled: &Compiled,
 fn own(instruction: usize, program: &str, contents: &Contents, compiled: &Compiled, source: &Source) -> Option<Span> {
     let place = contents.place(program, instruction)?;
     let file = place.file.rsplit('/').next().unwrap_or_default();
-    (file == MAIN_FILE).then(|| compiled.line_map.word_at(place.at, &compiled.text, source))?
+    (file == compiled.file).then(|| compiled.line_map.word_at(place.at, &compiled.text, source))?
 }
 
 /// A verifier's log.

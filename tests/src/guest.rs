@@ -11,6 +11,7 @@ use crate::dbcc::{self, Attached, Records};
 use crate::kinds;
 use crate::load::Load;
 use crate::need;
+use crate::objects;
 use crate::process::{self, Running};
 use crate::scenario::{counted, netio_is_exact, nothing_lost, observe};
 use crate::senders::Senders;
@@ -47,6 +48,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("swapped_kprobes_are_exact", || watch::kernel_functions_are_exact("kprobe", 8)),
     ("swapped_fentry_and_fexit_are_exact", || watch::kernel_functions_are_exact("fentry", 8)),
     ("the_published_hello_runs_as_fentry", || hello("fentry", &[], "fentry")),
+    ("objects_of_another_kernel_read_what_this_one_has", objects_of_another_kernel),
 ];
 
 fn the_kernel_is_the_one_that_was_asked_for() -> Result<()> {
@@ -64,6 +66,14 @@ fn shipped_probes_pass_the_verifier() -> Result<()> {
     let finished = dbcc::run(check.chain(probes.map(|path| path.as_os_str().to_owned())))?;
     ensure!(finished.code() == Some(0), "{}{}", finished.stdout(), finished.stderr());
     Ok(())
+}
+
+/// The object of the machine that started this guest, which has another kernel; and one for that machine to run.
+fn objects_of_another_kernel() -> Result<()> {
+    let folder = env::var_os(objects::FOLDER).context("DBCC_OBJECTS names no folder")?;
+    let folder = std::path::Path::new(&folder);
+    objects::runs(&folder.join("host"))?;
+    objects::build(&folder.join("guest"))
 }
 
 /// Slots and misses of kretprobes, what a killed process leaves, the choice between fexit and kretprobe.

@@ -14,6 +14,7 @@ pub mod kinds;
 pub mod load;
 pub mod meaning;
 pub mod need;
+pub mod objects;
 pub mod process;
 pub mod scenario;
 pub mod senders;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use dbcc_tests::{dbcc, need};
+use dbcc_tests::{dbcc, need, objects};
 
 /// The unit tests of the package `dbcc`: those of kprobes and fentry run in the guest too.
 fn unit_tests() -> Result<String> {
@@ -33,6 +33,7 @@ fn job() -> Result<String> {
         ("DBCC_BIN", binary.display().to_string()),
         ("DBCC_UNIT_TESTS", unit_tests()?),
         ("DBCC_SKIP_LOG", "/share/skipped".to_owned()),
+        (objects::FOLDER, "/share/objects".to_owned()),
         ("RUST_BACKTRACE", "1".to_owned()),
     ]);
     for name in ["CI", "DBCC_WORK", "DBCC_MYSQL56", "DBCC_MARIADB_DATA", "DBCC_VM_GUEST", "DBCC_ACCEPTANCE"] {
@@ -56,6 +57,8 @@ fn tests_in_a_guest() -> Result<()> {
     let guest = need!(need::vm_guest());
     let share = tempfile::tempdir()?;
     fs::write(share.path().join("job.sh"), job()?)?;
+    let folder = share.path().join("objects");
+    objects::build(&folder.join("host"))?;
     let mut boot = Command::new(need::repository().join("ci/vm/run"));
     boot.arg(guest).arg(LIMIT_SECONDS).arg(share.path());
     let output = boot.output().context("cannot run ci/vm/run")?;
@@ -68,5 +71,9 @@ fn tests_in_a_guest() -> Result<()> {
         log.write_all(lines.collect::<String>().as_bytes())?;
     }
     ensure!(output.status.success(), "ci/vm/run ended with {}; see the lines that begin with FAILED", output.status);
+    let from_guest = folder.join("guest");
+    if from_guest.is_dir() {
+        objects::runs(&from_guest).context("an object that the guest built, on this kernel")?;
+    }
     Ok(())
 }

@@ -88,7 +88,7 @@ fn compile_once(text: &str) -> Vec<u8> {
     std::fs::write(&source, format!("{PRELUDE}\n{text}")).unwrap();
     let object = folder.path().join("test.bpf.o");
     let status = Command::new(clang().unwrap())
-        .args(["--target=bpf", "-O2", "-g", "-nostdinc", "-Wno-unused", "-c", "-I"])
+        .args(["--target=bpf", "-O2", "-g", "-nostdinc", "-Wno-unused", "-fno-addrsig", "-c", "-I"])
         .arg(folder.path())
         .arg(&source)
         .arg("-o")
@@ -104,8 +104,16 @@ pub(crate) fn compiled(elf: Vec<u8>, programs: Vec<ProgramFact>, maps: &[(&str, 
     let span = Span { start: 0, end: 0 };
     let maps =
         maps.iter().map(|(name, role)| MapFact { name: (*name).into(), span, role: role.clone(), pin: None }).collect();
-    let facts = Facts { programs, maps, prints: Vec::new(), uses_filter_pid: true };
-    Compiled { elf, text: String::new(), line_map: LineMap::default(), facts, warnings: Vec::new(), inputs: None }
+    let facts = Facts { programs, maps, prints: Vec::new(), uses_filter_pid: true, copied: Vec::new() };
+    Compiled {
+        elf,
+        text: String::new(),
+        file: String::new(),
+        line_map: LineMap::default(),
+        facts,
+        warnings: Vec::new(),
+        inputs: None,
+    }
 }
 
 /// A program fact: `forms` are kinds and names of programs, best first.

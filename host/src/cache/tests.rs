@@ -13,6 +13,7 @@ fn request(text: &str) -> CompileRequest {
         tail_calls: Vec::new(),
         defines: Vec::new(),
         features: Features::default(),
+        without_tracepoints: Vec::new(),
         // Any files will do: they are not run.
         toolchain: Toolchain { clang: "/bin/sh".into(), libclang: "/bin/ls".into(), version: 19 },
     }
@@ -22,6 +23,7 @@ fn compiled(elf: &[u8]) -> Compiled {
     Compiled {
         elf: elf.into(),
         text: "int x;".into(),
+        file: "probe.c".into(),
         line_map: Default::default(),
         facts: Default::default(),
         warnings: vec![crate::diag::Diagnostic::warning("w", None)],

@@ -13,6 +13,7 @@ fn compiled(text: &str, edits: &[(&str, &str)]) -> (CompileRequest, Result<Objec
         tail_calls: Vec::new(),
         defines: Vec::new(),
         features: Features::default(),
+        without_tracepoints: Vec::new(),
         toolchain: crate::toolchain::find().expect("the tests need clang"),
     };
     let needs = Needs::of(&request).unwrap();

@@ -12,6 +12,7 @@ fn request(name: &str, text: &str) -> CompileRequest {
         tail_calls: Vec::new(),
         defines: Vec::new(),
         features: Features { kprobe: true, fentry: true, uprobe: true, ringbuf: true, tracepoint: true },
+        without_tracepoints: Vec::new(),
         toolchain: crate::toolchain::find().expect("the tests need clang"),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use crossbeam_channel::{Sender, bounded};
 
 use super::version::{self, Terms};
-use super::{Failure, Prepared, prepare};
+use super::{Failure, Prepared};
 use crate::bpf::Map;
 use crate::carry;
 use crate::config::RunSettings;
@@ -55,7 +55,7 @@ pub(super) fn start(
     colour: bool,
 ) -> io::Result<Following> {
     let (stopped, stop): (OwnedFd, OwnedFd) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let saves = Saves::new(path, settings.source.clone(), stopped)?;
+    let saves = Saves::new(path, running.prepared.source.clone(), stopped)?;
     // A version waits here until the one before it has given up its seats.
     let (send, nexts) = bounded(0);
     // For people at a terminal; a program that reads JSON wants none.
@@ -92,7 +92,7 @@ impl Follower {
         let (compiling, prepared) = loop {
             let compiling = Instant::now();
             let compile = &self.settings.compile;
-            let prepared = prepare(&save.source, compile, || compile.limit(self.kernel.features()));
+            let prepared = super::compile(&save.source, compile, || compile.limit(self.kernel.features()));
             match self.saves.newer() {
                 Ok(Some(newer)) => save = newer,
                 // Waiting for the next save says what is wrong.

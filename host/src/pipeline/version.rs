@@ -58,7 +58,7 @@ pub(super) struct Made {
 
 /// Resolves, loads and attaches what was compiled.
 pub(super) fn make(prepared: &Prepared, kernel: &Kernel, terms: Terms<'_>) -> Result<Made, Failure> {
-    let Prepared { directives, compiled, notes } = prepared;
+    let Prepared { directives, compiled, notes, .. } = prepared;
     let Terms { settings, source, fills, carried, opens_early, seating } = terms;
     let facts = &compiled.facts;
     let began = Instant::now();

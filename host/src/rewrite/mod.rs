@@ -15,6 +15,7 @@ use crate::source::Span;
 use crate::template::Templated;
 
 pub mod context;
+mod copied;
 mod edit;
 mod lower;
 mod macros;
@@ -243,6 +244,7 @@ fn once(unit: &Unit, text: &str, request: &CompileRequest, kernel: &dyn KernelFa
         programs: output.programs,
         prints: output.prints,
         uses_filter_pid: tree.expansions.iter().any(|expansion| FILTERS.contains(&expansion.name.as_str())),
+        copied: copied::find(&tree),
     };
     let mut behind = String::new();
     if !text.ends_with('\n') {

@@ -73,6 +73,7 @@ fn request(text: &str, attach: &[&str]) -> CompileRequest {
         tail_calls: tail_calls(text),
         defines: Vec::new(),
         features: Features { kprobe: true, fentry: true, uprobe: true, ringbuf: true, ..Features::default() },
+        without_tracepoints: Vec::new(),
         toolchain: crate::toolchain::find().expect("the tests need clang"),
     }
 }

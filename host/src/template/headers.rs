@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
+use super::version::Versions;
 use crate::kernel::btf::Names;
 use crate::lex::{Include, Lexed, Token, TokenKind};
 use crate::source::{MAX_SOURCE, Span};
@@ -218,6 +219,13 @@ impl Files {
         let beside = path.parent().unwrap_or(dir);
         self.include(&Lexed::new(&text), Some(beside));
         true
+    }
+
+    /// Adds what the templates ask of the kernel's version where they define one of `identifiers`.
+    pub(super) fn ask_versions(&self, identifiers: &BTreeSet<String>, versions: &mut Versions) {
+        let asks = |text: &&String| text.contains("LINUX_VERSION_CODE");
+        let own = self.texts.iter().filter(|(name, _)| embedded(name).is_some()).map(|(_, text)| text);
+        own.filter(asks).for_each(|text| versions.add_template(&Lexed::new(text), identifiers));
     }
 
     /// Adds what the macros use that `identifiers` reach, so that the types behind them are in the slice, and what the

@@ -37,14 +37,15 @@ impl Host {
         Ok(Self { release, version_code, page_shift: rustix::param::page_size().trailing_zeros() })
     }
 
-    /// The configuration macros among `wanted` that are set, with their values, as the kernel's autoconf.h has them.
-    pub(super) fn configuration(&self, wanted: &BTreeSet<String>) -> Vec<(String, String)> {
+    /// The configuration macros among `wanted` that are set, with their values, as the kernel's autoconf.h has them; none
+    /// where the kernel's configuration is nowhere to be found.
+    pub fn configuration(&self, wanted: &BTreeSet<String>) -> Option<Vec<(String, String)>> {
         if wanted.is_empty() {
-            return Vec::new();
+            return Some(Vec::new());
         }
         let places = [format!("/boot/config-{}", self.release), format!("/lib/modules/{}/config", self.release)];
         let text = places.iter().find_map(|path| plain(Path::new(path))).or_else(|| compressed("/proc/config.gz"));
-        configuration(&text.unwrap_or_default(), wanted)
+        Some(configuration(&text?, wanted))
     }
 }
 

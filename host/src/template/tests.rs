@@ -12,6 +12,7 @@ fn request(text: &str) -> CompileRequest {
         tail_calls: Vec::new(),
         defines: Vec::new(),
         features: Features::default(),
+        without_tracepoints: Vec::new(),
         toolchain: Toolchain { clang: "clang".into(), libclang: "libclang.so".into(), version: 19 },
     }
 }

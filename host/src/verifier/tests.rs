@@ -14,6 +14,7 @@ fn refused(text: &str) -> (Source, Compiled, String) {
         tail_calls: Vec::new(),
         defines: Vec::new(),
         features: Features { uprobe: true, ringbuf: true, ..Features::default() },
+        without_tracepoints: Vec::new(),
         toolchain: crate::toolchain::find().unwrap(),
     };
     let compiled = crate::frontend::compile(&request)
@@ -148,6 +149,7 @@ fn nothing() -> (Source, Compiled) {
     let compiled = Compiled {
         elf: Vec::new(),
         text: source.text.clone(),
+        file: "probe.c".into(),
         line_map: Default::default(),
         facts: Default::default(),
         warnings: Vec::new(),
