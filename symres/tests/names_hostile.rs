@@ -2,7 +2,11 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod common;
+
 use symres::{NameParts, Pattern, demangle, parameters_of_name};
+
+use common::Random;
 
 /// Whatever a symbol is, no more text than this is made of it; its own clone suffixes and the symbol itself come on top.
 const MOST: usize = 80 << 10;
@@ -69,18 +73,6 @@ const PATTERNS: &[&str] = &[
     "operator\"\" _km",
     "const std::map<std::string, long> &f(unsigned long int = 3, struct X *x)",
 ];
-
-/// A small generator, so that each run tries the same (Marsaglia's xorshift).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(limit.max(1)).unwrap()).unwrap()
-    }
-}
 
 /// What the grammars are made of.
 const TOKENS: &[&str] = &[
