@@ -18,6 +18,7 @@ mod reads;
 mod site;
 mod usdt;
 mod user;
+mod variants;
 
 use usdt::too_few_arguments;
 use user::Written;

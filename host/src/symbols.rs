@@ -135,6 +135,7 @@ fn write_json(
     to: &mut Sink<'_>,
 ) -> anyhow::Result<()> {
     let sites = details.sites.then(|| Sites::new(binary));
+    let code_lines = details.lines.then(|| binary.lines()).transpose()?;
     for object in binary.notes().iter().chain(&answer.notes).map(|note| json::note(binary, note)) {
         json::line(to.out, object)?;
     }
@@ -148,10 +149,8 @@ fn write_json(
         {
             fields.insert("calls".to_owned(), calls::object(&calls));
         }
-        if details.lines
-            && let Some(fields) = object.as_object_mut()
-        {
-            fields.insert("lines".to_owned(), lines::object(&binary.lines_of(function)?));
+        if let (Some(code_lines), Some(fields)) = (&code_lines, object.as_object_mut()) {
+            fields.insert("lines".to_owned(), lines::object(&code_lines.of(function)));
         }
         json::line(to.out, object)?;
     }
@@ -194,12 +193,23 @@ fn write_text(
             to.line(&summary)?;
         }
     }
-    for function in answer.matches.iter().filter(|_| details.lines) {
-        lines::write(function, &binary.lines_of(function)?, to)?;
+    if details.lines {
+        let code_lines = binary.lines()?;
+        for function in &answer.matches {
+            lines::write(function, &code_lines.of(function), to)?;
+        }
     }
     for function in answer.matches.iter().filter(|_| details.calls) {
         if let Some(calls) = calls::of(binary, function)? {
             calls::write(function, &calls, to)?;
+        }
+    }
+    if !answer.instead.is_empty() {
+        to.line("\nto probe instead:")?;
+        for neighbour in &answer.instead {
+            let addr = neighbour.addr.map(|addr| format!("  {addr}")).unwrap_or_default();
+            let exported = if neighbour.exported { " (exported)" } else { "" };
+            to.last_column("  ", &harmless(&format!("{neighbour}{addr}{exported}")))?;
         }
     }
     if !answer.near.is_empty() {

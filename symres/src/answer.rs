@@ -219,6 +219,9 @@ pub struct Answer {
     pub tables: Vec<TableCount>,
     /// Why nothing matches; none exactly when something does.
     pub reason: Option<Reason>,
+    /// Functions to probe instead of the one that is not there, as far as the code or the debug information tells: exported
+    /// ones first; at most [`NEAR_LIMIT`]. Empty when something matches.
+    pub instead: Vec<Neighbour>,
     /// What the answer may lack, in words: parts of the debug information that could not be read, copies that are described
     /// and not in the file.
     pub notes: Vec<String>,
@@ -233,6 +236,55 @@ impl Answer {
             self.near.truncate(NEAR_LIMIT);
         }
         self.reason = Some(reason);
+    }
+}
+
+/// A function beside one that is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// As people read it.
+    pub name: String,
+    /// Where it begins; none where only the debug information has its name.
+    pub addr: Option<VirtAddr>,
+    /// The dynamic symbol table has it: it keeps its name in a stripped file.
+    pub exported: bool,
+    /// What it is to it.
+    pub relation: Relation,
+    /// What was found of the function that is not there: the symbol of a piece or of an entry of the procedure linkage table.
+    pub of: String,
+}
+
+/// What a function is to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Relation {
+    /// It calls the other, or ends in a jump to it.
+    Caller,
+    /// The other was inlined into it.
+    InlinedInto,
+    /// The other calls it, or ends in a jump to it.
+    Callee,
+}
+
+impl Relation {
+    /// The short name for JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Relation::Caller => "caller",
+            Relation::InlinedInto => "inlined-into",
+            Relation::Callee => "callee",
+        }
+    }
+}
+
+impl fmt::Display for Neighbour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, of, .. } = self;
+        match self.relation {
+            Relation::Caller => write!(f, "{name}, which calls {of}"),
+            Relation::InlinedInto => write!(f, "{name}, which {of} is inlined into"),
+            Relation::Callee => write!(f, "{name}, which {of} calls"),
+        }
     }
 }
 

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::addr::{ByteSpan, FileOffset, Pid, Segment, VirtAddr};
-use crate::answer::{Answer, Function, Reason};
-use crate::calls::{self, Calls};
+use crate::answer::{Answer, Reason};
+use crate::calls::{self, Call, Calls};
 use crate::debug::{Consulted, DebugFiles, Options, Place, Reach};
 use crate::dwarf::Information;
 use crate::elf::{Elf, Machine};
 use crate::error::Error;
 use crate::file::Contents;
-use crate::lines::{self, CodeLine};
+use crate::instead;
+use crate::lines::{self, Lines};
 use crate::merge::DebugInformation;
 use crate::pattern::{Pattern, PatternForm};
 use crate::process;
@@ -241,6 +242,12 @@ impl Binary {
         if let (Some(exported), Some((file, why))) = (exported, self.files.refused()) {
             answer.reason = Some(Reason::DebugFileRefused { exported, file, why });
         }
+        if answer.matches.is_empty() && answer.instead.is_empty() {
+            match instead::of_answer(&answer, self.tables(Reach::Disk)?, |place| self.calls(place)) {
+                Ok(instead) => answer.instead = instead,
+                Err(error) => answer.notes.push(format!("who calls it is not known: {error}")),
+            }
+        }
         for function in answer.matches.iter_mut().chain(&mut answer.near) {
             of_name::complete(function, self.machine());
         }
@@ -278,15 +285,14 @@ impl Binary {
         Ok(answer)
     }
 
-    /// The lines of a function that [`Binary::functions`] found: those of its body and of each inlined copy, without those of
-    /// what is inlined into these, in the order of lines. Empty where the debug information does not tell.
+    /// Opens the debug information once for the lines of any number of functions.
     ///
     /// # Errors
     ///
     /// When the debug information is not inside of its file.
-    pub fn lines_of(&self, function: &Function) -> Result<Vec<CodeLine>, Error> {
-        let Some(files) = self.files.dwarf(Reach::Disk) else { return Ok(Vec::new()) };
-        Ok(lines::of_function(self.files.binary(), &Information::open(&files)?, function))
+    pub fn lines(&self) -> Result<Lines<'_>, Error> {
+        let information = self.files.dwarf(Reach::Disk).map(|files| Information::open(&files)).transpose()?;
+        Ok(Lines::new(self.files.binary(), information))
     }
 
     /// The USDT probes; none where the file has no notes of them.
@@ -353,6 +359,18 @@ impl Binary {
         let (elf, tables) = (self.files.binary(), self.tables(Reach::Disk)?);
         let functions = once(&self.functions, || calls::Functions::read(elf, tables))?;
         calls::of_place(elf, tables, functions, place)
+    }
+
+    /// The direct calls and tail calls of the function whose body `place` is, without those to it: these are found without
+    /// reading more code than its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Binary::calls`].
+    pub fn callees(&self, place: &crate::Place) -> Result<Vec<Call>, Error> {
+        let (elf, tables) = (self.files.binary(), self.tables(Reach::Disk)?);
+        let functions = once(&self.functions, || calls::Functions::read(elf, tables))?;
+        calls::from_place(elf, tables, functions, place)
     }
 
     /// The cheapest instruction to probe in place of the first one of a place, and whether the place can be probed at all.

@@ -68,16 +68,7 @@ pub(crate) fn of_place(
         return Ok(Calls::default());
     }
     let mut decoding = Decoding { elf, left: MAX_DECODED };
-    let own = Range { start: place.addr.0, end: place.addr.0.saturating_add(place.size.0) };
-    let mut callees = Found::default();
-    let mut indirect = 0_usize;
-    decoding.each(own, |instruction| match target(instruction) {
-        Some(to) if is_call(instruction) || (!own.holds(to) && functions.begins_at(to)) => {
-            callees.add(to, instruction.ip());
-        }
-        None if instruction.flow_control() == FlowControl::IndirectCall => indirect = indirect.saturating_add(1),
-        _ => {}
-    })?;
+    let (callees, indirect) = callees_of(&mut decoding, functions, place)?;
     // Within a library, too, calls may go by the procedure linkage table.
     let mut targets = functions.plt_entries_of(tables, place.addr)?;
     targets.insert(place.addr.0);
@@ -96,6 +87,39 @@ pub(crate) fn of_place(
         })?;
     }
     Ok(Calls { callees: callees.named(functions, tables)?, callers: callers.named(functions, tables)?, indirect })
+}
+
+/// Finds those that it calls alone.
+///
+/// # Errors
+///
+/// As [`of_place`].
+pub(crate) fn from_place(
+    elf: &Elf,
+    tables: &[(Table, SymbolTable)],
+    functions: &Functions,
+    place: &Place,
+) -> Result<Vec<Call>, Error> {
+    if elf.machine != Machine::X86_64 {
+        return Ok(Vec::new());
+    }
+    let (callees, _) = callees_of(&mut Decoding { elf, left: MAX_DECODED }, functions, place)?;
+    callees.named(functions, tables)
+}
+
+/// The calls in a function, and how many more go through pointers.
+fn callees_of(decoding: &mut Decoding<'_>, functions: &Functions, place: &Place) -> Result<(Found, usize), Error> {
+    let own = Range { start: place.addr.0, end: place.addr.0.saturating_add(place.size.0) };
+    let mut callees = Found::default();
+    let mut indirect = 0_usize;
+    decoding.each(own, |instruction| match target(instruction) {
+        Some(to) if is_call(instruction) || (!own.holds(to) && functions.begins_at(to)) => {
+            callees.add(to, instruction.ip());
+        }
+        None if instruction.flow_control() == FlowControl::IndirectCall => indirect = indirect.saturating_add(1),
+        _ => {}
+    })?;
+    Ok((callees, indirect))
 }
 
 fn is_call(instruction: &Instruction) -> bool {

@@ -31,6 +31,7 @@ mod elf;
 mod error;
 mod file;
 mod glob;
+mod instead;
 mod lines;
 mod location;
 mod merge;
@@ -49,15 +50,15 @@ mod usdt;
 
 pub use addr::{ByteSpan, FileOffset, LoadBias, Pid, RuntimeAddr, Segment, VirtAddr};
 pub use answer::{
-    Alias, Answer, Caller, ENTRY_BYTES, Function, Inlined, NEAR_LIMIT, Place, PlaceKind, Reason, Role, SourceLine,
-    TableCount,
+    Alias, Answer, Caller, ENTRY_BYTES, Function, Inlined, NEAR_LIMIT, Neighbour, Place, PlaceKind, Reason, Relation,
+    Role, SourceLine, TableCount,
 };
 pub use binary::{Binary, DebugInfo, First, FunctionSymbol, ProcessBinaries, first_of};
 pub use calls::{Call, Calls};
 pub use debug::{Consulted, DebugSource, Debuginfod, Doing, Options, Outcome, Progress, Step};
 pub use elf::Machine;
 pub use error::Error;
-pub use lines::CodeLine;
+pub use lines::{CodeLine, Lines};
 pub use location::{Argument, KnownBy, Location, Register};
 pub use name::parameters::{NameParameters, parameters_of_name};
 pub use pattern::{NameParts, Pattern, PatternForm};

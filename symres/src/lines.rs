@@ -45,6 +45,7 @@ pub(crate) fn of_line(
         more_near: false,
         tables: Vec::new(),
         reason: Some(reason),
+        instead: Vec::new(),
         notes: Vec::new(),
     };
     let Some(files) = files else { return Ok(nothing(Reason::NoDebugInfo)) };
@@ -90,7 +91,8 @@ pub(crate) fn of_line(
     } else {
         vec![format!("line {line} has no code of its own: this is the next one that has, line {found}")]
     };
-    Ok(Answer { matches, near: Vec::new(), more_near: false, tables: Vec::new(), reason: None, notes })
+    let (near, tables, instead) = Default::default();
+    Ok(Answer { matches, near, more_near: false, tables, reason: None, instead, notes })
 }
 
 /// Adds to instructions inside of functions the line that they belong to, and the functions that are inlined there.
@@ -120,8 +122,28 @@ pub(crate) fn annotate(files: &DwarfFiles<'_>, answer: &mut Answer) {
     }
 }
 
+/// The lines of the functions of a binary: [`Binary::lines`](crate::Binary::lines).
+#[derive(Debug)]
+pub struct Lines<'b> {
+    elf: &'b Elf,
+    information: Option<Information<'b>>,
+}
+
+impl<'b> Lines<'b> {
+    pub(crate) fn new(elf: &'b Elf, information: Option<Information<'b>>) -> Self {
+        Self { elf, information }
+    }
+
+    /// The lines of a function that [`Binary::functions`](crate::Binary::functions) found: those of its body and of each
+    /// inlined copy, without those of what is inlined into these, in the order of lines. Empty where the debug information
+    /// does not tell.
+    pub fn of(&self, function: &Function) -> Vec<CodeLine> {
+        self.information.as_ref().map_or_else(Vec::new, |information| of_function(self.elf, information, function))
+    }
+}
+
 /// The lines of a function at each of its places, in the order of lines; none where the debug information does not tell.
-pub(crate) fn of_function(elf: &Elf, information: &Information<'_>, function: &Function) -> Vec<CodeLine> {
+fn of_function(elf: &Elf, information: &Information<'_>, function: &Function) -> Vec<CodeLine> {
     let mut lines = Vec::new();
     for place in &function.places {
         let inlined = match place.kind {

@@ -162,6 +162,10 @@ fn add_details(
         // The body comes first. Its copies may have lost parameters.
         let first = !function.signature.as_ref().is_some_and(|signature| signature.origin == Origin::DebugInfo);
         if first {
+            // GCC gives no linkage name to what was inlined everywhere.
+            if description.is_cpp && function.tables == [Table::Dwarf] && function.name == function.mangled {
+                function.name.push_str(&description.signature.of_cpp_name());
+            }
             function.signature = Some(description.signature);
         }
     }

@@ -22,6 +22,22 @@ pub struct Signature {
     pub origin: Origin,
 }
 
+impl Signature {
+    /// What a function's name in C++ ends with: its parameters as a demangler writes them, and the qualifiers of a method.
+    pub(crate) fn of_cpp_name(&self) -> String {
+        let written = self.parameters.iter().filter(|parameter| !parameter.artificial);
+        let mut types: Vec<&str> = written.map(|parameter| parameter.ty.text.as_str()).collect();
+        if self.variadic {
+            types.push("...");
+        }
+        let this =
+            self.parameters.iter().find(|parameter| parameter.artificial && parameter.name.as_deref() == Some("this"));
+        let object = this.and_then(|this| this.ty.text.strip_suffix('*')).unwrap_or_default();
+        let qualifiers = [" const volatile", " const", " volatile"].into_iter().find(|end| object.ends_with(end));
+        format!("({}){}", types.join(", "), qualifiers.unwrap_or_default())
+    }
+}
+
 /// How a signature is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -85,5 +101,29 @@ pub enum TypeClass {
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_name_in_cpp_ends_with() {
+        let parameter = |name: &str, text: &str| Parameter {
+            name: Some(name.to_owned()),
+            ty: Type { text: text.to_owned(), size: None, class: TypeClass::Unknown },
+            artificial: name == "this",
+            passed_in: None,
+        };
+        let of = |parameters: Vec<Parameter>, variadic| {
+            let (returns, returns_in, origin) = (None, None, Origin::DebugInfo);
+            Signature { parameters, returns, returns_in, variadic, origin }.of_cpp_name()
+        };
+        assert_eq!(of(vec![], false), "()");
+        assert_eq!(of(vec![parameter("thd", "THD*"), parameter("a", "int const&")], false), "(THD*, int const&)");
+        assert_eq!(of(vec![parameter("format", "char const*")], true), "(char const*, ...)");
+        assert_eq!(of(vec![parameter("this", "A const*"), parameter("a", "int")], false), "(int) const");
+        assert_eq!(of(vec![parameter("this", "A*")], false), "()");
     }
 }

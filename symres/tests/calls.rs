@@ -145,3 +145,110 @@ fn callers_and_callees_are_named() {
     assert_eq!(all.len(), 5);
     agrees(&program, &binary, &all);
 }
+
+/// Compiles a source; none where the compiler is not there.
+fn compiled(folder: &Path, compiler: &str, arguments: &[&str], source: &str) -> Option<PathBuf> {
+    let (at, program) = (folder.join("source.cc"), folder.join("program"));
+    std::fs::write(&at, source).unwrap();
+    let status = Command::new(compiler).args(arguments).arg(&at).arg("-o").arg(&program).status();
+    let here = cfg!(target_arch = "x86_64") && status.is_ok_and(|status| status.success());
+    if !here {
+        println!("skipped: no {compiler} for x86-64");
+    }
+    here.then_some(program)
+}
+
+const SPLIT: &str = "
+extern \"C\" {
+int puts(const char *);
+volatile int sink;
+static int partly(int a) {
+  if (__builtin_expect(a == 7, 1)) return 0;
+  for (int i = 0; i < a; i++) { sink += i * a; puts(\"some\"); sink *= a; puts(\"more\"); sink ^= i; puts(\"work\"); }
+  for (int i = 0; i < a; i++) { sink += i * a; puts(\"that\"); sink *= a; puts(\"is\"); sink ^= i; puts(\"slow\"); }
+  return sink;
+}
+__attribute__((noinline)) int first(int a) { return partly(a) + sink; }
+__attribute__((noinline)) int second(int a) { sink++; return partly(a + 1) * 3; }
+}
+static inline __attribute__((always_inline)) int everywhere(int a) { sink = a; return sink + a; }
+int main(int argc, char **) { return first(argc) + second(argc) + everywhere(argc); }
+";
+
+/// Which functions are offered, each with what it is to the one that is not there.
+fn offered(binary: &Binary, pattern: &str) -> (String, Vec<(String, &'static str)>) {
+    let answer = binary.functions(&pattern.parse().unwrap()).unwrap();
+    assert!(answer.matches.is_empty(), "{pattern}: {:?}", answer.matches);
+    let mut instead: Vec<_> = answer.instead.iter().map(|n| (n.name.clone(), n.relation.name())).collect();
+    instead.sort();
+    (answer.reason.map(|reason| reason.name().to_owned()).unwrap_or_default(), instead)
+}
+
+#[test]
+fn callers_and_callees_of_what_is_left_are_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["-O2", "-rdynamic", "-fno-ipa-cp", "-fno-ipa-sra", "-fno-ipa-icf"];
+    let Some(file) = compiled(folder.path(), "g++", &flags, SPLIT) else { return };
+    let binary = Binary::open(&file).unwrap();
+    let branches = branches(&file);
+    // By objdump: who goes to what, by the function that holds the instruction.
+    let callers_of = |label: &str| -> BTreeSet<String> {
+        let sites = branches.iter().filter(|branch| branch.label == label).map(|branch| branch.site);
+        let holder = |site: u64| {
+            let answer = binary.functions(&format!("{site:#x}").parse().unwrap()).unwrap();
+            answer.matches[0].mangled.clone()
+        };
+        sites.map(holder).collect()
+    };
+    let named = |instead: &[(String, &str)], relation: &str| -> BTreeSet<String> {
+        instead.iter().filter(|(_, r)| *r == relation).map(|(name, _)| name.clone()).collect()
+    };
+    let part = "partly.part.0";
+    let (reason, instead) = offered(&binary, "partly");
+    assert_eq!(reason, "only-pieces", "{instead:?}");
+    assert_eq!(named(&instead, "caller"), callers_of(&format!("<{part}>")), "callers");
+    assert!(named(&instead, "callee").contains("puts@plt"), "{instead:?}");
+
+    let (reason, instead) = offered(&binary, "puts");
+    assert_eq!(reason, "imported");
+    assert_eq!(named(&instead, "caller"), callers_of("<puts@plt>"));
+
+    // What has a dynamic symbol is said to.
+    let first = binary.functions(&"first@plt".parse().unwrap()).unwrap();
+    assert_eq!(first.reason.as_ref().map(|reason| reason.name()), Some("no-plt"));
+    assert!(first.instead.iter().any(|n| n.name == "main" && n.exported), "{:?}", first.instead);
+    assert!(first.instead.iter().any(|n| n.name == part && !n.exported), "{:?}", first.instead);
+
+    // The debug information tells what was inlined, and into whom.
+    let flags = ["-O2", "-g"];
+    let Some(file) = compiled(folder.path(), "g++", &flags, SPLIT) else { return };
+    let (reason, instead) = offered(&Binary::open(&file).unwrap(), "everywhere+1");
+    assert_eq!((reason.as_str(), instead), ("behind-end", vec![("main".to_owned(), "inlined-into")]));
+}
+
+const CONSTRUCTED: &str = "
+int volatile sink;
+template <class T> struct A { __attribute__((noinline)) A(T a) : x(a) { sink = a; } T x; };
+template struct A<int>;
+struct B : A<int> { B() : A(3) {} };
+int main(int argc, char **) { A<int> a(argc); B b; return a.x + b.x; }
+";
+
+#[test]
+fn a_constructor_that_goes_on_to_another_variant_tells_so() {
+    let folder = tempfile::tempdir().unwrap();
+    // As on systems whose linkers know no aliases.
+    let flags = ["-O0", "-g", "-Xclang", "-mno-constructor-aliases"];
+    let Some(file) = compiled(folder.path(), "clang++-19", &flags, CONSTRUCTED) else { return };
+    let binary = Binary::open(&file).unwrap();
+    let variants = functions(&binary, "A<int>::A");
+    let [whole, base] =
+        ["_ZN1AIiEC1Ei", "_ZN1AIiEC2Ei"].map(|symbol| variants.iter().find(|f| f.mangled == symbol).unwrap());
+    let callees = |function: &Function| binary.callees(function.body().unwrap()).unwrap();
+    let addresses: Vec<u64> = callees(whole).iter().map(|call| call.addr.0).collect();
+    assert_eq!(addresses, [base.body().unwrap().addr.0]);
+    assert!(callees(base).is_empty());
+    for function in [whole, base] {
+        assert_eq!(callees(function), calls(&binary, function).callees);
+    }
+}

@@ -226,6 +226,19 @@ fn the_sound_unit_is_sound() -> Result<()> {
     Ok(())
 }
 
+/// An index for unwinding whose only entry leads to in front of `.eh_frame`: found by fuzzing.
+#[test]
+fn unwinding_that_begins_before_its_section() {
+    // Version, and encodings of the pointer, the count and the table: absolute, 8, 4 and 8 bytes.
+    let mut index = vec![1, 0x04, 0x03, 0x04];
+    index.extend(0x5000_u64.to_le_bytes());
+    index.extend(1_u32.to_le_bytes());
+    index.extend([CODE.to_le_bytes(), 0x10_u64.to_le_bytes()].concat());
+    let file = with_debug(&sound(), &[(".eh_frame", &[0; 64]), (".eh_frame_hdr", &index)]);
+    let answer = find(file, &format!("{:#x}", CODE + 64)).unwrap();
+    assert_eq!(answer.reason.map(|reason| reason.name()), Some("no-function"));
+}
+
 #[test]
 fn references_that_lead_in_circles() {
     let at = |offset: u32| offset.to_le_bytes();

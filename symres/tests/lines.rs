@@ -122,7 +122,7 @@ fn the_lines_of_functions_and_copies() -> Result<()> {
         let mut compared = 0;
         for name in ["check_connection", "login_connection", "many", "leaf", "clamp", "countdown", "main"] {
             for function in search(&binary, name)?.matches {
-                let lines = binary.lines_of(&function)?;
+                let lines = binary.lines()?.of(&function);
                 let all = symbolized(&program, &lines.iter().map(|line| line.addr).collect())?;
                 for line in lines {
                     let expect = &all[&line.addr];

@@ -95,6 +95,8 @@ fn an_inlined_function_is_found_where_addr2line_says() -> Result<()> {
     let [function] = found.as_slice() else { anyhow::bail!("{records:?}") };
     assert_eq!((&function["address"], &function["size"]), (&Value::Null, &Value::Null), "it has no body");
     assert_eq!(function["tables"], serde_json::json!(["dwarf"]));
+    // It has no linkage name; gdb, too, shows its parameters.
+    assert_eq!(function["name"], "check_connection(THD*)");
     let places = function["places"].as_array().context("no places")?;
     let [place] = places.as_slice() else { anyhow::bail!("{places:?}") };
     assert_eq!((&place["kind"], &place["callers"][0]["name"]), (&"inlined".into(), &"login_connection(THD*)".into()));
@@ -172,7 +174,7 @@ fn the_table_has_inlined_copies_under_their_function() -> Result<()> {
     let shown = without_numbers(&table.join("\n")).replace(&format!("{name}/"), "");
     insta::assert_snapshot!(shown, @r#"
         ADDRESS  OFFSET  SIZE  TABLE  FUNCTION
-        -        -          -  dwarf  bank::deposit
+        -        -          -  dwarf  bank::deposit(bank::Account*, long)
                                       declared at fixture.cc:3
         xxxxxx   xxxxxx    99           inlined into bank::pay_in(bank::Account*) at fixture.cc:7
         xxxxxx   xxxxxx     9           inlined into bank::transfer(bank::Account*, bank::Account*, long) at fixture.cc:10
@@ -186,7 +188,7 @@ fn the_table_has_inlined_copies_under_their_function() -> Result<()> {
     let list: Vec<&str> = shown.lines().skip_while(|line| !line.starts_with("ADDRESS")).collect();
     insta::assert_snapshot!(list.join("\n"), @r#"
         ADDRESS  OFFSET  SIZE  TABLE         FUNCTION
-        -        -          -  dwarf         bank::deposit  (inlined 9 times)
+        -        -          -  dwarf         bank::deposit(bank::Account*, long)  (inlined 9 times)
         xxxxxx   xxxxxx    99  symtab,dwarf  bank::pay_in(bank::Account*)
         xxxxxx   xxxxxx    99  symtab,dwarf  bank::transfer(bank::Account*, bank::Account*, long)
         9 functions, 9 inlined copies (10 functions in symtab, 9 functions in dynsym)

@@ -49,7 +49,7 @@ fn a_thousand_connections_to_mysql56_are_a_thousand_events() -> Result<()> {
     need!(need::root());
     let server = need!(Flavor::Mysql56.installed()).start()?;
     let records = shipped_probe(&server)?;
-    assert_eq!(target(&records)?, "mysqld:check_connection (inlined into login_connection(THD*)) +0x2c37d3");
+    assert_eq!(target(&records)?, "mysqld:check_connection(THD*) (inlined into login_connection(THD*)) +0x2c37d3");
     Ok(())
 }
 

@@ -206,7 +206,7 @@ fn same_line(one: &Function, other: &Function) -> bool {
 
 /// Whether two mangled names differ only in the variant of a constructor (`C1`, `C2`, …) or destructor (`D0`, `D1`, …):
 /// Itanium C++ ABI, 5.1.4.3.
-fn are_variants(one: &str, other: &str) -> bool {
+pub(super) fn are_variants(one: &str, other: &str) -> bool {
     let mut differing = one.bytes().zip(other.bytes()).enumerate().filter(|(_, (a, b))| a != b).map(|(at, _)| at);
     let (Some(at), None) = (differing.next(), differing.next()) else { return false };
     let variant = |name: &str| {

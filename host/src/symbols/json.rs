@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 use symres::{
-    Answer, Argument, Binary, Caller, Consulted, Function, KnownBy, Location, Machine, Origin, Outcome, Parameter,
-    Pattern, Place, PlaceKind, Role, Signature, SourceLine, Type, TypeClass,
+    Answer, Argument, Binary, Caller, Consulted, Function, KnownBy, Location, Machine, Neighbour, Origin, Outcome,
+    Parameter, Pattern, Place, PlaceKind, Role, Signature, SourceLine, Type, TypeClass,
 };
 
 use super::sites::{self, Sites};
@@ -34,8 +34,19 @@ pub(super) fn not_found(binary: &Binary, pattern: &Pattern, answer: &Answer) -> 
         "message": reason.to_string(),
         "advice": reason.advice(),
         "functions": functions,
+        "instead": answer.instead.iter().map(neighbour).collect::<Vec<_>>(),
         "consulted": binary.consulted().iter().map(consulted).collect::<Vec<_>>(),
     }))
+}
+
+fn neighbour(neighbour: &Neighbour) -> Value {
+    json!({
+        "name": neighbour.name,
+        "address": neighbour.addr.map(|addr| addr.0),
+        "exported": neighbour.exported,
+        "relation": neighbour.relation.name(),
+        "of": neighbour.of,
+    })
 }
 
 fn consulted(file: &Consulted) -> Value {

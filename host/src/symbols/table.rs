@@ -114,7 +114,9 @@ fn rows(machine: Machine, function: &Function, details: Details, more: &dyn Fn(&
     if details.brief {
         return vec![Row { cells: cells(body, &tables.join(",")), lines }];
     }
-    if function.mangled != function.name {
+    // Without a linkage name there is nothing to copy but the same name.
+    let is_own = function.name.strip_prefix(function.mangled.as_str()).is_some_and(|rest| rest.starts_with('('));
+    if function.mangled != function.name && !is_own {
         lines.push(harmless(&function.mangled).into_owned());
     }
     if let Some(declared) = &function.declared {

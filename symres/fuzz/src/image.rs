@@ -111,6 +111,8 @@ pub const ROWS: &[Row] = &[
     debug(".zdebug_line"),
     debug(".debug_sup"),
     debug(".gdb_index"),
+    // Behind the others, whose places in the table inputs name.
+    row(".eh_frame_hdr", 1, true, 0, None),
 ];
 
 /// The parts that an input consists of: a byte of kind, one of flags, four with the length (little-endian), the bytes; the

@@ -93,8 +93,9 @@ fn exercise(binary: &Binary, input: &[u8], own: Option<&str>) {
     for text in PATTERNS.iter().cycle().skip(first).take(SEARCHES).copied().chain(own) {
         let Ok(pattern) = text.parse::<Pattern>() else { continue };
         let Ok(answer) = binary.functions(&pattern) else { continue };
+        let lines = binary.lines();
         for function in answer.matches.iter().take(PLACES) {
-            let _ = binary.lines_of(function);
+            let _ = lines.as_ref().map(|lines| lines.of(function));
             for place in function.places.iter().take(PLACES) {
                 let _ = binary.site(place, kernel);
                 let _ = binary.calls(place);

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use gimli::{BaseAddresses, DwarfFileType, EhFrame, EhFrameHdr, SectionId, UnwindSection as _};
+use gimli::{BaseAddresses, DwarfFileType, EhFrame, EhFrameHdr, SectionId};
 
 use super::Found;
 use super::build::{Code, aliases, build_group};
@@ -12,8 +12,10 @@ use crate::addr::{ByteSpan, VirtAddr};
 use crate::answer::{Answer, Function, PlaceKind, Reason, Role, TableCount};
 use crate::demangle::RawName;
 use crate::dwarf::sections::Sections;
+use crate::dwarf::signature::indexed;
 use crate::elf::Elf;
 use crate::error::Error;
+use crate::instead;
 use crate::source::{Entry, Kind, SymbolTable, Table};
 
 /// Only files of 64 bits are read.
@@ -43,7 +45,15 @@ pub(super) fn at(elf: &Elf, tables: &[(Table, SymbolTable)], addr: VirtAddr) -> 
         Ok(function) => (vec![function], None),
         Err(reason) => (Vec::new(), Some(reason)),
     };
-    Ok(Answer { matches, near: Vec::new(), more_near: false, tables: counts, reason, notes: Vec::new() })
+    Ok(Answer {
+        matches,
+        near: Vec::new(),
+        more_near: false,
+        tables: counts,
+        reason,
+        instead: Vec::new(),
+        notes: Vec::new(),
+    })
 }
 
 fn function(
@@ -139,11 +149,8 @@ fn without_name(elf: &Elf, addr: VirtAddr) -> Result<Option<Function>, Error> {
     eh_frame.set_address_size(ADDRESS_SIZE);
     let index = EhFrameHdr::from(sections.get(SectionId::EhFrameHdr).reader()).parse(&bases, ADDRESS_SIZE);
     // Damage there says nothing about the file's code; it is only not known then.
-    let described = index.ok().and_then(|index| {
-        let table = index.table()?;
-        table.fde_for_address(&eh_frame, &bases, addr.0, EhFrame::cie_from_offset).ok()
-    });
-    let Some(described) = described.filter(|fde| fde.contains(addr.0)) else { return Ok(None) };
+    let described = index.ok().and_then(|index| indexed(&index, &eh_frame, &bases, addr.0));
+    let Some(described) = described else { return Ok(None) };
     let start = VirtAddr(described.initial_address());
     if elf.code_offset(start).is_none() {
         return Ok(None);
@@ -184,8 +191,12 @@ pub(crate) fn behind_start(elf: &Elf, answer: Answer, offset: u64) -> Result<Ans
     let mut code = Code::new(elf);
     let mut sizes = Vec::new();
     let mut matches = Vec::new();
+    let mut instead = Vec::new();
     for function in answer.matches {
-        let Some(body) = function.body() else { continue };
+        let Some(body) = function.body() else {
+            instead.extend(instead::holders(&function));
+            continue;
+        };
         let (size, addr) = (body.size, body.addr.0.checked_add(offset).map(VirtAddr));
         sizes.push(size);
         // Nothing tells where functions without a size end.
@@ -195,5 +206,6 @@ pub(crate) fn behind_start(elf: &Elf, answer: Answer, offset: u64) -> Result<Ans
         }
     }
     let reason = matches.is_empty().then(|| Reason::BehindEnd { size: sizes.into_iter().max() });
-    Ok(Answer { matches, near: Vec::new(), more_near: false, reason, ..answer })
+    let instead = if reason.is_some() { instead::best(instead) } else { Vec::new() };
+    Ok(Answer { matches, near: Vec::new(), more_near: false, reason, instead, ..answer })
 }

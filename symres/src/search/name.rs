@@ -117,7 +117,8 @@ impl Matched<'_> {
             more_near |= near.len() > NEAR_LIMIT;
             near.truncate(NEAR_LIMIT);
         }
-        Ok(Answer { matches: in_order(matches, &depths), near, more_near, tables: counts, reason, notes: Vec::new() })
+        let matches = in_order(matches, &depths);
+        Ok(Answer { matches, near, more_near, tables: counts, reason, instead: Vec::new(), notes: Vec::new() })
     }
 }
 

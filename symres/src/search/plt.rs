@@ -28,7 +28,7 @@ pub(crate) fn of_functions(
     near.extend(answer.near);
     let more_near = answer.more_near || near.len() > crate::answer::NEAR_LIMIT;
     near.truncate(crate::answer::NEAR_LIMIT);
-    Ok(Answer { matches: Vec::new(), near, more_near, reason, tables: answer.tables, notes: answer.notes })
+    Ok(Answer { matches: Vec::new(), near, more_near, reason, ..answer })
 }
 
 /// The entries for the functions with the symbols that `is_wanted` says yes to, those of one function as its places.

@@ -1,8 +1,8 @@
 //! Where the frame of a function is: the canonical frame address (CFA) at an instruction, from `.eh_frame` or `.debug_frame`.
 
 use gimli::{
-    BaseAddresses, CfaRule, DebugFrame, EhFrame, EhFrameHdr, ParsedEhFrameHdr, Reader, RegisterRule, SectionId,
-    UnwindContext, UnwindSection, UnwindTableRow,
+    BaseAddresses, CfaRule, DebugFrame, EhFrame, EhFrameHdr, FrameDescriptionEntry, ParsedEhFrameHdr, Reader,
+    RegisterRule, SectionId, UnwindContext, UnwindSection, UnwindTableRow,
 };
 
 use crate::dwarf::reader::SectionReader;
@@ -40,6 +40,21 @@ pub(super) enum Saved {
     Lost,
 }
 
+/// What `.eh_frame` has of the code at `addr`, found by its index. As `EhHdrTable::fde_for_address`, but an entry that leads to
+/// in front of the section is no arithmetic overflow.
+pub(crate) fn indexed<R: Reader<Offset = usize>>(
+    index: &ParsedEhFrameHdr<R>,
+    eh_frame: &EhFrame<R>,
+    bases: &BaseAddresses,
+    addr: u64,
+) -> Option<FrameDescriptionEntry<R>> {
+    let entry = index.table()?.lookup(addr, bases).ok()?.direct().ok()?;
+    let start = index.eh_frame_ptr().direct().ok()?;
+    let offset = usize::try_from(entry.checked_sub(start)?).ok()?;
+    let fde = eh_frame.fde_from_offset(bases, offset.into(), EhFrame::cie_from_offset).ok()?;
+    fde.contains(addr).then_some(fde)
+}
+
 impl<'s> Frames<SectionReader<'s>> {
     /// The `.eh_frame` of the file with the code, and the `.debug_frame` of the one with its debug information, which may be
     /// the same.
@@ -64,9 +79,8 @@ impl<R: Reader<Offset = usize>> Frames<R> {
     fn row<T>(&self, pc: u64, read: impl Fn(&UnwindTableRow<usize>) -> T) -> Option<T> {
         let mut context = UnwindContext::new();
         let bases = &self.bases;
-        if let Some(table) = self.index.as_ref().and_then(|index| index.table())
-            && let Ok(row) =
-                table.unwind_info_for_address(&self.eh_frame, bases, &mut context, pc, EhFrame::cie_from_offset)
+        if let Some(fde) = self.index.as_ref().and_then(|index| indexed(index, &self.eh_frame, bases, pc))
+            && let Ok(row) = fde.unwind_info_for_address(&self.eh_frame, bases, &mut context, pc)
         {
             return Some(read(row));
         }

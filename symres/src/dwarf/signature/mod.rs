@@ -20,7 +20,7 @@ pub(crate) use abi::{Plain, plain_places};
 
 pub(crate) use die::{Context, DebugUnit, Die, Reach, Reference};
 
-pub(crate) use frame::Frames;
+pub(crate) use frame::{Frames, indexed};
 
 use gimli::Reader;
 
@@ -57,6 +57,8 @@ pub(crate) struct Description {
     pub(crate) signature: Signature,
     /// One for each parameter of the signature; empty when no site was given.
     pub(crate) arguments: Vec<Argument>,
+    /// It is a function of C++, whose name has its parameters.
+    pub(crate) is_cpp: bool,
 }
 
 /// Describes the function of a `DW_TAG_subprogram` (abstract, concrete or a declaration) or of a
@@ -94,7 +96,8 @@ pub(crate) fn describe<R: Reader<Offset = usize>>(
         variadic: declared.variadic,
         origin: Origin::DebugInfo,
     };
-    Description { signature, arguments }
+    let is_cpp = declared.dialect.language == die::Language::Cpp;
+    Description { signature, arguments, is_cpp }
 }
 
 #[cfg(test)]
