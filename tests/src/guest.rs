@@ -46,7 +46,6 @@ pub const TESTS: &[(&str, Test)] = &[
     ("arguments_of_system_calls_are_bound", kinds::arguments_of_system_calls_are_bound),
     ("decisions_are_made", kinds::decisions_are_made),
     ("swapped_kprobes_are_exact", || watch::kernel_functions_are_exact("kprobe", 8)),
-    ("swapped_fentry_and_fexit_are_exact", || watch::kernel_functions_are_exact("fentry", 8)),
     ("the_published_hello_runs_as_fentry", || hello("fentry", &[], "fentry")),
     ("objects_of_another_kernel_read_what_this_one_has", objects_of_another_kernel),
 ];
