@@ -6,15 +6,21 @@ use serde::Serialize;
 
 use crate::cli::CheckArgs;
 use crate::config::CompileSettings;
-use crate::diag::{self, Diagnostic, Located};
+use crate::diag::{self, Diagnostic, Located, Severity};
 use crate::directive::Directives;
-use crate::facts::{Compiled, Features, ProgramFact};
+use crate::facts::{Compiled, Features, Finding, Form, ProgramFact};
 use crate::input::Input;
 use crate::kernel::{Kernel, capability};
 use crate::kind::{self, Target, TargetSpec};
+use crate::lint::{self, Levels};
 use crate::load::{self, Loaded};
 use crate::pipeline::{self, Failure, Prepared};
+use crate::resolve::Point;
 use crate::source::Source;
+
+mod points;
+
+use points::Targets;
 
 /// What was found out about one file.
 #[derive(Debug, Default)]
@@ -23,6 +29,10 @@ struct Report {
     /// None where loading was not asked for, or there was nothing to load.
     loaded: Option<bool>,
     programs: Vec<Checked>,
+    /// What lints found and nobody allows.
+    lints: Vec<Finding>,
+    /// What attach points stand for, where that was asked.
+    points: Option<Vec<Point>>,
     diagnostics: Vec<Diagnostic>,
     /// Failures that have no place in the text.
     failures: Vec<String>,
@@ -38,6 +48,8 @@ struct Checked {
     #[serde(rename = "as")]
     kind: String,
     loaded: Option<bool>,
+    /// What it has on the stack with the functions that it calls, in bytes.
+    stack: u64,
     /// Why this kind.
     #[serde(skip_serializing_if = "String::is_empty")]
     why: String,
@@ -52,14 +64,34 @@ struct Json<'a> {
     loaded: Option<bool>,
     programs: &'a [Checked],
     messages: Vec<Located<'a>>,
+    lints: Vec<LintJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attach_points: Option<Vec<points::Json<'a>>>,
     failures: &'a [String],
 }
 
-/// Checks files and writes a report for each. Says whether all of them compiled and, where asked, loaded.
+/// The JSON form of what a lint found.
+#[derive(Serialize)]
+struct LintJson<'a> {
+    lint: &'a str,
+    #[serde(flatten)]
+    message: Located<'a>,
+}
+
+/// Checks files and writes a report for each, or explains a lint. Says whether all files compiled and, where asked, loaded,
+/// and no lint that is denied found anything.
 ///
 /// # Errors
-/// When there is no compiler, or output cannot be written.
+/// When there is no compiler or no lint of a name that is given, or output cannot be written.
 pub fn run(args: &CheckArgs, settings: &CompileSettings, colour: bool, out: &mut dyn Write) -> Result<bool, Failure> {
+    let unusable = |why: String| Failure::Unusable(anyhow::anyhow!(why));
+    if let Some(name) = args.explain.as_deref() {
+        let text = if name.is_empty() { lint::list() } else { lint::explain(name).map_err(unusable)? };
+        out.write_all(text.as_bytes())?;
+        return Ok(true);
+    }
+    let levels = Levels::new(&args.allow, &args.deny).map_err(unusable)?;
+    let targets = Targets::new(args)?;
     let kernel = Kernel::new();
     // Who may not load programs cannot try what the kernel offers; the text is then checked for a kernel with everything.
     let everything = Features { kprobe: true, fentry: true, uprobe: true, tracepoint: true, ringbuf: true };
@@ -77,20 +109,29 @@ pub fn run(args: &CheckArgs, settings: &CompileSettings, colour: bool, out: &mut
                 continue;
             }
         };
-        let (report, source) = check(&input, settings, args.load, &kernel, &features)?;
-        all_good &= report.compiled && report.loaded != Some(false);
+        let asked = Asked { settings, load: args.load, levels: &levels, targets: targets.as_ref() };
+        let (report, source) = check(&input, &asked, &kernel, &features)?;
+        all_good &= report.is_good();
         write(&report, &input, &source, args, colour, out)?;
     }
     Ok(all_good)
 }
 
+/// What is asked about each file.
+struct Asked<'a> {
+    settings: &'a CompileSettings,
+    load: bool,
+    levels: &'a Levels,
+    targets: Option<&'a Targets>,
+}
+
 fn check(
     input: &Input,
-    settings: &CompileSettings,
-    load: bool,
+    asked: &Asked<'_>,
     kernel: &Kernel,
     features: &dyn Fn() -> Features,
 ) -> Result<(Report, Source), Failure> {
+    let Asked { settings, load, levels, .. } = *asked;
     let Prepared { source, compiled, directives, .. } = match pipeline::prepare(input, settings, kernel, features) {
         Ok(prepared) => prepared,
         Err(Failure::Probe { diagnostics, source }) => {
@@ -107,12 +148,15 @@ fn check(
         function: fact.function.clone(),
         kind: fact.kind.clone(),
         loaded: None,
+        stack: stack(fact, &compiled),
         why: String::new(),
     });
     let mut report = Report {
         compiled: true,
         programs: programs.collect(),
-        diagnostics: compiled.warnings.clone(),
+        lints: levels.shown(&compiled.lints, &directives.allows, &source),
+        diagnostics: compiled.warnings.iter().cloned().chain(lint::allows(&directives.allows)).collect(),
+        points: asked.targets.map(|targets| targets.points(&compiled.facts, &directives, kernel)),
         text: Some(compiled.text.clone()),
         ..Report::default()
     };
@@ -129,7 +173,20 @@ fn check(
     Ok((report, source))
 }
 
+/// What a program has on the stack with the functions that it calls, in that of its forms that has most.
+fn stack(program: &ProgramFact, compiled: &Compiled) -> u64 {
+    let of = |form: &Form| compiled.stacks.iter().find(|stack| stack.function == form.program).map(|stack| stack.total);
+    program.forms.iter().filter_map(of).max().unwrap_or(0)
+}
+
 impl Report {
+    /// Whether nothing is wrong that decides the exit code.
+    fn is_good(&self) -> bool {
+        let denied = self.lints.iter().any(|finding| finding.diagnostic.severity == Severity::Error);
+        let found = self.points.as_deref().is_none_or(points::all_found);
+        self.compiled && self.loaded != Some(false) && !denied && found
+    }
+
     /// Loads all programs at once and, where that fails, one by one, so that one mistake does not hide another.
     fn load(
         &mut self,
@@ -222,6 +279,8 @@ fn write(
             loaded: report.loaded,
             programs: &report.programs,
             messages: report.diagnostics.iter().map(|diagnostic| Located::new(diagnostic, source)).collect(),
+            lints: report.lints.iter().map(|finding| lint_json(finding, source)).collect(),
+            attach_points: report.points.as_ref().map(|points| points.iter().map(points::json).collect()),
             failures: &report.failures,
         };
         serde_json::to_writer(&mut *out, &json)?;
@@ -230,7 +289,9 @@ fn write(
     if let Some(text) = report.text.as_deref().filter(|_| args.show_c) {
         writeln!(out, "{text}")?;
     }
-    out.write_all(diag::render_all(&report.diagnostics, source, colour).as_bytes())?;
+    let lints = report.lints.iter().map(named);
+    let messages: Vec<Diagnostic> = report.diagnostics.iter().cloned().chain(lints).collect();
+    out.write_all(diag::render_all(&messages, source, colour).as_bytes())?;
     for failure in &report.failures {
         writeln!(out, "{}: {failure}", input.name())?;
     }
@@ -244,9 +305,14 @@ fn write(
         (Input::Object(_), true, Some(true)) => "loads",
         (Input::Object(_), true, Some(false)) => "does not load",
     };
-    writeln!(out, "{}: {verdict}", input.name())?;
+    let lints = match report.lints.len() {
+        0 => String::new(),
+        1 => ", 1 lint".to_owned(),
+        count => format!(", {count} lints"),
+    };
+    writeln!(out, "{}: {verdict}{lints}", input.name())?;
     let width = report.programs.iter().map(|program| program.function.len()).max().unwrap_or(0);
-    for Checked { function, kind, loaded, why } in &report.programs {
+    for Checked { function, kind, loaded, stack, why } in &report.programs {
         let loaded = match loaded {
             None => "",
             Some(true) => "  loaded",
@@ -254,7 +320,19 @@ fn write(
         };
         let kind = if kind.is_empty() { "not attached to anything" } else { kind };
         let why = if args.compile.verbose && !why.is_empty() { format!("  ({why})") } else { String::new() };
-        writeln!(out, "  {function:width$}  {kind}{loaded}{why}")?;
+        let stack = if *stack > 0 { format!("  {stack} bytes of stack") } else { String::new() };
+        writeln!(out, "  {function:width$}  {kind}{loaded}{stack}{why}")?;
+        points::write(report.points.as_deref().unwrap_or_default(), function, args.compile.verbose, out)?;
     }
     Ok(())
+}
+
+/// A finding as a message that names its lint.
+fn named(finding: &Finding) -> Diagnostic {
+    let lint = &finding.lint;
+    finding.diagnostic.clone().note(format!("this is `{lint}`: see `dbcc check --explain {lint}`"))
+}
+
+fn lint_json<'a>(finding: &'a Finding, source: &'a Source) -> LintJson<'a> {
+    LintJson { lint: &finding.lint, message: Located::new(&finding.diagnostic, source) }
 }

@@ -6,9 +6,11 @@ use clap::{Args, Parser, Subcommand};
 
 mod build;
 mod cache;
+mod check;
 
 pub use build::BuildArgs;
 pub use cache::{CacheArgs, CacheCommand};
+pub use check::CheckArgs;
 
 /// Runs eBPF probes that are written in C, on databases and everything else.
 #[derive(Debug, Parser)]
@@ -38,7 +40,8 @@ pub struct Cli {
 pub enum Command {
     /// Find functions of a binary by name: where they are, inlined copies too, and what they take; or its USDT probes
     Symbols(SymbolsArgs),
-    /// Compile probe files, and with --load have the kernel verify them, without attaching anything
+    /// Compile probe files and say what is suspicious in them, and with --load have the kernel verify them, without attaching
+    /// anything
     Check(CheckArgs),
     /// Compile probes into objects that run on other kernels, without a compiler; libbpf and bpftool load them too
     Build(BuildArgs),
@@ -177,26 +180,6 @@ pub struct SymbolsArgs {
     /// Print JSON lines
     #[arg(long)]
     pub json: bool,
-}
-
-/// `dbcc check`.
-#[derive(Debug, Args)]
-pub struct CheckArgs {
-    /// Probe files, names of built-in probes, or objects
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<String>,
-    /// Load the programs too, so that the kernel's verifier sees them
-    #[arg(long)]
-    pub load: bool,
-    /// Print JSON lines: one object a file
-    #[arg(long)]
-    pub json: bool,
-    /// Print the C text that was handed to clang
-    #[arg(long)]
-    pub show_c: bool,
-    /// How they are compiled.
-    #[command(flatten)]
-    pub compile: CompileArgs,
 }
 
 /// `dbcc probes`.

@@ -36,6 +36,8 @@ pub struct Object {
     pub warnings: Vec<Diagnostic>,
     /// The files outside of the probe's private folder that were read for it.
     pub files: Vec<PathBuf>,
+    /// The functions that have something on the stack, and its size in bytes.
+    pub frames: Vec<(String, u64)>,
 }
 
 /// A compiler that was started and waits for the text. A third of clang's time goes by before it looks at its input, so
@@ -81,11 +83,17 @@ impl Compiler {
         let input = format!("# 1 \"./{MAIN_FILE}\"\n{}", rewritten.text);
         let finished = running.finish(input.into_bytes(), LIMITS).map_err(|error| vec![not_run(&error)])?;
         let said = String::from_utf8_lossy(&finished.stderr);
-        let mut messages = diagnostics(&said, &request.source, rewritten);
+        let said_by_part = message::parse(&said);
+        let mut messages = diagnostics(&said_by_part, &request.source, rewritten);
         if finished.status.success() && !finished.stdout.is_empty() {
             let files = files::read(templated.root.path())
                 .map_err(|error| vec![Diagnostic::error(format!("compiling failed: {error}"), None)])?;
-            return Ok(Object { elf: finished.stdout, warnings: messages, files });
+            return Ok(Object {
+                elf: finished.stdout,
+                warnings: messages,
+                files,
+                frames: stack::frames(&said_by_part),
+            });
         }
         if !messages.iter().any(|message| message.severity == Severity::Error) {
             messages.push(unexplained(&request.toolchain.clang, finished.status, &said));
@@ -111,8 +119,8 @@ fn clang(toolchain: &Toolchain, templated: &Templated) -> Command {
         // A hint for linkers in a section of its own, which nothing that reads BPF objects knows.
         .arg("-fno-addrsig")
         .args(["-fno-color-diagnostics", "-fno-caret-diagnostics", "-fdiagnostics-print-source-range-info", MAX_ERRORS])
-        // The size of each function's stack, and what lies on it: for the message where it is too large.
-        .args(["-Wframe-larger-than=512", "-Rpass-analysis=stack-frame-layout"])
+        // The size of each function's stack, and what lies on it.
+        .args(["-Wframe-larger-than=0", "-Rpass-analysis=stack-frame-layout"])
         .args(files::ARGUMENTS)
         .args(["-c", "-o", "-", "-"]);
     command
@@ -136,10 +144,9 @@ fn not_run(error: &ChildError) -> Diagnostic {
 }
 
 /// The messages of a run, once each.
-fn diagnostics(said: &str, source: &Source, rewritten: &Rewritten) -> Vec<Diagnostic> {
-    let messages = message::parse(said);
-    let mut found = stack::diagnostics(&messages, source, rewritten);
-    found.extend(message::diagnostics(&messages, source, rewritten));
+fn diagnostics(messages: &[message::Message<'_>], source: &Source, rewritten: &Rewritten) -> Vec<Diagnostic> {
+    let mut found = stack::diagnostics(messages, source, rewritten);
+    found.extend(message::diagnostics(messages, source, rewritten));
     // A function that has two forms, and a helper that is inlined into several, are complained about as often; and what
     // BPF lacks is missing several times in one expression.
     let line = |one: &Diagnostic| one.span.map(|span| source.line_column(span.start).line);

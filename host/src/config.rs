@@ -95,19 +95,7 @@ impl RunSettings {
     /// The first argument that cannot be used, and why.
     pub fn new(args: &RunArgs) -> Result<Self, ConfigError> {
         let name = args.probe.as_deref().unwrap_or_default();
-        let mut pids = Vec::new();
-        for pid in &args.pid {
-            check_process(*pid)?;
-            if !pids.contains(pid) {
-                pids.push(*pid);
-            }
-        }
-        if pids.len() > MAX_PIDS {
-            return Err(argument(
-                "--pid",
-                format!("{} processes; at most {MAX_PIDS} can be traced at once", pids.len()),
-            ));
-        }
+        let pids = check_pids(&args.pid)?;
         if args.count == Some(0) {
             return Err(argument("--count", "0 records would end before the first".into()));
         }
@@ -216,6 +204,25 @@ fn attach_as(given: Option<&str>) -> Option<AttachAs> {
 
 fn duration(name: &str, given: Option<&str>) -> Result<Option<Duration>, ConfigError> {
     given.map(|text| parse_duration(text).map_err(|why| argument(name, why))).transpose()
+}
+
+/// Checks process ids; one that is given twice is meant once.
+///
+/// # Errors
+/// The first that is no process, or that there are too many.
+pub fn check_pids(given: &[u32]) -> Result<Vec<u32>, ConfigError> {
+    let mut pids = Vec::new();
+    for pid in given {
+        check_process(*pid)?;
+        if !pids.contains(pid) {
+            pids.push(*pid);
+        }
+    }
+    if pids.len() > MAX_PIDS {
+        let why = format!("{} processes; at most {MAX_PIDS} can be traced at once", pids.len());
+        return Err(argument("--pid", why));
+    }
+    Ok(pids)
 }
 
 fn check_process(pid: u32) -> Result<(), ConfigError> {

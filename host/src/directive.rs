@@ -5,6 +5,7 @@
 //! //@ interval TIME
 //! //@ print MAP: COLUMN…        COLUMN is `time` or [HEADING=]PATH[/s][:UNIT], PATH as in key.pid or value
 //! //@ hide MAP
+//! //@ allow LINT[, LINT]…       on the line of what is allowed, above it, or above all code for the whole file
 //! //@ tail_call ARRAY[INDEX] = FUNCTION
 //! //@ fill MAP[KEY] = VALUE     VALUE by the type of the map: a number, a map, a control group, an interface, a counter
 //! ```
@@ -31,6 +32,17 @@ pub struct Directives {
     pub maps: Vec<MapDirective>,
     /// What is put into maps before anything is attached.
     pub fills: Vec<Fill>,
+    /// Lints that the user knows better than.
+    pub allows: Vec<Allow>,
+}
+
+/// Lints that are allowed at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allow {
+    /// Their names.
+    pub lints: Vec<String>,
+    /// Where the directive stands.
+    pub span: Span,
 }
 
 /// A function and its attach points: the first that the target has is taken.
@@ -161,6 +173,15 @@ impl Directives {
                 self.map(map, Some(layout), span)?;
             }
             "hide" => self.map(rest, None, span)?,
+            "allow" => {
+                let lints: Vec<String> =
+                    rest.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+                if lints.is_empty() {
+                    return Err(Diagnostic::error("the directive names no lint", span)
+                        .help("write `//@ allow LINT`; `dbcc check --explain` lists the lints"));
+                }
+                self.allows.push(Allow { lints, span });
+            }
             "tail_call" => {
                 let entry = fill::tail_call(rest, span);
                 self.fills.push(entry.map_err(|why| Diagnostic::error(why, span).help(fill::TAIL_CALL_HELP))?);
@@ -171,7 +192,7 @@ impl Directives {
             }
             _ => {
                 return Err(Diagnostic::error(format!("unknown directive `{name}`"), span)
-                    .help("the directives are attach, interval, print, hide, tail_call and fill"));
+                    .help("the directives are allow, attach, interval, print, hide, tail_call and fill"));
             }
         }
         Ok(())

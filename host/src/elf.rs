@@ -19,6 +19,7 @@ use crate::source::{LineColumn, Source, Span};
 mod ext;
 mod lines;
 mod relocations;
+mod stacks;
 
 use lines::Line;
 pub use relocations::{Relocation, RelocationKind, relocations};

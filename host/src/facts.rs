@@ -98,6 +98,12 @@ pub struct Compiled {
     /// The files that the object depends on and the request does not hold: with the same content, it is the same object. None
     /// where that cannot be told, because the probe asks whether there is a file, or because one changed meanwhile.
     pub inputs: Option<Vec<Input>>,
+    /// What lints found, whether or not it is allowed.
+    #[serde(default)]
+    pub lints: Vec<Finding>,
+    /// What the functions of the object have on the stack.
+    #[serde(default)]
+    pub stacks: Vec<StackUse>,
 }
 
 /// A file as it was read: a header beside the probe, or the types of a module of the kernel.
@@ -115,6 +121,29 @@ impl Input {
         let digest = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Self { path: path.to_owned(), digest }
     }
+}
+
+/// Something in a probe that compiles, and that is probably not what was meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Name of the lint: a row of the LINTS table.
+    pub lint: String,
+    /// What is said about it.
+    pub diagnostic: Diagnostic,
+}
+
+/// What a function has on the stack, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackUse {
+    /// Name of the function in the object.
+    pub function: String,
+    /// Its own frame.
+    pub frame: u64,
+    /// The functions of the deepest chain of calls that it begins, itself first.
+    pub chain: Vec<String>,
+    /// What the verifier counts for that chain: each frame of several is rounded up to 32 bytes
+    /// (kernel/bpf/verifier.c: `check_max_stack_depth`).
+    pub total: u64,
 }
 
 /// What rewriting promised about programs and maps; the object is checked against it.

@@ -50,6 +50,8 @@ pub fn read(object: &ObjectFile) -> Result<(Source, Compiled), ForeignError> {
         line_map: LineMap::default(),
         facts,
         warnings: Vec::new(),
+        lints: Vec::new(),
+        stacks: Vec::new(),
         inputs: None,
     };
     Ok((source, compiled))

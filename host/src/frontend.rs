@@ -26,6 +26,7 @@ use crate::kernel::btf::{Function, enumerators, function, functions, members, sl
 use crate::kernel::tracepoint::{Tracepoint, TracepointError};
 use crate::kind;
 use crate::lex::Lexed;
+use crate::lint;
 use crate::rewrite::{KernelFacts, rewrite};
 use crate::template::{Host, KernelText, MAIN_FILE, Needs, Templated, TracepointName, prepare};
 
@@ -100,7 +101,8 @@ fn compile_with<L>(
     // Rewriting loads libclang again, which then is there; if it cannot be loaded, rewriting says why.
     let loaded = loaded();
     let all = joined.as_ref().map_or(btf, |joined| &joined.btf);
-    let rewritten = rewrite(request, &templated, &BtfFacts::new(btf, all, request)).map_err(explain)?;
+    let facts = BtfFacts::new(btf, all, request);
+    let rewritten = rewrite(request, &templated, &facts, &lint::look).map_err(explain)?;
     let object = compiler.compile(request, &templated, &rewritten).map_err(explain)?;
     drop(loaded);
     let contents = elf::read(&object.elf).map_err(|error| fatal(error.to_string()))?;
@@ -108,6 +110,10 @@ fn compile_with<L>(
     let modules = joined.map(|joined| joined.modules).unwrap_or_default();
     let inputs = inputs::of(&request.source.text, &object.files, modules, began);
 
+    let stacks = contents.stacks(&object.frames);
+    let mut lints = rewritten.lints;
+    lints.extend(lint::weigh(&stacks, &rewritten.facts));
+    rename(lints.iter_mut().map(|finding| &mut finding.diagnostic), &templated, &request.source.name);
     warnings.extend(rewritten.warnings);
     warnings.extend(object.warnings);
     let mut once: Vec<Diagnostic> = Vec::new();
@@ -126,6 +132,8 @@ fn compile_with<L>(
         facts: rewritten.facts,
         warnings: once,
         inputs,
+        lints,
+        stacks,
     })
 }
 
@@ -198,6 +206,11 @@ fn without_tracepoints(messages: Vec<Diagnostic>, missing: &[(TracepointName, St
 
 /// The messages with a name for the probe instead of its path in the private folder.
 fn as_named(mut messages: Vec<Diagnostic>, templated: &Templated, name: &str) -> Vec<Diagnostic> {
+    rename(&mut messages, templated, name);
+    messages
+}
+
+fn rename<'m>(messages: impl IntoIterator<Item = &'m mut Diagnostic>, templated: &Templated, name: &str) {
     let main = templated.main_file().display().to_string();
     let folder = format!("{}/", templated.root.path().display());
     let rename = |text: &mut String| {
@@ -205,12 +218,11 @@ fn as_named(mut messages: Vec<Diagnostic>, templated: &Templated, name: &str) ->
             *text = text.replace(&main, name).replace(&folder, "");
         }
     };
-    for message in &mut messages {
+    for message in messages {
         rename(&mut message.message);
         message.labels.iter_mut().map(|(_, text)| text).for_each(&rename);
         message.notes.iter_mut().chain(&mut message.help).for_each(&rename);
     }
-    messages
 }
 
 /// What rewriting asks of the kernel, answered by its BTF.

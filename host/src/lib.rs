@@ -33,6 +33,7 @@ pub mod kernel;
 pub mod kind;
 pub mod lex;
 pub mod linemap;
+pub mod lint;
 pub mod load;
 pub mod lookup;
 pub mod output;

@@ -18,6 +18,7 @@ use crate::gate::Gates;
 use crate::input::{Input, InputError};
 use crate::kernel::{Kernel, capability};
 use crate::lex::Lexed;
+use crate::lint::Levels;
 use crate::load::LoadError;
 use crate::output::{Body, Output};
 use crate::render;
@@ -245,8 +246,12 @@ fn start(
     }
     let kernel = Kernel::new();
     let features = || settings.compile.limit(kernel.features());
-    let prepared = prepare(&settings.input, &settings.compile, &kernel, features)?;
+    let mut prepared = prepare(&settings.input, &settings.compile, &kernel, features)?;
     let source = &prepared.source;
+    let lints = Levels::default().shown(&prepared.compiled.lints, &prepared.directives.allows, source);
+    if !lints.is_empty() {
+        prepared.notes.push(format!("lints that found something: {}; `dbcc check` shows what", lints.len()));
+    }
     let warnings = &prepared.compiled.warnings;
     streams.err.write_all(diag::render_all(warnings, source, streams.colour).as_bytes())?;
     let watch = Watch::start(&settings.pids, streams.out_fd)

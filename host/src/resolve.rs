@@ -14,12 +14,14 @@ use crate::source::Span;
 
 mod kernel;
 mod places;
+mod points;
 mod reads;
 mod site;
 mod usdt;
 mod user;
 mod variants;
 
+pub use points::{Found, Missing, Point, points};
 use usdt::too_few_arguments;
 use user::Written;
 
@@ -68,9 +70,7 @@ pub fn resolve(
     asked: &Asked<'_>,
     kernel: &Kernel,
 ) -> Result<Plan, Vec<Diagnostic>> {
-    let Asked { pids, most, at_entry, lookup } = *asked;
-    let (binaries, processes, notes, warnings, errors) = Default::default();
-    let mut resolver = Resolver { pids, kernel, most, at_entry, lookup, binaries, processes, notes, warnings, errors };
+    let mut resolver = Resolver::new(asked, None, kernel);
     for attach in &directives.attaches {
         if !facts.programs.iter().any(|program| program.function == attach.function) {
             resolver.errors.push(unknown_function(attach, facts));
@@ -109,6 +109,8 @@ struct Resolver<'a> {
     at_entry: bool,
     /// How binaries are looked into.
     lookup: &'a Lookup,
+    /// The binary of attach points that name none, if it is not that of the processes.
+    binary: Option<&'a str>,
     /// Binaries by process and name, opened once; a failure is said for each point that meets it.
     binaries: HashMap<(Option<u32>, Option<String>), Result<Binary, String>>,
     /// The USDT probes of processes, looked up once.
@@ -143,7 +145,13 @@ impl Miss {
     }
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    fn new(asked: &Asked<'a>, binary: Option<&'a str>, kernel: &'a Kernel) -> Self {
+        let Asked { pids, most, at_entry, lookup } = *asked;
+        let (binaries, processes, notes, warnings, errors) = Default::default();
+        Self { pids, kernel, most, at_entry, lookup, binary, binaries, processes, notes, warnings, errors }
+    }
+
     fn program(&mut self, program: &ProgramFact, directives: &Directives) -> Vec<Target> {
         let given: Vec<&Attach> =
             directives.attaches.iter().filter(|attach| attach.function == program.function).collect();
@@ -214,6 +222,7 @@ impl Resolver<'_> {
         let wanted = Wanted { span, returns, reads, sites };
         match kind.parse_target(&point.target).map_err(|error| Miss::new(error.to_string()))? {
             TargetSpec::Usdt { binary, provider, name } => {
+                let binary = self.named(binary);
                 let mut targets = Vec::new();
                 for pid in self.each_pid() {
                     targets.extend(self.usdt(pid, binary.as_deref(), provider.as_deref(), &name)?);
@@ -221,6 +230,7 @@ impl Resolver<'_> {
                 Ok(targets)
             }
             TargetSpec::UserFunction { binary, function, offset } => {
+                let binary = self.named(binary);
                 self.check_binary(binary.as_deref(), point, &function)?;
                 let written = Written { binary, function: &function, offset };
                 self.each_pid().into_iter().map(|pid| self.function(pid, &written, &wanted)).collect()
@@ -228,6 +238,7 @@ impl Resolver<'_> {
             TargetSpec::KernelFunctions { pattern } => self.kernel_functions(&pattern).map(|target| vec![target]),
             TargetSpec::Tracepoints { category, name } => self.tracepoints(&category, &name),
             TargetSpec::UserFunctions { binary, pattern } => {
+                let binary = self.named(binary);
                 self.check_binary(binary.as_deref(), point, pattern.as_str())?;
                 let pids = self.each_pid().into_iter();
                 pids.map(|pid| self.user_functions(pid, binary.clone(), &pattern, &wanted)).collect()
@@ -242,6 +253,11 @@ impl Resolver<'_> {
             [] => vec![None],
             pids => pids.iter().copied().map(Some).collect(),
         }
+    }
+
+    /// The binary that a point names, or else that of points that name none.
+    fn named(&self, binary: Option<String>) -> Option<String> {
+        binary.or_else(|| self.binary.map(str::to_owned))
     }
 
     /// That it is known in which binary `function` is.

@@ -30,6 +30,7 @@ const ORDER: &[&str] = &[
     "elf",
     "built",
     "foreign",
+    "lint",
     "frontend",
     "cache",
     "kept",

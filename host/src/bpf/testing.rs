@@ -112,6 +112,8 @@ pub(crate) fn compiled(elf: Vec<u8>, programs: Vec<ProgramFact>, maps: &[(&str, 
         line_map: LineMap::default(),
         facts,
         warnings: Vec::new(),
+        lints: Vec::new(),
+        stacks: Vec::new(),
         inputs: None,
     }
 }

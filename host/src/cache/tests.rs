@@ -27,6 +27,11 @@ fn compiled(elf: &[u8]) -> Compiled {
         line_map: Default::default(),
         facts: Default::default(),
         warnings: vec![crate::diag::Diagnostic::warning("w", None)],
+        lints: vec![crate::facts::Finding {
+            lint: "l".into(),
+            diagnostic: crate::diag::Diagnostic::warning("l", None),
+        }],
+        stacks: Vec::new(),
         inputs: Some(Vec::new()),
     }
 }

@@ -91,6 +91,8 @@ pub enum BinaryOp {
     Comma,
     /// Comparisons, `&&` and `||`.
     Logical,
+    /// `>>`
+    ShiftRight,
     /// Any other.
     Other,
 }
@@ -335,6 +337,7 @@ impl<'u> Cursor<'u> {
             clang_sys::CXBinaryOperator_Cmp..=clang_sys::CXBinaryOperator_NE
             | clang_sys::CXBinaryOperator_LAnd
             | clang_sys::CXBinaryOperator_LOr => BinaryOp::Logical,
+            clang_sys::CXBinaryOperator_Shr => BinaryOp::ShiftRight,
             _ => BinaryOp::Other,
         }
     }

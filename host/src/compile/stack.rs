@@ -27,6 +27,12 @@ fn frame<'a>(message: &'a Message<'_>) -> Option<(u64, &'a str)> {
     Some((size.parse().ok()?, function))
 }
 
+/// The functions that have something on the stack, and its size in bytes.
+pub(super) fn frames(messages: &[Message<'_>]) -> Vec<(String, u64)> {
+    let frames = messages.iter().filter_map(frame);
+    frames.map(|(size, function)| (function.to_owned(), size)).collect()
+}
+
 /// A variable on a frame.
 struct Variable<'a> {
     name: &'a str,

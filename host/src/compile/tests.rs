@@ -29,7 +29,8 @@ fn compiled(text: &str, edits: &[(&str, &str)]) -> (CompileRequest, Result<Objec
         line_map.edits.push((span, u32::try_from(new.len()).unwrap()));
     }
     rewritten.push_str(&text[rest..]);
-    let rewritten = Rewritten { text: rewritten, line_map, facts: Default::default(), warnings: Vec::new() };
+    let rewritten =
+        Rewritten { text: rewritten, line_map, facts: Default::default(), warnings: Vec::new(), lints: Vec::new() };
     let result = compile(&request, &templated, &rewritten);
     (request, result)
 }
@@ -154,6 +155,7 @@ fn a_clang_that_fails_without_a_message_is_told() {
         line_map: LineMap::default(),
         facts: Default::default(),
         warnings: Vec::new(),
+        lints: Vec::new(),
     };
     let mut message = |clang: &str| {
         request.toolchain.clang = clang.into();
@@ -178,15 +180,16 @@ fn every_truncation_of_the_output_parses() {
         line_map: LineMap::default(),
         facts: Default::default(),
         warnings: vec![],
+        lints: Vec::new(),
     };
     for end in 0..=said.len() {
         for start in (0..end).step_by(7) {
             if let Some(part) = said.get(start..end) {
-                diagnostics(part, &source, &rewritten);
+                diagnostics(&message::parse(part), &source, &rewritten);
             }
         }
     }
-    let all = diagnostics(said, &source, &rewritten);
+    let all = diagnostics(&message::parse(said), &source, &rewritten);
     let texts: Vec<&str> = all.iter().map(|one| one.message.as_str()).collect();
     assert_eq!(texts, ["stack of 920 bytes exceeds 512: `a` takes 400 of them", "a `b` c", "unknown argument", "x"]);
 }

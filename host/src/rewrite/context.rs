@@ -23,8 +23,8 @@ struct ContextUse {
     parameter: usize,
     /// Places where it is handed to something that takes any context: `perf_submit`, `get_stackid`, …
     passed: Vec<Span>,
-    /// Registers that it reads.
-    registers: Vec<String>,
+    /// Registers that it reads, and where.
+    registers: Vec<(String, NodeId)>,
     /// Why it must be the real registers for another reason.
     because: Option<String>,
     /// Functions of the text that it is passed to.
@@ -79,10 +79,9 @@ impl Contexts {
         if let Some(because) = &found.because {
             return Some(because.clone());
         }
-        let is_known = |register: &String| {
-            ARGUMENT_REGISTERS.contains(&register.as_str()) || (returns && register.as_str() == RETURN_REGISTER)
-        };
-        if let Some(register) = found.registers.iter().find(|register| !is_known(register)) {
+        let is_known =
+            |register: &str| ARGUMENT_REGISTERS.contains(&register) || (returns && register == RETURN_REGISTER);
+        if let Some((register, _)) = found.registers.iter().find(|(register, _)| !is_known(register)) {
             return Some(format!("it uses the register `{register}`"));
         }
         if depth >= MAX_CALLS {
@@ -93,6 +92,26 @@ impl Contexts {
             let name = tree.function(*called).map(|function| function.name.as_str()).unwrap_or_default();
             Some(format!("it passes its context to `{name}`, of which is true: {because}"))
         })
+    }
+
+    /// Where a function, or one that it passes its context to, reads registers that hand over arguments and no return value:
+    /// the nodes that name the context there.
+    pub fn argument_reads(&self, function: FunctionId) -> Vec<NodeId> {
+        let (mut known, mut open, mut reads) = (Vec::new(), vec![function], Vec::new());
+        while let Some(function) = open.pop() {
+            if known.contains(&function) {
+                continue;
+            }
+            known.push(function);
+            let Some(found) = self.uses.get(&function) else { continue };
+            let arguments = found
+                .registers
+                .iter()
+                .filter(|(register, _)| ARGUMENT_REGISTERS.contains(&register.as_str()) && register != RETURN_REGISTER);
+            reads.extend(arguments.map(|(_, node)| *node));
+            open.extend(&found.calls);
+        }
+        reads
     }
 
     /// Where a function hands its context to something that takes any.
@@ -153,7 +172,7 @@ fn look(
             Place::Handed(name) => {
                 found.because = found.because.or_else(|| Some(format!("it passes its context to `{name}`")));
             }
-            Place::Register(register) => found.registers.push(register),
+            Place::Register(register) => found.registers.push((register, id)),
             Place::Registers(why) => found.because = found.because.or(Some(why)),
             Place::Function(called, number) => {
                 found.calls.push(called);

@@ -224,6 +224,7 @@ impl<'u> Lowerer<'u, '_> {
                 BinaryOp::Assign => (NodeKind::Assign { compound: false }, parts()),
                 BinaryOp::Comma => (NodeKind::Comma, parts()),
                 BinaryOp::Logical => (NodeKind::Logical, parts()),
+                BinaryOp::ShiftRight => (NodeKind::ShiftRight, parts()),
                 BinaryOp::Other => (NodeKind::Binary, parts()),
             },
             K::CompoundAssignOperator => (NodeKind::Assign { compound: true }, parts()),

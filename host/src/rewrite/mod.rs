@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use crate::clang::{Library, Unit};
 use crate::diag::{Diagnostic, Severity};
-use crate::facts::{CompileRequest, Facts, MapFact, MapRole, ProgramFact, TailCall};
+use crate::facts::{CompileRequest, Facts, Finding, MapFact, MapRole, ProgramFact, TailCall};
 use crate::linemap::LineMap;
 use crate::source::Span;
 use crate::template::Templated;
@@ -46,7 +46,12 @@ pub struct Rewritten {
     pub facts: Facts,
     /// Warnings and notes.
     pub warnings: Vec<Diagnostic>,
+    /// What lints found.
+    pub lints: Vec<Finding>,
 }
+
+/// What looks at a probe that is understood, and changes nothing.
+pub type Look<'l> = &'l dyn Fn(&Probe<'_, '_>) -> Vec<Finding>;
 
 /// What rewriting asks about the kernel that the probe will run on.
 pub trait KernelFacts {
@@ -145,7 +150,7 @@ const MAX_ROUNDS: usize = 16;
 /// The macros that compare a process with those of `--pid`.
 const FILTERS: [&str; 2] = ["FILTER_PID", "FILTER_PID_OF"];
 
-/// Rewrites a probe.
+/// Rewrites a probe. `look` is shown the text as it is when nothing has to be written out any more.
 ///
 /// # Errors
 /// Everything that is wrong with it: what libclang says, and what rules say; or, as a single message, why it could not
@@ -154,6 +159,7 @@ pub fn rewrite(
     request: &CompileRequest,
     templated: &Templated,
     kernel: &dyn KernelFacts,
+    look: Look<'_>,
 ) -> Result<Rewritten, Vec<Diagnostic>> {
     let fatal = |text: String| vec![Diagnostic::error(text, None)];
     let source = &request.source;
@@ -171,10 +177,13 @@ pub fn rewrite(
         let unit = Unit::parse(&library, &path, &text, &arguments).map_err(|error| fatal(error.to_string()))?;
         let trace = |span: Span| if round == 0 { Some(span) } else { map.to_source(span, source) };
         let traced = |messages| traced(messages, &trace);
-        match once(&unit, &text, request, kernel).map_err(traced)? {
+        match once(&unit, &text, request, kernel, look).map_err(traced)? {
             Step::Rewritten(mut rewritten) => {
                 rewritten.line_map = compose(&map, &rewritten.line_map);
                 rewritten.warnings = traced(rewritten.warnings);
+                for finding in &mut rewritten.lints {
+                    trace_message(&mut finding.diagnostic, &trace);
+                }
                 let facts = &mut rewritten.facts;
                 let programs = facts.programs.iter_mut().map(|program| &mut program.span);
                 let maps = facts.maps.iter_mut().map(|map| &mut map.span);
@@ -200,7 +209,13 @@ enum Step {
     WrittenOut(String, LineMap),
 }
 
-fn once(unit: &Unit, text: &str, request: &CompileRequest, kernel: &dyn KernelFacts) -> Result<Step, Vec<Diagnostic>> {
+fn once(
+    unit: &Unit,
+    text: &str,
+    request: &CompileRequest,
+    kernel: &dyn KernelFacts,
+    look: Look<'_>,
+) -> Result<Step, Vec<Diagnostic>> {
     let tree = lower::lower(unit, text);
     let mut messages = message::diagnostics(&unit.messages(), text, &tree, kernel);
     let has_errors = |messages: &[Diagnostic]| messages.iter().any(|message| message.severity == Severity::Error);
@@ -258,7 +273,10 @@ fn once(unit: &Unit, text: &str, request: &CompileRequest, kernel: &dyn KernelFa
     }
     behind.push_str(&output.behind);
     match output.edits.apply(text, &behind) {
-        Ok((text, line_map)) => Ok(Step::Rewritten(Box::new(Rewritten { text, line_map, facts, warnings: messages }))),
+        Ok((text, line_map)) => {
+            let lints = look(&probe);
+            Ok(Step::Rewritten(Box::new(Rewritten { text, line_map, facts, warnings: messages, lints })))
+        }
         // One argument of a macro means different things at the places where the macro uses it.
         Err(conflict) => write_out(text, &tree, &[(conflict.span, "what is rewritten in two ways")]),
     }
@@ -282,10 +300,14 @@ fn write_out(text: &str, tree: &tree::Tree<'_>, places: &[(Span, &'static str)])
 /// Messages about a text in which macros are written out, as messages about the user's.
 fn traced(mut messages: Vec<Diagnostic>, trace: &dyn Fn(Span) -> Option<Span>) -> Vec<Diagnostic> {
     for message in &mut messages {
-        message.span = message.span.and_then(trace);
-        message.labels.retain_mut(|(span, _)| trace(*span).map(|place| *span = place).is_some());
+        trace_message(message, trace);
     }
     messages
+}
+
+fn trace_message(message: &mut Diagnostic, trace: &dyn Fn(Span) -> Option<Span>) {
+    message.span = message.span.and_then(trace);
+    message.labels.retain_mut(|(span, _)| trace(*span).map(|place| *span = place).is_some());
 }
 
 /// What is promised of a map.

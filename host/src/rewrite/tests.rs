@@ -102,7 +102,7 @@ pub(super) fn object(text: &str, attach: &[&str]) -> Vec<u8> {
 fn compiled(text: &str, attach: &[&str], out: &std::path::Path) -> Result<Rewritten, Vec<Diagnostic>> {
     let request = request(text, attach);
     let templated = templated(&request);
-    let rewritten = rewrite(&request, &templated, &TestKernel)?;
+    let rewritten = rewrite(&request, &templated, &TestKernel, &|_| Vec::new())?;
     let mut child = Command::new(&request.toolchain.clang)
         .args(&templated.arguments)
         .args(["-Wall", "-Wno-unused-function", "-Wno-unused-variable", "-c", "-", "-o"])
@@ -794,6 +794,6 @@ fn hostile_texts_are_messages_and_never_panics() {
         let request = request(text, &[]);
         let templated = templated(&request);
         // Only that it ends, with or without messages.
-        drop(rewrite(&request, &templated, &UnknownKernel));
+        drop(rewrite(&request, &templated, &UnknownKernel, &|_| Vec::new()));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::clang::{Cursor, Type};
+use crate::clang::{Cursor, Type, TypeKind};
 use crate::source::Span;
 
 /// Index of a node in [`Tree::nodes`].
@@ -63,6 +63,8 @@ pub enum NodeKind {
     Arithmetic,
     /// Comparisons and logic: left, right.
     Logical,
+    /// `>>`: left, right.
+    ShiftRight,
     /// Any other binary operator: left, right.
     Binary,
     /// `=` and, if `compound`, `+=` and the like: left, right.
@@ -311,6 +313,28 @@ impl<'u> Tree<'u> {
         match self.kind(self.bare(id))? {
             NodeKind::Variable(decl) => Some(*decl),
             _ => None,
+        }
+    }
+
+    /// The pointer that an lvalue is found through; none where it is part of a variable.
+    pub fn pointer_to(&self, lvalue: NodeId) -> Option<NodeId> {
+        let mut at = lvalue;
+        loop {
+            at = self.bare(at);
+            let base = self.kid(at, 0)?;
+            match self.kind(at)? {
+                NodeKind::Member(member) if member.arrow => return Some(base),
+                NodeKind::Member(_) => at = base,
+                NodeKind::Index => {
+                    let array = self.bare(base);
+                    if self.node(array)?.ty.kind() != TypeKind::Array {
+                        return Some(base);
+                    }
+                    at = array;
+                }
+                NodeKind::Deref => return Some(base),
+                _ => return None,
+            }
         }
     }
 

@@ -153,6 +153,8 @@ fn nothing() -> (Source, Compiled) {
         line_map: Default::default(),
         facts: Default::default(),
         warnings: Vec::new(),
+        lints: Vec::new(),
+        stacks: Vec::new(),
         inputs: None,
     };
     (source, compiled)

@@ -124,6 +124,12 @@ impl Cells {
         self.ids.get(cell).copied()
     }
 
+    /// The variable that a place is; none of fields and contexts. [`Self::of`] numbers the variables first, in their order.
+    pub(super) fn variable(&self, cell: CellId) -> Option<DeclId> {
+        let decl = DeclId::new(usize::try_from(cell).ok()?);
+        (self.find(&Cell::Variable(decl)) == Some(cell)).then_some(decl)
+    }
+
     /// The field that a node is.
     pub(super) fn of_member(&self, node: NodeId) -> Option<CellId> {
         self.of_members.get(&node).copied()

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::program::{Role, Roles, is_system_call};
-use super::tree::{FunctionId, NodeId, Tree};
+use super::tree::{DeclId, FunctionId, NodeId, Tree};
 use crate::clang::{CursorKind, Type, TypeKind};
 use crate::kind::{Context, Memory};
 
@@ -144,6 +144,12 @@ impl Origins {
         self.value(tree, node, 0).origin
     }
 
+    /// The variables of the program's own that a pointer may point to; a map stands for its values.
+    pub fn variables(&self, tree: &Tree<'_>, pointer: NodeId) -> Vec<DeclId> {
+        let value = self.value(tree, pointer, 0);
+        value.cells().iter().filter_map(|cell| self.cells.variable(*cell)).collect()
+    }
+
     /// What programs and their arguments start from.
     fn start(&mut self, tree: &Tree<'_>, roles: &Roles) {
         for (id, function) in tree.functions() {
@@ -189,7 +195,7 @@ impl Origins {
         }
         for (index, decl) in tree.decls.iter().enumerate() {
             if known::is_user(&decl.annotations) {
-                self.add_variable(super::tree::DeclId::new(index), Origin::USER);
+                self.add_variable(DeclId::new(index), Origin::USER);
             }
         }
     }

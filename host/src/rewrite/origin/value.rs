@@ -39,7 +39,7 @@ impl Origins {
                     (false, false) => of(kid(0)).or_else(|| of(kid(1))),
                 }
             }
-            NodeKind::Binary => of(kid(0)).or_else(|| of(kid(1))),
+            NodeKind::Binary | NodeKind::ShiftRight => of(kid(0)).or_else(|| of(kid(1))),
             NodeKind::Assign { .. } | NodeKind::Comma => of(kid(1)),
             NodeKind::Conditional => of(kid(1)).or(&of(kid(2))),
             NodeKind::Block => of(node.kids.last().copied()),

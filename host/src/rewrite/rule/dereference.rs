@@ -126,7 +126,7 @@ impl Walk<'_, '_, '_> {
         let tree = self.probe.tree;
         let Some(node) = tree.node(id) else { return };
         let is_address = mode == Mode::Address || matches!(node.ty.kind(), TypeKind::Array | TypeKind::Function);
-        if let Some(pointer) = self.root(id) {
+        if let Some(pointer) = tree.pointer_to(id) {
             match self.probe.origins.access(tree, pointer) {
                 Access::Direct => {}
                 _ if mode == Mode::Store => {
@@ -172,29 +172,6 @@ impl Walk<'_, '_, '_> {
         match self.probe.tree.kind(bare) {
             Some(NodeKind::Member(_) | NodeKind::Index | NodeKind::Deref) => self.inside(bare),
             _ => self.visit(bare, Mode::Address),
-        }
-    }
-
-    /// The pointer that an lvalue is found through; none where it is part of a variable.
-    fn root(&self, id: NodeId) -> Option<NodeId> {
-        let tree = self.probe.tree;
-        let mut at = id;
-        loop {
-            at = tree.bare(at);
-            let base = tree.kid(at, 0)?;
-            match tree.kind(at)? {
-                NodeKind::Member(member) if member.arrow => return Some(base),
-                NodeKind::Member(_) => at = base,
-                NodeKind::Index => {
-                    let array = tree.bare(base);
-                    if tree.node(array)?.ty.kind() != TypeKind::Array {
-                        return Some(base);
-                    }
-                    at = array;
-                }
-                NodeKind::Deref => return Some(base),
-                _ => return None,
-            }
         }
     }
 
