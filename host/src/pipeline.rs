@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use crossbeam_channel::Receiver;
 
+use crate::bpf::sys;
 use crate::cache::{Cache, Key};
 use crate::config::{CompileSettings, ConfigError, RunSettings};
 use crate::diag::{self, Diagnostic};
@@ -117,7 +118,11 @@ pub fn run(settings: &RunSettings, stop: Receiver<String>, streams: &mut Streams
     let renderer = render::with_settings(settings.format, rendering);
     let mut renderer = renderer.context("no output format of that name").map_err(Failure::Unusable)?;
     let (session, first) = start(settings, stop, streams)?;
-    for output in first.into_iter().chain(session) {
+    for output in first {
+        renderer.record(&output, streams.out, streams.err)?;
+    }
+    sys::give_back_memory();
+    for output in session {
         renderer.record(&output, streams.out, streams.err)?;
     }
     Ok(())
