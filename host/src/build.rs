@@ -104,8 +104,7 @@ fn build(source: &Source, settings: &CompileSettings, attaches: &[String], path:
     let toolchain = toolchain::find().map_err(|error| Failure::Unusable(error.into()))?;
     let worker = Worker::of_this_program().map_err(|error| Failure::Unusable(error.into()))?;
     // Who may not load programs cannot try what the kernel offers; all combinations are compiled in any case.
-    let everything = Features { kprobe: true, fentry: true, uprobe: true, tracepoint: true, ringbuf: true };
-    let features = if capability::missing().is_empty() { kernel.features() } else { everything };
+    let features = if capability::missing().is_empty() { kernel.features() } else { Features::ALL };
     let request = pipeline::request(source, &directives, settings, features, toolchain);
     let asked = built::asked(&request);
     let here = built::offered(&asked, features, &kernel);

@@ -94,9 +94,8 @@ pub fn run(args: &CheckArgs, settings: &CompileSettings, colour: bool, out: &mut
     let targets = Targets::new(args)?;
     let kernel = Kernel::new();
     // Who may not load programs cannot try what the kernel offers; the text is then checked for a kernel with everything.
-    let everything = Features { kprobe: true, fentry: true, uprobe: true, tracepoint: true, ringbuf: true };
     let permitted = capability::missing().is_empty();
-    let features = || settings.limit(if permitted { kernel.features() } else { everything });
+    let features = || settings.limit(if permitted { kernel.features() } else { Features::ALL });
     let mut all_good = true;
     for file in &args.files {
         let input = match Input::read(file) {

@@ -26,6 +26,22 @@ pub struct Features {
     pub ringbuf: bool,
 }
 
+impl Features {
+    /// A kernel that offers everything.
+    pub const ALL: Self = Self { kprobe: true, fentry: true, uprobe: true, tracepoint: true, ringbuf: true };
+
+    /// Each with the macro that is defined where the kernel has it.
+    pub fn named(&mut self) -> [(&'static str, &mut bool); 5] {
+        [
+            ("DBCC_HAVE_KPROBE", &mut self.kprobe),
+            ("DBCC_HAVE_FENTRY", &mut self.fentry),
+            ("DBCC_HAVE_UPROBE", &mut self.uprobe),
+            ("DBCC_HAVE_RINGBUF", &mut self.ringbuf),
+            ("DBCC_HAVE_TRACEPOINT", &mut self.tracepoint),
+        ]
+    }
+}
+
 /// Everything that the front half needs to know; the cache key is made of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CompileRequest {

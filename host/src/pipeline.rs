@@ -282,7 +282,7 @@ fn start(
     let following = match gates.zip(settings.follows.as_deref()) {
         Some((gates, path)) => {
             let running = Running { prepared, maps: made.maps, programs: made.programs };
-            let started = follow::start(path, settings, running, gates, streams.colour);
+            let started = follow::start(path, settings, running, kernel, gates, streams.colour);
             let started = started.with_context(|| format!("cannot follow `{}`", path.display()));
             Some(started.map_err(Failure::Run)?)
         }

@@ -134,8 +134,13 @@ impl Version {
         self.events.as_ref().map_or_else(never, |events| events.records().clone())
     }
 
+    /// Whether anything is printed at the interval.
+    fn ticks_at_all(&self) -> bool {
+        !self.tables.is_empty() || self.iterators.again
+    }
+
     fn ticks(&self) -> Receiver<Instant> {
-        if self.tables.is_empty() && !self.iterators.again { never() } else { tick(self.interval) }
+        if self.ticks_at_all() { tick(self.interval) } else { never() }
     }
 }
 

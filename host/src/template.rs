@@ -297,20 +297,14 @@ fn write_file(root: &Path, name: &str, text: &str) -> Result<(), TemplateError> 
 }
 
 /// `dbcc/host.h`: the machine and the kernel.
-fn host_header(features: Features, needs: &Needs, kernel: &KernelText, host: &Host, context: &str) -> String {
+fn host_header(mut features: Features, needs: &Needs, kernel: &KernelText, host: &Host, context: &str) -> String {
     let mut lines = vec![
         format!("#include <{context}>"),
         format!("#define LINUX_VERSION_CODE {}", host.version_code),
         format!("#define PAGE_SHIFT {}", host.page_shift),
     ];
-    let offered = [
-        ("DBCC_HAVE_KPROBE", features.kprobe),
-        ("DBCC_HAVE_FENTRY", features.fentry),
-        ("DBCC_HAVE_UPROBE", features.uprobe),
-        ("DBCC_HAVE_RINGBUF", features.ringbuf),
-        ("DBCC_HAVE_TRACEPOINT", features.tracepoint),
-    ];
-    lines.extend(offered.iter().filter(|(_, offered)| *offered).map(|(name, _)| format!("#define {name} 1")));
+    let offered = features.named().into_iter().filter(|(_, offered)| **offered);
+    lines.extend(offered.map(|(name, _)| format!("#define {name} 1")));
     // None of them can be used where tracepoints are treated as missing.
     for (tracepoint, _) in kernel.tracepoints.iter().filter(|_| features.tracepoint) {
         lines.push(format!("#define {HAVE_TRACEPOINT}{}__{} 1", tracepoint.category, tracepoint.name));

@@ -53,12 +53,5 @@ pub fn assuming(request: &CompileRequest, asked: &BTreeSet<String>, offers: &BTr
 }
 
 fn flag<'f>(features: &'f mut Features, name: &str) -> Option<&'f mut bool> {
-    Some(match name {
-        "DBCC_HAVE_KPROBE" => &mut features.kprobe,
-        "DBCC_HAVE_FENTRY" => &mut features.fentry,
-        "DBCC_HAVE_UPROBE" => &mut features.uprobe,
-        "DBCC_HAVE_TRACEPOINT" => &mut features.tracepoint,
-        "DBCC_HAVE_RINGBUF" => &mut features.ringbuf,
-        _ => return None,
-    })
+    features.named().into_iter().find_map(|(known, flag)| (known == name).then_some(flag))
 }

@@ -51,6 +51,7 @@ pub(super) fn start(
     path: &Path,
     settings: &RunSettings,
     running: Running,
+    kernel: Kernel,
     gates: Arc<Gates>,
     colour: bool,
 ) -> io::Result<Following> {
@@ -62,7 +63,7 @@ pub(super) fn start(
     let colour = colour && settings.format == "text";
     let settings = settings.clone();
     thread::Builder::new().name("dbcc-versions".to_owned()).spawn(move || {
-        Follower { settings, saves, kernel: Kernel::new(), running, gates, nexts: send, colour }.run();
+        Follower { settings, saves, kernel, running, gates, nexts: send, colour }.run();
     })?;
     Ok(Following { nexts, stop })
 }

@@ -126,9 +126,3 @@ impl Session {
         }
     }
 }
-
-impl Version {
-    fn ticks_at_all(&self) -> bool {
-        !self.tables.is_empty() || self.iterators.again
-    }
-}
