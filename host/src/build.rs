@@ -15,7 +15,7 @@ use crate::directive::Directives;
 use crate::elf;
 use crate::facts::{CompileRequest, Compiled, Facts, Features};
 use crate::frontend::Worker;
-use crate::input::Input;
+use crate::input::{ELF, Input};
 use crate::kernel::{self, Kernel, capability};
 use crate::kind::{self, Kind};
 use crate::pipeline::{self, Failure};
@@ -225,7 +225,7 @@ fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match known {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Ok(0) => {}
-        Ok(_) if start == *b"\x7fELF" => {}
+        Ok(_) if start == *ELF => {}
         Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there, and is no object")),
         Err(error) => return Err(error),
     }

@@ -11,7 +11,7 @@ use crate::source::{Source, SourceError};
 pub const MAX_OBJECT: u64 = 32 << 20;
 
 /// How ELF files begin.
-const ELF: &[u8; 4] = b"\x7fELF";
+pub const ELF: &[u8; 4] = b"\x7fELF";
 
 /// What is run or checked.
 #[derive(Debug, Clone)]

@@ -39,8 +39,7 @@ pub fn run(args: &CacheArgs, out: &mut dyn Write) -> anyhow::Result<()> {
                 }
             }
             if !args.json {
-                let bytes = removed.iter().map(ShelfContents::bytes).fold(0, u64::saturating_add);
-                writeln!(out, "{} freed in {}", size(bytes), harmless(&cache.path().to_string_lossy()))?;
+                writeln!(out, "{} freed in {}", size(total(&removed)), harmless(&cache.path().to_string_lossy()))?;
             }
         }
     }
@@ -63,12 +62,12 @@ fn show(contents: &Contents, out: &mut dyn Write) -> io::Result<()> {
         let shared = shared.to_string_lossy().into_owned();
         writeln!(out, "\nDebug files from servers go to {} ({SHARED_VARIABLE}).", harmless(&shared))?;
     }
-    writeln!(out, "\n{} in all; `dbcc cache clear` removes it.", size(total(contents)))
+    writeln!(out, "\n{} in all; `dbcc cache clear` removes it.", size(total(&contents.shelves)))
 }
 
 fn show_json(contents: &Contents, out: &mut dyn Write) -> io::Result<()> {
     let folder = contents.folder.to_string_lossy();
-    line(out, &json!({"kind": "cache", "folder": folder, "bytes": total(contents)}))?;
+    line(out, &json!({"kind": "cache", "folder": folder, "bytes": total(&contents.shelves)}))?;
     for shelf in &contents.shelves {
         let what = shelf.shelf.name();
         line(
@@ -88,8 +87,8 @@ fn line(out: &mut dyn Write, value: &Value) -> io::Result<()> {
     writeln!(out, "{value}")
 }
 
-fn total(contents: &Contents) -> u64 {
-    contents.shelves.iter().map(ShelfContents::bytes).fold(0, u64::saturating_add)
+fn total(shelves: &[ShelfContents]) -> u64 {
+    shelves.iter().map(ShelfContents::bytes).fold(0, u64::saturating_add)
 }
 
 fn heading(shelf: Shelf) -> &'static str {

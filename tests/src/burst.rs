@@ -2,7 +2,6 @@
 //! say of them against what it was told by the kernel.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -20,16 +19,6 @@ struct Ended {
     executed: bool,
     code: u64,
     signal: u64,
-}
-
-/// Compiles it.
-fn compile(folder: &Path) -> Result<PathBuf> {
-    let path = folder.join("burst");
-    let mut command = Command::new("gcc");
-    command.args(["-O2", "-pthread", "-o"]).arg(&path).arg(need::repository().join("tests/cases/processes/burst.c"));
-    let finished = process::run(command)?;
-    ensure!(finished.code() == Some(0), "{}", finished.stderr());
-    Ok(path)
 }
 
 /// A process: its id, and how many of the burst had the same id before it, since ids are given again.
@@ -59,10 +48,11 @@ fn ended(line: &str) -> Result<(u64, Ended)> {
 /// Gives the fields of the events, that of the parent left out, and the truth.
 fn observe(probe: &str, count: usize) -> Result<(BTreeMap<Process, Value>, BTreeMap<Process, Ended>)> {
     let folder = tempfile::tempdir()?;
-    let mut command = Command::new(compile(folder.path())?);
+    let program = folder.path().join("burst");
+    process::compile(&need::repository().join("tests/cases/processes/burst.c"), &program, ["-pthread"])?;
+    let mut command = Command::new(program);
     command.arg(count.to_string());
-    let mut burst = Running::start_listening(command)?;
-    burst.wait_for("ready", |line| (line.text == "ready").then_some(()))?;
+    let mut burst = Running::start_ready(command)?;
     let parent = burst.pid();
     // Ends by itself with the process that it traces.
     let dbcc = Attached::start(["--pid", &parent.to_string(), &dbcc::probe(probe).display().to_string()])?;

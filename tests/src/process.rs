@@ -1,13 +1,15 @@
 //! Running programs under a deadline: lines of output as they come, signals, the end.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
@@ -115,6 +117,16 @@ impl Running {
     /// It could not be started.
     pub fn start_listening(command: Command) -> Result<Self> {
         Self::start_with(command, Stdio::piped())
+    }
+
+    /// Like [`start_listening`](Self::start_listening), and waits until it prints `ready`.
+    ///
+    /// # Errors
+    /// It does not start, or ends before.
+    pub fn start_ready(command: Command) -> Result<Self> {
+        let mut running = Self::start_listening(command)?;
+        running.wait_for("ready", |line| (line.text == "ready").then_some(()))?;
+        Ok(running)
     }
 
     fn start_with(mut command: Command, input: Stdio) -> Result<Self> {
@@ -232,6 +244,18 @@ impl Drop for Running {
 pub fn signal_process(pid: u32, signal: Signal) -> Result<()> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).with_context(|| format!("{pid} is no process id"))?;
     kill_process(pid, signal).with_context(|| format!("cannot send {signal:?} to process {}", pid.as_raw_nonzero()))
+}
+
+/// Compiles a program in C, optimised.
+///
+/// # Errors
+/// There is no gcc, or it refuses.
+pub fn compile<A: AsRef<OsStr>>(source: &Path, program: &Path, flags: impl IntoIterator<Item = A>) -> Result<()> {
+    let mut gcc = Command::new("gcc");
+    gcc.arg("-O2").args(flags).arg("-o").arg(program).arg(source);
+    let finished = run(gcc)?;
+    ensure!(finished.code() == Some(0), "gcc refuses {}:\n{}", source.display(), finished.stderr());
+    Ok(())
 }
 
 /// Runs a program to its end.

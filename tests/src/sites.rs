@@ -16,11 +16,9 @@ use crate::process::{self, Running};
 /// gcc refuses.
 pub fn compile(folder: &Path, name: &str, flags: &[&str]) -> Result<PathBuf> {
     let path = folder.join(name);
-    let mut command = Command::new("gcc");
-    command.args(["-O2", "-w", "-I"]).arg(need::repository().join("symres/tests/data")).arg("-o").arg(&path);
-    command.arg(need::repository().join("tests/cases/usdt/sites.c")).args(flags);
-    let finished = process::run(command)?;
-    ensure!(finished.code() == Some(0), "{}", finished.stderr());
+    let headers = format!("-I{}", need::repository().join("symres/tests/data").display());
+    let flags = ["-w", headers.as_str()].into_iter().chain(flags.iter().copied());
+    process::compile(&need::repository().join("tests/cases/usdt/sites.c"), &path, flags)?;
     Ok(path)
 }
 
@@ -37,9 +35,7 @@ impl Sites {
     /// # Errors
     /// It does not start.
     pub fn start(command: Command) -> Result<Self> {
-        let mut process = Running::start_listening(command)?;
-        process.wait_for("ready", |line| (line.text == "ready").then_some(()))?;
-        Ok(Self { process, asked: 0 })
+        Ok(Self { process: Running::start_ready(command)?, asked: 0 })
     }
 
     /// Its process id.

@@ -49,15 +49,10 @@ impl Load {
     /// There is no C compiler, or it does not start.
     pub fn start(folder: &Path, per_second: u64, threads: u64) -> Result<Self> {
         let program = folder.join("load");
-        let mut compile = Command::new("gcc");
-        compile.args(["-O2", "-pthread", "-o"]).arg(&program).arg(case("load.c"));
-        let compiled = process::run(compile)?;
-        ensure!(compiled.code() == Some(0), "{}", compiled.stderr());
+        process::compile(Path::new(&case("load.c")), &program, ["-pthread"])?;
         let mut command = Command::new(&program);
         command.args([per_second.to_string(), threads.to_string()]);
-        let mut running = Running::start_listening(command)?;
-        running.wait_for("ready", |line| (line.text == "ready").then_some(()))?;
-        Ok(Self { running, program })
+        Ok(Self { running: Running::start_ready(command)?, program })
     }
 
     /// Its process id.

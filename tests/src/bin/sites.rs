@@ -137,11 +137,8 @@ fn main() -> Result<()> {
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     let scratch = tempfile::tempdir()?;
     let program = scratch.path().join("hits");
-    let mut gcc = Command::new("gcc");
-    gcc.args(["-O2", "-fcf-protection", "-o"]).arg(&program).arg(folder.join("hits.c"));
-    ensure!(process::run(gcc)?.code() == Some(0), "gcc refuses hits.c");
-    let mut process = Running::start_listening(Command::new(&program))?;
-    process.wait_for("ready", |line| (line.text == "ready").then_some(()))?;
+    process::compile(&folder.join("hits.c"), &program, ["-fcf-protection"])?;
+    let process = Running::start_ready(Command::new(&program))?;
     let mut traced = Loop { process, asked: 0 };
     for (kind, function) in [("uprobe", "on_call"), ("uretprobe", "on_return")] {
         let attach = format!("{kind}:probed={function}");
