@@ -38,6 +38,7 @@ pub mod load;
 pub mod lookup;
 pub mod output;
 pub mod pipeline;
+pub mod prototype;
 pub mod render;
 pub mod resolve;
 pub mod rewrite;

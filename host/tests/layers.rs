@@ -35,6 +35,7 @@ const ORDER: &[&str] = &[
     "cache",
     "kept",
     "lookup",
+    "prototype",
     "resolve",
     "load",
     "verifier",

@@ -188,6 +188,34 @@ fn printable(name: &str) -> String {
 }
 
 impl Field {
+    /// How many elements an array has: what the kernel writes there may be a name, and then the size tells.
+    pub fn elements(&self) -> u32 {
+        self.length.filter(|length| *length > 0).unwrap_or(self.size)
+    }
+
+    /// The words of its type, without `const` and `volatile`.
+    pub fn plain_words(&self) -> Vec<&str> {
+        self.declared.split_whitespace().filter(|word| !matches!(*word, "const" | "volatile")).collect()
+    }
+
+    /// Whether its bytes stand behind the record, at an offset and of a length that the record tells.
+    pub fn is_behind(&self) -> bool {
+        self.prefix_of_what_is_behind().is_some()
+    }
+
+    fn prefix_of_what_is_behind(&self) -> Option<&'static str> {
+        let prefixes = [("__data_loc", "data_loc"), ("__rel_loc", "rel_loc")];
+        let found = prefixes.into_iter().find(|(prefix, _)| self.declared.starts_with(prefix) && self.size == 4);
+        found.map(|(_, prefixed)| prefixed)
+    }
+
+    /// Its name in the struct of [`Tracepoint::c_struct`]; none where it is left out there.
+    pub fn member(&self) -> Option<String> {
+        self.c_declaration()?;
+        let name = &self.name;
+        Some(self.prefix_of_what_is_behind().map_or_else(|| name.clone(), |prefix| format!("{prefix}_{name}")))
+    }
+
     /// Reads `field:TYPE NAME; offset:N; size:N; signed:N;`.
     fn parse(line: &str) -> Option<Self> {
         let mut parts = line.split(';').map(str::trim);
@@ -220,18 +248,15 @@ impl Field {
         if !is_identifier(name) || name.starts_with(|c: char| c.is_ascii_digit()) || self.size == 0 {
             return None;
         }
-        for (prefix, prefixed) in [("__data_loc", "data_loc"), ("__rel_loc", "rel_loc")] {
-            if self.declared.starts_with(prefix) && self.size == 4 {
-                return Some((format!("int {prefixed}_{name}"), 4));
-            }
+        if let Some(prefix) = self.prefix_of_what_is_behind() {
+            return Some((format!("int {prefix}_{name}"), 4));
         }
-        let words: Vec<&str> =
-            self.declared.split_whitespace().filter(|word| !matches!(*word, "const" | "volatile")).collect();
+        let words = self.plain_words();
         if let Some(length) = self.length {
             let each = self.size.checked_div(length).filter(|each| each * length == self.size);
             let (element, each) = match (words.as_slice(), each) {
                 (["char"], _) => ("char", 1),
-                (_, Some(each @ (1 | 2 | 4 | 8))) => (integer(each, self.is_signed(&words))?, each),
+                (_, Some(each @ (1 | 2 | 4 | 8))) => (integer(each, self.is_signed())?, each),
                 _ => ("unsigned char", 1),
             };
             return Some((format!("{element} {name}[{}]", self.size / each), each));
@@ -248,7 +273,7 @@ impl Field {
         if words == ["bool"] && self.size == 1 {
             return Some((format!("_Bool {name}"), 1));
         }
-        match integer(self.size, self.is_signed(&words)) {
+        match integer(self.size, self.is_signed()) {
             Some(integer) => Some((format!("{integer} {name}"), self.size)),
             None => Some((format!("unsigned char {name}[{}]", self.size), 1)),
         }
@@ -256,11 +281,12 @@ impl Field {
 
     /// Whether its numbers have a sign. The arguments of system calls are wider than their types, and the kernel does
     /// not say there that an `int` has one.
-    fn is_signed(&self, words: &[&str]) -> bool {
+    pub fn is_signed(&self) -> bool {
         const SIGNED: &[&str] = &[
             "int", "short", "long", "signed", "pid_t", "ssize_t", "loff_t", "off_t", "s8", "s16", "s32", "s64", "__s8",
             "__s16", "__s32", "__s64", "int8_t", "int16_t", "int32_t", "int64_t",
         ];
+        let words = self.plain_words();
         self.signed || (words.iter().any(|word| SIGNED.contains(word)) && !words.contains(&"unsigned"))
     }
 }
