@@ -7,10 +7,12 @@ use clap::{Args, Parser, Subcommand};
 mod build;
 mod cache;
 mod check;
+mod doctor;
 
 pub use build::BuildArgs;
 pub use cache::{CacheArgs, CacheCommand};
 pub use check::CheckArgs;
+pub use doctor::DoctorArgs;
 
 /// Runs eBPF probes that are written in C, on databases and everything else.
 #[derive(Debug, Parser)]
@@ -49,6 +51,8 @@ pub enum Command {
     Probes(ProbesArgs),
     /// Show what is kept of earlier runs, so that nothing is done twice, or remove it
     Cache(CacheArgs),
+    /// Say what this machine lets dbcc do, what is missing, what that costs, and how to mend it
+    Doctor(DoctorArgs),
     /// The compiler worker (started by dbcc itself)
     #[command(name = "__frontend", hide = true)]
     Frontend {

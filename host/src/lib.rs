@@ -19,6 +19,7 @@ pub mod config;
 pub mod decode;
 pub mod diag;
 pub mod directive;
+pub mod doctor;
 pub mod elf;
 mod escape;
 pub mod event;

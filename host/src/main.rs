@@ -8,6 +8,7 @@ use clap::Parser as _;
 use crossbeam_channel::{Receiver, unbounded};
 use dbcc::cli::{Cli, Command};
 use dbcc::config::{CompileSettings, RunSettings};
+use dbcc::doctor::{self, Verdict};
 use dbcc::pipeline::{self, Failure, Streams};
 use dbcc::symbols::{self, Sink};
 use dbcc::{build, builtin, check, diag, frontend, kept};
@@ -18,6 +19,8 @@ use signal_hook::iterator::Signals;
 const FAILED: u8 = 1;
 /// The command line or this machine is the reason.
 const UNUSABLE: u8 = 2;
+/// `dbcc doctor`: only objects run here.
+const OBJECTS_ONLY: u8 = 3;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -40,6 +43,9 @@ fn main() -> ExitCode {
             builtin::show(args.name.as_deref(), &mut io::stdout().lock()).map_err(Failure::from).map(code)
         }
         Some(Command::Cache(args)) => kept::run(&args, &mut io::stdout().lock()).map_err(unusable).map(|()| code(true)),
+        Some(Command::Doctor(args)) => {
+            doctor::run(&args, terminal_width(), &mut io::stdout().lock()).map_err(Failure::from).map(doctor_code)
+        }
         Some(Command::Frontend { libclang }) => frontend::serve(&libclang, io::stdin(), &mut io::stdout().lock())
             .map_err(Failure::from)
             .map(|()| ExitCode::SUCCESS),
@@ -72,6 +78,14 @@ fn unusable(error: anyhow::Error) -> Failure {
 
 fn code(success: bool) -> ExitCode {
     if success { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+}
+
+fn doctor_code(verdict: Verdict) -> ExitCode {
+    match verdict {
+        Verdict::Runs => ExitCode::SUCCESS,
+        Verdict::RunsObjects => ExitCode::from(OBJECTS_ONLY),
+        Verdict::RunsNothing => ExitCode::from(FAILED),
+    }
 }
 
 /// Columns of the terminal that standard output is; none where it is something else.

@@ -29,6 +29,11 @@ pub const MAIN_FILE: &str = "probe.c";
 /// The contexts that programs run with, one header an architecture.
 const ARCHITECTURES: &[(&str, &str)] = &[("x86_64", "ctx_x86_64.h"), ("aarch64", "ctx_arm64.h")];
 
+/// The architectures that probes are compiled for, as Rust names them.
+pub fn architectures() -> impl Iterator<Item = &'static str> {
+    ARCHITECTURES.iter().map(|(name, _)| *name)
+}
+
 /// Names of what reads the arguments of USDT probes.
 const USDT: &[&str] = &[
     "bpf_usdt_readarg",

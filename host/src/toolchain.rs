@@ -20,7 +20,7 @@ pub const CLANG_VARIABLE: &str = "DBCC_CLANG";
 pub const LIBCLANG_VARIABLE: &str = "DBCC_LIBCLANG";
 
 /// How to install both.
-const INSTALL: &str = "install clang 17 or newer with its libclang: `apt install clang-19 libclang1-19` (Debian, Ubuntu), \
+pub const INSTALL: &str = "install clang 17 or newer with its libclang: `apt install clang-19 libclang1-19` (Debian, Ubuntu), \
                        `dnf install clang clang-libs` (Fedora, RHEL), `apk add clang19 clang19-libclang` (Alpine); or \
                        name them with DBCC_CLANG and DBCC_LIBCLANG";
 

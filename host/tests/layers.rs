@@ -53,6 +53,7 @@ const ORDER: &[&str] = &[
     "pipeline",
     "build",
     "check",
+    "doctor",
     "lib",
     "main",
 ];

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::burst;
 use crate::dbcc::{self, Attached, Records};
+use crate::doctor;
 use crate::kinds;
 use crate::load::Load;
 use crate::need;
@@ -47,6 +48,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("decisions_are_made", kinds::decisions_are_made),
     ("swapped_kprobes_are_exact", || watch::kernel_functions_are_exact("kprobe", 8)),
     ("the_published_hello_runs_as_fentry", || hello("fentry", &[], "fentry")),
+    ("what_the_doctor_says_is_what_others_find", doctor::agrees_with_others),
     ("objects_of_another_kernel_read_what_this_one_has", objects_of_another_kernel),
 ];
 

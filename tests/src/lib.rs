@@ -8,6 +8,7 @@
 pub mod burst;
 pub mod client;
 pub mod dbcc;
+pub mod doctor;
 pub mod fuzz;
 pub mod guest;
 pub mod kinds;

@@ -22,6 +22,7 @@ pub mod perf_event;
 pub mod pin;
 pub mod program;
 pub mod ring;
+pub mod statistics;
 pub mod switch;
 pub mod sys;
 pub mod tc;

@@ -1,6 +1,6 @@
 //! One link for many functions: kprobe.multi (Linux 5.18, where the kernel has fprobe) and uprobe.multi (Linux 6.6).
 
-use std::ffi::{CString, c_char, c_long, c_ulong};
+use std::ffi::{CString, c_char, c_ulong};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,9 +9,8 @@ use std::path::Path;
 use libbpf_sys as sys;
 
 use super::link::create_with;
-use super::log;
 use super::program::{AttachType, c_string};
-use super::sys::new_fd;
+use super::trial;
 
 /// A function that does nothing, which the kernel has for its tests of fentry (net/bpf/test_run.c).
 const HARMLESS: &str = "bpf_fentry_test1";
@@ -67,7 +66,7 @@ fn options() -> sys::bpf_link_create_opts {
 
 /// Whether the kernel attaches one program to many of its functions, tried with one that does nothing.
 pub fn has_kernel_functions() -> bool {
-    trial(AttachType::TRACE_KPROBE_MULTI)
+    load(AttachType::TRACE_KPROBE_MULTI)
         .and_then(|program| kernel_functions(borrow(&program), &[HARMLESS.to_owned()], false))
         .is_ok()
 }
@@ -75,7 +74,7 @@ pub fn has_kernel_functions() -> bool {
 /// Whether the kernel attaches one program to many places of a file, tried with one that has no code: only a kernel that
 /// understands the request says what is wrong with it (kernel/trace/bpf_trace.c: bpf_uprobe_multi_link_attach).
 pub fn has_user_functions() -> bool {
-    let tried = trial(AttachType::TRACE_UPROBE_MULTI)
+    let tried = load(AttachType::TRACE_UPROBE_MULTI)
         .and_then(|program| user_functions(borrow(&program), Path::new("/"), &[0], None, false));
     tried.is_err_and(|error| error.raw_os_error() == Some(libc::EBADF))
 }
@@ -85,31 +84,7 @@ fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
 }
 
 /// Loads a program that does nothing.
-fn trial(hook: AttachType) -> io::Result<OwnedFd> {
-    // `r0 = 0; exit` (Documentation/bpf/standardization/instruction-set.rst).
-    let mut instructions = [sys::bpf_insn::default(); 2];
-    let [set, exit] = &mut instructions;
-    set.code = 0xb7;
-    exit.code = 0x95;
-    let options = sys::bpf_prog_load_opts {
-        sz: size_of::<sys::bpf_prog_load_opts>().try_into().unwrap_or(0),
-        expected_attach_type: hook.0,
-        ..Default::default()
-    };
-    // SAFETY: names, instructions and options outlive the call and are as long as said.
-    let (loaded, _) = log::capture(|| unsafe {
-        sys::bpf_prog_load(
-            sys::BPF_PROG_TYPE_KPROBE,
-            c"dbcc_trial".as_ptr(),
-            c"GPL".as_ptr(),
-            instructions.as_ptr(),
-            2,
-            (&raw const options).cast_mut(),
-        )
-    });
-    if loaded < 0 {
-        return Err(io::Error::from_raw_os_error(loaded.saturating_neg()));
-    }
-    // SAFETY: the call has just made the descriptor.
-    unsafe { new_fd(c_long::from(loaded)) }
+fn load(hook: AttachType) -> io::Result<OwnedFd> {
+    let loaded = trial::load(|| "load a trial program".to_owned(), sys::BPF_PROG_TYPE_KPROBE, hook.0, 0);
+    loaded.map_err(|error| io::Error::from_raw_os_error(error.errno))
 }

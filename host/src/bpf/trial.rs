@@ -1,6 +1,6 @@
 //! Tries whether the kernel accepts something, by doing it and undoing it.
 
-use std::ffi::c_long;
+use std::ffi::{CStr, c_long};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use libbpf_sys as sys;
@@ -35,6 +35,18 @@ pub fn tracing(function: u32, returns: bool) -> Result<(), Error> {
 }
 
 fn load_tracing(function: u32, returns: bool) -> Result<OwnedFd, Error> {
+    let hook = if returns { sys::BPF_TRACE_FEXIT } else { sys::BPF_TRACE_FENTRY };
+    let what = || format!("load a trial program for the {} of a function", if returns { "return" } else { "entry" });
+    load(what, sys::BPF_PROG_TYPE_TRACING, hook, function)
+}
+
+/// Loads a program that does nothing: `function` is its target's number in the kernel's BTF, or 0.
+pub(super) fn load(
+    what: impl FnOnce() -> String,
+    kind: sys::bpf_prog_type,
+    hook: sys::bpf_attach_type,
+    function: u32,
+) -> Result<OwnedFd, Error> {
     // `r0 = 0; exit` (Documentation/bpf/standardization/instruction-set.rst).
     let mut instructions = [sys::bpf_insn::default(); 2];
     let [set, exit] = &mut instructions;
@@ -43,20 +55,19 @@ fn load_tracing(function: u32, returns: bool) -> Result<OwnedFd, Error> {
     let mut log = vec![0_u8; 4096];
     let options = sys::bpf_prog_load_opts {
         sz: size_of::<sys::bpf_prog_load_opts>().try_into().unwrap_or(0),
-        expected_attach_type: if returns { sys::BPF_TRACE_FEXIT } else { sys::BPF_TRACE_FENTRY },
+        expected_attach_type: hook,
         attach_btf_id: function,
         log_level: 1,
         log_size: u32::try_from(log.len()).unwrap_or(0),
         log_buf: log.as_mut_ptr().cast(),
         ..Default::default()
     };
-    let what = || format!("load a trial program for the {} of a function", if returns { "return" } else { "entry" });
     let loaded = check(
         what,
         // SAFETY: names, instructions, log and options outlive the call and are as long as said.
         || unsafe {
             sys::bpf_prog_load(
-                sys::BPF_PROG_TYPE_TRACING,
+                kind,
                 c"dbcc_trial".as_ptr(),
                 c"GPL".as_ptr(),
                 instructions.as_ptr(),
@@ -66,6 +77,50 @@ fn load_tracing(function: u32, returns: bool) -> Result<OwnedFd, Error> {
         },
     );
     owned(loaded.map_err(|error| Error { said: c_text(&log), ..error })?)
+}
+
+/// What became of a program that the kernel took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Whether it became code of this processor; otherwise it is interpreted.
+    pub compiled: bool,
+}
+
+/// Loads a program that does nothing, and takes it away again.
+///
+/// # Errors
+/// The kernel's: `EPERM` without CAP_BPF and CAP_PERFMON, `ENOSYS` where it has no BPF.
+pub fn program() -> Result<Taken, Error> {
+    let what = || "load a program".to_owned();
+    let program = load(what, sys::BPF_PROG_TYPE_KPROBE, 0, 0)?;
+    let mut info = sys::bpf_prog_info::default();
+    let mut length = u32::try_from(size_of::<sys::bpf_prog_info>()).unwrap_or(0);
+    check(
+        || "ask about a program".to_owned(),
+        // SAFETY: the information is as long as said, and all zero is a value of it; both outlive the call.
+        || unsafe { sys::bpf_prog_get_info_by_fd(program.as_raw_fd(), &raw mut info, &raw mut length) },
+    )?;
+    Ok(Taken { compiled: info.jited_prog_len > 0 })
+}
+
+/// Attaches a program that does nothing to a raw tracepoint, and takes it away again.
+///
+/// # Errors
+/// The kernel's: `ENOENT` where there is no such tracepoint, `EPERM` without CAP_PERFMON.
+pub fn raw_tracepoint(name: &CStr) -> Result<(), Error> {
+    let what = || format!("attach a program to the raw tracepoint `{}`", name.to_string_lossy());
+    let program = load(what, sys::BPF_PROG_TYPE_RAW_TRACEPOINT, 0, 0)?;
+    // SAFETY: the program is open, and the name outlives the call.
+    owned(check(what, || unsafe { sys::bpf_raw_tracepoint_open(name.as_ptr(), program.as_raw_fd()) })?).map(drop)
+}
+
+/// Loads an iterator that does nothing, and takes it away again. `function` is the number of `bpf_iter_…` in the kernel's
+/// BTF.
+///
+/// # Errors
+/// The kernel's.
+pub fn iterator(function: u32) -> Result<(), Error> {
+    load(|| "load an iterator".to_owned(), sys::BPF_PROG_TYPE_TRACING, sys::BPF_TRACE_ITER, function).map(drop)
 }
 
 /// Makes a ring buffer (Linux 5.8) and takes it away again.

@@ -3,9 +3,51 @@
 use std::fs;
 
 /// What CAP_SYS_ADMIN alone allowed before Linux 5.8, and these together allow since: loading and attaching programs.
-const NEEDED: [(&str, u32); 2] = [("CAP_BPF", 39), ("CAP_PERFMON", 38)];
+const NEEDED: [(&str, Capability); 2] = [("CAP_BPF", Capability::BPF), ("CAP_PERFMON", Capability::PERFMON)];
 
-const SYS_ADMIN: u32 = 21;
+/// A capability by its number (include/uapi/linux/capability.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capability(u32);
+
+impl Capability {
+    /// Read files of others.
+    pub const DAC_READ_SEARCH: Self = Self(2);
+    /// Send packets through programs, and sort them.
+    pub const NET_ADMIN: Self = Self(12);
+    /// Look into processes of other users.
+    pub const SYS_PTRACE: Self = Self(19);
+    /// Everything that has no capability of its own.
+    pub const SYS_ADMIN: Self = Self(21);
+    /// Raise limits.
+    pub const SYS_RESOURCE: Self = Self(24);
+    /// Read the kernel's addresses.
+    pub const SYSLOG: Self = Self(34);
+    /// Open perf events and read memory of the kernel.
+    pub const PERFMON: Self = Self(38);
+    /// Load programs and make maps.
+    pub const BPF: Self = Self(39);
+}
+
+/// A set of capabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Set(u64);
+
+impl Set {
+    /// The effective ones of this process; none where `/proc` does not tell.
+    pub fn of_this_process() -> Option<Self> {
+        effective(&fs::read_to_string("/proc/self/status").ok()?).map(Self)
+    }
+
+    /// Whether one is among them.
+    pub fn has(self, Capability(number): Capability) -> bool {
+        self.0 & (1 << number) != 0
+    }
+
+    /// Whether one is among them, or CAP_SYS_ADMIN, which stands for it.
+    pub fn allows(self, capability: Capability) -> bool {
+        self.has(capability) || self.has(Capability::SYS_ADMIN)
+    }
+}
 
 /// The capabilities that this process lacks for loading and attaching programs; empty if it has what it needs, or if
 /// that cannot be told.
@@ -15,17 +57,12 @@ pub fn missing() -> Vec<&'static str> {
 
 /// Whether this process has CAP_SYS_ADMIN, which a mount of tracefs needs.
 pub fn has_sys_admin() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    effective(&status).is_some_and(|set| set & (1 << SYS_ADMIN) != 0)
+    Set::of_this_process().is_some_and(|set| set.has(Capability::SYS_ADMIN))
 }
 
 fn missing_in(status: &str) -> Option<Vec<&'static str>> {
-    let effective = effective(status)?;
-    let has = |number: u32| effective & (1 << number) != 0;
-    if has(SYS_ADMIN) {
-        return Some(Vec::new());
-    }
-    Some(NEEDED.iter().filter(|(_, number)| !has(*number)).map(|(name, _)| *name).collect())
+    let effective = Set(effective(status)?);
+    Some(NEEDED.iter().filter(|(_, needed)| !effective.allows(*needed)).map(|(name, _)| *name).collect())
 }
 
 /// The effective set: `CapEff` of proc_pid_status(5).

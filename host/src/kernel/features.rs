@@ -1,8 +1,10 @@
 //! What the kernel offers to attach to: each tried, since versions and configurations do not tell (lockdown, seccomp and
 //! vendors' kernels differ).
 
+use std::io;
+
 use super::Kernel;
-use super::functions;
+use super::functions::{self, Refusal};
 use crate::bpf::perf_event::{self, Pmu};
 use crate::bpf::trial;
 use crate::facts::Features;
@@ -15,14 +17,46 @@ const HARMLESS: &str = "bpf_fentry_test1";
 /// it may be lacking.
 pub fn detect(kernel: &Kernel) -> Features {
     Features {
-        kprobe: Pmu::kprobe().and_then(Pmu::accepts).is_ok(),
-        fentry: functions::try_fentry(kernel, HARMLESS, false).is_ok(),
-        uprobe: Pmu::uprobe().and_then(Pmu::accepts).is_ok(),
-        // Tracefs has the numbers of tracepoints; whether one can be opened is asked by a number that none has.
-        tracepoint: kernel.tracefs().is_ok_and(|tracefs| tracefs.read("events/sched/sched_switch/id").is_ok())
-            && perf_event::accepts_tracepoints().is_ok(),
+        kprobe: kprobe().is_ok(),
+        fentry: fentry(kernel).is_ok(),
+        uprobe: uprobe().is_ok(),
+        tracepoint: tracepoint(kernel).is_ok(),
         ringbuf: trial::ring_buffer().is_ok(),
     }
+}
+
+/// Whether functions of the kernel can be probed by kprobes.
+///
+/// # Errors
+/// `NotFound` where the kernel was built without them, else its refusal.
+pub fn kprobe() -> io::Result<()> {
+    Pmu::kprobe().and_then(Pmu::accepts)
+}
+
+/// Whether functions of the kernel can be traced by fentry and fexit.
+///
+/// # Errors
+/// Why not.
+pub fn fentry(kernel: &Kernel) -> Result<(), Refusal> {
+    functions::try_fentry(kernel, HARMLESS, false).map(drop)
+}
+
+/// Whether functions of programs can be probed.
+///
+/// # Errors
+/// `NotFound` where the kernel was built without uprobes, else its refusal.
+pub fn uprobe() -> io::Result<()> {
+    Pmu::uprobe().and_then(Pmu::accepts)
+}
+
+/// Whether tracepoints can be attached to: tracefs has their numbers, and one that none has asks whether it may be opened.
+///
+/// # Errors
+/// Why the numbers cannot be read, or the kernel's refusal.
+pub fn tracepoint(kernel: &Kernel) -> io::Result<()> {
+    let tracefs = kernel.tracefs().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
+    tracefs.read("events/sched/sched_switch/id")?;
+    perf_event::accepts_tracepoints()
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ pub mod btf;
 pub mod capability;
 pub mod features;
 pub mod functions;
+pub mod mounts;
 pub mod names;
+pub mod namespaces;
+pub mod security;
 pub mod tracefs;
 pub mod tracepoint;
 
@@ -76,7 +79,7 @@ pub fn release() -> String {
 }
 
 /// Whether this is that version of Linux or a later one; false where that cannot be told.
-fn is_at_least(major: u32, minor: u32) -> bool {
+pub fn is_at_least(major: u32, minor: u32) -> bool {
     let release = release();
     let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse::<u32>);
     matches!((numbers.next(), numbers.next()), (Some(Ok(found)), Some(Ok(more))) if (found, more) >= (major, minor))

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::mounts::Mountable;
 use crate::bpf::sys;
 
 /// Where tracefs is found when it is mounted; the second is an automount point of a mounted debugfs
@@ -48,7 +49,13 @@ impl Tracefs {
             Ok(directory) => Ok(Self { directory: Arc::new(directory), mounted: false }),
             Err(error) => Err(io::Error::new(
                 error.kind(),
-                format!("tracefs is not mounted at {}, and the kernel refuses a mount of our own: {error}", PLACES[0]),
+                match Mountable::TRACEFS.is_mounted() {
+                    true => format!("this process may not read the tracefs at {}", PLACES[0]),
+                    false => format!(
+                        "tracefs is not mounted at {}, and the kernel refuses a mount of our own: {error}",
+                        PLACES[0]
+                    ),
+                },
             )),
         }
     }

@@ -15,6 +15,7 @@ use crate::event::{self, Events};
 use crate::facts::{Compiled, Facts, MapRole};
 use crate::gate::Seating;
 use crate::kernel::Kernel;
+use crate::kernel::namespaces::{self, Namespace};
 use crate::kind::{Early, Target};
 use crate::load::{self, Loaded};
 use crate::lookup::Lookup;
@@ -130,7 +131,7 @@ fn cautions(programs: &[Planned], settings: &RunSettings, filters: bool) -> Vec<
             "the probe does not use FILTER_PID, so --pid does not limit what it sees in the kernel".to_owned();
         cautions.push(Body::Note { message });
     }
-    if !settings.pids.is_empty() && filters && !in_first_pid_namespace() {
+    if !settings.pids.is_empty() && filters && !namespaces::is_first(Namespace::Pid) {
         let message = "dbcc runs in a PID namespace of its own, and FILTER_PID compares with the ids of the host: it may \
                        let nothing through; run dbcc on the host, or in a container with the host's PID namespace";
         cautions.push(Body::Note { message: message.to_owned() });
@@ -145,13 +146,6 @@ fn tails(facts: &Facts, directives: &Directives, planned: &[Planned]) -> Vec<usi
     let facts = facts.programs.iter().enumerate();
     let facts = facts.filter(|(index, fact)| is_tail(&fact.function) && planned.iter().all(|one| one.fact != *index));
     facts.map(|(index, _)| index).collect()
-}
-
-/// Whether process ids mean here what they mean to `bpf_get_current_pid_tgid`. The first PID namespace has a fixed number
-/// (`PROC_PID_INIT_INO` of include/linux/proc_ns.h); where it cannot be read, nothing is claimed.
-fn in_first_pid_namespace() -> bool {
-    let own = std::fs::read_link("/proc/self/ns/pid");
-    own.map_or(true, |own| own.as_os_str() == "pid:[4026531836]")
 }
 
 /// How often maps are printed if nobody says.
