@@ -127,7 +127,8 @@ fn attach_with(
     if let Ok(tracefs) = kernel.tracefs() {
         kind::remove_stale(tracefs);
     }
-    let options = kind::Options { tracefs: kernel.tracefs(), threads, pids, maps: loaded.maps(), many: false, early };
+    let (maps, usdt) = (loaded.maps(), loaded.usdt());
+    let options = kind::Options { tracefs: kernel.tracefs(), threads, pids, maps, many: false, early, usdt };
     let mut attaching = Attaching { seating, ..Attaching::default() };
     for program in loaded.programs() {
         let done = match loaded.object().program(&program.program) {

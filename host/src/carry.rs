@@ -99,7 +99,7 @@ fn plain(name: &str) -> &str {
 fn changed(name: &str, was: Definition, is: Definition, old: &Version<'_>, new: &Version<'_>) -> Option<String> {
     if was.map_type != is.map_type {
         let [was, is] = [was, is].map(|definition| definition.type_name());
-        return Some(format!("it is a {is} now, and was a {was}"));
+        return Some(format!("its type is {is} now, and was {was}"));
     }
     if name.starts_with('.') {
         return data_changed(name, old, new);

@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use crate::bpf::dispatcher::{self, Form};
 use crate::bpf::program::Misses;
 use crate::bpf::switch::{ProgramArray, Slot, Switch};
-use crate::bpf::{Error, Object, Program};
+use crate::bpf::usdt::Specs;
+use crate::bpf::{Error, Object, Program, trial};
 use crate::kind::{Attachment, Kind, Options, Target};
 
 /// The gates of one run.
@@ -22,6 +23,8 @@ use crate::kind::{Attachment, Kind, Options, Target};
 pub struct Gates {
     switch: Switch,
     state: Mutex<State>,
+    /// Where arguments of USDT probes are, for all versions; none before it is needed.
+    usdt: Mutex<Option<Arc<Specs>>>,
 }
 
 #[derive(Debug)]
@@ -88,7 +91,20 @@ impl Gates {
     /// The kernel's, when it does not make the switch.
     pub fn new() -> Result<Self, Error> {
         let state = State { current: Slot::FIRST, known: Vec::new() };
-        Ok(Self { switch: Switch::new()?, state: Mutex::new(state) })
+        Ok(Self { switch: Switch::new()?, state: Mutex::new(state), usdt: Mutex::default() })
+    }
+
+    /// Where the arguments of USDT probes are noted for all versions, if the kernel tells programs by which attachment they
+    /// run. Each version that has such probes must be loaded with it.
+    ///
+    /// # Errors
+    /// The kernel's, when it does not make the map.
+    pub fn usdt(&self) -> Result<Option<Arc<Specs>>, Error> {
+        let mut usdt = self.usdt.lock().unwrap_or_else(PoisonError::into_inner);
+        if usdt.is_none() && trial::attach_cookie().is_ok() {
+            *usdt = Some(Specs::new()?);
+        }
+        Ok(usdt.clone())
     }
 
     /// Begins to seat the first version, which runs as it is seated.
@@ -134,6 +150,14 @@ impl Gates {
 }
 
 impl Seating<'_> {
+    /// As [`Gates::usdt`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn usdt(&self) -> Result<Option<Arc<Specs>>, Error> {
+        self.gates.usdt()
+    }
+
     /// Puts a program into the gate of a target, which is attached if there is none.
     ///
     /// # Errors
@@ -146,7 +170,7 @@ impl Seating<'_> {
         options: &Options<'_>,
     ) -> Result<Seat, Refusal> {
         let form = program.form();
-        if let Some(why) = unfit(program, kind, form, target) {
+        if let Some(why) = unfit(program, kind, form, target, options) {
             return Err(Refusal::NoGate(why.to_owned()));
         }
         let key = Key { kind: kind.name(), form, many: options.many, file: file_of(target), target: target.clone() };
@@ -195,12 +219,20 @@ fn no_gate(error: Error) -> Refusal {
 }
 
 /// Why such a program cannot be behind a switch, as far as that is known before it is tried.
-fn unfit(program: Program<'_>, kind: &dyn Kind, form: Form, target: &Target) -> Option<&'static str> {
+fn unfit(
+    program: Program<'_>,
+    kind: &dyn Kind,
+    form: Form,
+    target: &Target,
+    options: &Options<'_>,
+) -> Option<&'static str> {
     let section = program.section();
     let may_sleep = section.split('/').next().is_some_and(|name| name.ends_with(".s"));
     match target {
         _ if may_sleep => Some("the kernel does not let a program that may sleep be exchanged"),
-        Target::Usdt { .. } => Some("where the arguments of its places are is written down for each version"),
+        Target::Usdt { .. } if options.usdt.is_none() => {
+            Some("before Linux 5.15 the kernel does not tell programs at which place of a USDT probe they run")
+        }
         Target::Iterator { .. } => Some("it runs when it is read"),
         // The program belongs to the map, and the map to the version.
         Target::Place { .. } if matches!(kind.name(), "sk_skb" | "sk_msg") => Some("it belongs to a map"),
@@ -213,7 +245,7 @@ fn unfit(program: Program<'_>, kind: &dyn Kind, form: Form, target: &Target) -> 
 
 fn file_of(target: &Target) -> Option<(u64, u64)> {
     let open: &Path = match target {
-        Target::UserFunction { open, .. } | Target::UserFunctions { open, .. } => open,
+        Target::UserFunction { open, .. } | Target::UserFunctions { open, .. } | Target::Usdt { open, .. } => open,
         _ => return None,
     };
     std::fs::metadata(open).ok().map(|found| (found.dev(), found.ino()))

@@ -3,9 +3,11 @@
 
 use std::fmt;
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 
 use crate::bpf::object::LoadFailure;
 use crate::bpf::program::AttachType;
+use crate::bpf::usdt::Specs;
 use crate::bpf::{self, Map, Object, OpenObject};
 use crate::config::AttachAs;
 use crate::directive::{Fill, With};
@@ -52,6 +54,8 @@ pub struct Settings {
     pub carried: Vec<(String, Map)>,
     /// What is put into maps when they are there.
     pub fills: Vec<Fill>,
+    /// Where arguments of USDT probes are noted for several versions of the probe.
+    pub usdt: Option<Arc<Specs>>,
 }
 
 /// A loaded probe: programs are verified and maps exist; nothing runs yet.
@@ -62,6 +66,7 @@ pub struct Loaded {
     programs: Vec<LoadedProgram>,
     maps: Vec<Map>,
     filters: bool,
+    usdt: Option<Arc<Specs>>,
 }
 
 /// A loaded program.
@@ -184,7 +189,10 @@ pub fn load<'t>(
             false => pin::Waiting::default(),
         };
         select(&mut object, &programs, &compiled.facts, kernel)?;
-        object.grow_map(USDT_ARGUMENTS, usdt_forms(&programs))?;
+        match &settings.usdt {
+            Some(specs) if object.shape(USDT_ARGUMENTS).is_some() => object.reuse_map(USDT_ARGUMENTS, specs.as_fd())?,
+            _ => object.grow_map(USDT_ARGUMENTS, usdt_forms(&programs))?,
+        }
         object.grow_map(USDT_SITES, usdt_sites(&programs))?;
         for (name, map) in &settings.carried {
             object.reuse_map(name, map.as_fd())?;
@@ -194,7 +202,7 @@ pub fn load<'t>(
         if waiting.pin(&object)? {
             let maps = object.maps()?;
             fill::fill(&object, &programs, &maps, &settings.fills)?;
-            return Ok(Loaded { object, programs, maps, filters });
+            return Ok(Loaded { object, programs, maps, filters, usdt: settings.usdt.clone() });
         }
     }
     Err(LoadError::Kernel(bpf::Error::new("share maps that others pin at the same time", libc::EAGAIN)))
@@ -219,6 +227,11 @@ impl Loaded {
     /// Whether the object has a filter for processes, so that [`Settings::pids`] had an effect.
     pub fn filters(&self) -> bool {
         self.filters
+    }
+
+    /// Where arguments of USDT probes are noted for several versions of the probe; none where libbpf does that.
+    pub fn usdt(&self) -> Option<&Arc<Specs>> {
+        self.usdt.as_ref()
     }
 
     /// The object in the kernel.
@@ -287,7 +300,7 @@ fn usdt_sites(programs: &[LoadedProgram]) -> u32 {
 fn usdt(programs: &[LoadedProgram], count: impl Fn(usize, usize) -> usize) -> u32 {
     let targets = programs.iter().flat_map(|program| &program.targets);
     let counts = targets.map(|target| match target {
-        Target::Usdt { sites, forms, .. } => count(*sites, *forms),
+        Target::Usdt { sites, forms, .. } => count(sites.len(), *forms),
         _ => 0,
     });
     u32::try_from(counts.fold(0, usize::saturating_add)).unwrap_or(u32::MAX)

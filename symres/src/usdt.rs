@@ -62,6 +62,8 @@ pub struct UsdtSite {
     pub offset: Option<FileOffset>,
     /// Of the counter that says whether somebody listens: the program may leave the probe out while it is 0.
     pub semaphore: Option<VirtAddr>,
+    /// Of that counter in the file; none where there is none, or its address is in no segment of data.
+    pub semaphore_offset: Option<FileOffset>,
     /// Where the arguments are, as the note has it.
     pub arguments: String,
 }
@@ -319,10 +321,15 @@ pub(crate) fn read(elf: &Elf) -> Result<Usdt, Error> {
             _ => 0,
         };
         let addr = VirtAddr(addr.wrapping_add(moved));
+        let semaphore = (semaphore != 0).then(|| VirtAddr(semaphore.wrapping_add(moved)));
+        let in_file = |addr, code| {
+            elf.segments.iter().filter(|s| s.executable == code).find_map(|s: &Segment| s.file_offset(addr))
+        };
         let site = UsdtSite {
             addr,
-            offset: elf.segments.iter().filter(|s| s.executable).find_map(|s: &Segment| s.file_offset(addr)),
-            semaphore: (semaphore != 0).then(|| VirtAddr(semaphore.wrapping_add(moved))),
+            offset: in_file(addr, true),
+            semaphore,
+            semaphore_offset: semaphore.and_then(|semaphore| in_file(semaphore, false)),
             arguments,
         };
         probes.entry((provider, name)).or_default().push(site);

@@ -84,9 +84,18 @@ fn attaches(binary: Option<&Path>) -> Vec<String> {
 /// # Errors
 /// It does not attach.
 pub fn start(binary: Option<&Path>, pid: Option<u32>) -> Result<Attached> {
+    start_with(&[], binary, pid)
+}
+
+/// As [`start`], with more options.
+///
+/// # Errors
+/// It does not attach.
+pub fn start_with(options: &[&str], binary: Option<&Path>, pid: Option<u32>) -> Result<Attached> {
     let pid = pid.map(|pid| ["--pid".to_owned(), pid.to_string()]);
     let arguments = [probe(), "--interval".to_owned(), "1h".to_owned()];
-    Attached::start(arguments.into_iter().chain(pid.into_iter().flatten()).chain(attaches(binary)))
+    let arguments = arguments.into_iter().chain(options.iter().map(|option| (*option).to_owned()));
+    Attached::start(arguments.chain(pid.into_iter().flatten()).chain(attaches(binary)))
 }
 
 /// The fields of all events of a map.

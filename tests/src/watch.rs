@@ -24,7 +24,7 @@ pub struct Load {
 pub struct Calls {
     /// Calls of `work`.
     pub calls: u64,
-    /// Calls of `paired`, of each function named `many_…`, and of getppid(2).
+    /// Calls of `paired`, of each function named `many_…`, and of getppid(2), and passes of the two USDT sites.
     pub others: u64,
     /// Calls of `rare`.
     pub rares: u64,
@@ -49,7 +49,8 @@ impl Load {
     /// There is no C compiler, or it does not start.
     pub fn start(folder: &Path, per_second: u64, threads: u64) -> Result<Self> {
         let program = folder.join("load");
-        process::compile(Path::new(&case("load.c")), &program, ["-pthread"])?;
+        let headers = format!("-I{}", need::repository().join("symres/tests/data").display());
+        process::compile(Path::new(&case("load.c")), &program, ["-pthread", &headers])?;
         let mut command = Command::new(&program);
         command.args([per_second.to_string(), threads.to_string()]);
         Ok(Self { running: Running::start_ready(command)?, program })

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use dbcc_tests::dbcc::{self, Attached};
 use dbcc_tests::need;
-use dbcc_tests::sites::{Sites, check, compile, only, probe, start};
+use dbcc_tests::sites::{Sites, check, compile, only, probe, start, start_with};
 use serde_json::json;
 
 #[test]
@@ -22,6 +22,22 @@ fn every_hit_of_every_site_has_its_values() -> Result<()> {
         let dbcc = start(Some(&path), None)?;
         assert_eq!(sites.come_by(50)?, 50, "the semaphore is up");
         check(&dbcc.interrupt()?, 50).with_context(|| name.to_owned())?;
+        assert_eq!(sites.come_by(3)?, 0, "the semaphore is down again");
+    }
+    Ok(())
+}
+
+/// Under `--watch`, dbcc itself notes where arguments are; otherwise libbpf does.
+#[test]
+fn values_and_semaphores_are_the_same_for_versions_that_take_turns() -> Result<()> {
+    need!(need::root());
+    let folder = tempfile::tempdir()?;
+    let path = compile(folder.path(), "sites", &[])?;
+    let mut sites = Sites::start(Command::new(&path))?;
+    for pid in [None, Some(sites.pid())] {
+        let dbcc = start_with(&["--watch"], Some(&path), pid)?;
+        assert_eq!(sites.come_by(50)?, 50, "the semaphore is up");
+        check(&dbcc.interrupt()?, 50)?;
         assert_eq!(sites.come_by(3)?, 0, "the semaphore is down again");
     }
     Ok(())

@@ -16,7 +16,8 @@ fn events(records: &Records) -> Result<u64> {
     Ok(u64::try_from(records.of_kind("event").filter(|event| event["map"] == "events").count())?)
 }
 
-/// A uprobe at 50,000 calls a second; beside it pairs of entry and return, a pattern, a raw tracepoint and events.
+/// A uprobe at 50,000 calls a second; beside it pairs of entry and return, a pattern, a USDT probe of two sites, a raw
+/// tracepoint and events.
 #[test]
 fn a_hundred_swaps_lose_no_call_and_count_none_twice() -> Result<()> {
     const SWAPS: u64 = 100;
@@ -34,12 +35,15 @@ fn a_hundred_swaps_lose_no_call_and_count_none_twice() -> Result<()> {
     }
     let Calls { calls, others, rares, milliseconds } = load.end()?;
     let records = dbcc.interrupt()?;
-    let maps = ["entries", "begins", "returns", "orphans", "pattern", "tracepoints"];
+    let maps = ["entries", "begins", "returns", "orphans", "pattern", "tracepoints", "sites"];
     let found = maps.map(|map| sum(&records, map)).into_iter().collect::<Result<Vec<u64>>>()?;
     let said = format!("{calls} and {others} calls in {milliseconds} ms and {SWAPS} swaps, {maps:?} are {found:?}");
     println!("{said}");
-    assert_eq!(found, [calls, others, others, 0, 2 * others, others], "{said}\n{}", records.stderr);
+    assert_eq!(found, [calls, others, others, 0, 2 * others, others, 3 * others], "{said}\n{}", records.stderr);
     assert_eq!((events(&records)?, records.lost("events")), (rares, 0), "{said}");
+    for swap in records.of_kind("swapped") {
+        ensure!(swap["beside"].as_array().is_none_or(Vec::is_empty), "all programs are behind the switch: {swap}");
+    }
     // Events of a version are read with its own types.
     for event in records.of_kind("event") {
         let fields = &event["fields"];

@@ -246,6 +246,7 @@ fn places_are_attached_one_by_one_all_or_none() {
         maps: &[],
         many: false,
         early: &Default::default(),
+        usdt: None,
     };
     let attached = kind.attach(program, &two_places(&victim, victim.second(), None), &options).unwrap();
     assert!(attached.note().is_some_and(|note| note.ends_with(", one link each")), "{:?}", attached.note());

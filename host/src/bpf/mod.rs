@@ -29,6 +29,7 @@ pub mod tc;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod trial;
+pub mod usdt;
 
 pub use errno::Error;
 pub use link::Link;

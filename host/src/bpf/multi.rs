@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::ptr;
 
 use libbpf_sys as sys;
 
@@ -43,14 +44,50 @@ pub fn user_functions(
     pid: Option<u32>,
     returns: bool,
 ) -> io::Result<OwnedFd> {
+    user_places(program, file, offsets, None, pid, returns)
+}
+
+/// A place of a file with a cookie.
+#[derive(Debug, Clone, Copy)]
+pub struct Site {
+    /// Its offset in the file, in bytes.
+    pub offset: u64,
+    /// The offset of a counter that the kernel counts up while the place is probed (a semaphore of a USDT probe).
+    pub counter: Option<u64>,
+    /// What programs are handed by `bpf_get_attach_cookie`.
+    pub cookie: u64,
+}
+
+/// Attaches a program to places of a file that have cookies, in one process or in all.
+///
+/// # Errors
+/// As for [`user_functions`].
+pub fn sites(program: BorrowedFd<'_>, file: &Path, sites: &[Site], pid: Option<u32>) -> io::Result<OwnedFd> {
+    let offsets: Vec<u64> = sites.iter().map(|site| site.offset).collect();
+    user_places(program, file, &offsets, Some(sites), pid, false)
+}
+
+fn user_places(
+    program: BorrowedFd<'_>,
+    file: &Path,
+    offsets: &[u64],
+    sites: Option<&[Site]>,
+    pid: Option<u32>,
+    returns: bool,
+) -> io::Result<OwnedFd> {
     let path = CString::new(file.as_os_str().as_bytes())?;
     let offsets: Vec<c_ulong> = offsets.iter().map(|offset| c_ulong::from(*offset)).collect();
+    let counters: Vec<c_ulong> =
+        sites.unwrap_or_default().iter().map(|site| c_ulong::from(site.counter.unwrap_or(0))).collect();
+    let cookies: Vec<u64> = sites.unwrap_or_default().iter().map(|site| site.cookie).collect();
     let mut options = options();
     options.__bindgen_anon_1.uprobe_multi = sys::bpf_link_create_opts__bindgen_ty_1__bindgen_ty_3 {
         flags: if returns { sys::BPF_F_UPROBE_MULTI_RETURN } else { 0 },
         cnt: u32::try_from(offsets.len()).map_err(io::Error::other)?,
         path: path.as_ptr(),
         offsets: offsets.as_ptr(),
+        ref_ctr_offsets: if sites.is_some() { counters.as_ptr() } else { ptr::null() },
+        cookies: if sites.is_some() { cookies.as_ptr() } else { ptr::null() },
         pid: pid.unwrap_or(0),
         ..Default::default()
     };

@@ -97,8 +97,30 @@ impl Pmu {
     /// The kernel's: `ENOENT` if there is no such file, `EINVAL` for an offset outside of it or an instruction that
     /// cannot be probed, `ESRCH` if there is no such process, `EACCES` without CAP_PERFMON.
     pub fn user_function(self, file: &Path, offset: u64, pid: Option<u32>, returns: bool) -> io::Result<OwnedFd> {
+        self.user_place(self.attributes(returns), file, offset, pid)
+    }
+
+    /// An event at an offset in a file, whose counter at another offset the kernel counts up meanwhile (the semaphore of a
+    /// USDT probe, Linux 4.20).
+    ///
+    /// # Errors
+    /// As for [`Self::user_function`].
+    pub fn site(self, file: &Path, offset: u64, counter: Option<u64>, pid: Option<u32>) -> io::Result<OwnedFd> {
+        let mut attributes = self.attributes(false);
+        // `config:32-63`, by /sys/bus/event_source/devices/uprobe/format/ref_ctr_offset.
+        let counter = u32::try_from(counter.unwrap_or(0)).map_err(io::Error::other)?;
+        attributes.config |= u64::from(counter) << 32;
+        self.user_place(attributes, file, offset, pid)
+    }
+
+    fn user_place(
+        self,
+        mut attributes: perf_event_attr,
+        file: &Path,
+        offset: u64,
+        pid: Option<u32>,
+    ) -> io::Result<OwnedFd> {
         let path = std::ffi::CString::new(file.as_os_str().as_bytes())?;
-        let mut attributes = self.attributes(returns);
         attributes.__bindgen_anon_3.uprobe_path =
             u64::try_from(path.as_ptr().expose_provenance()).map_err(io::Error::other)?;
         attributes.__bindgen_anon_4.probe_offset = offset;

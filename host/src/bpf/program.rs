@@ -309,6 +309,11 @@ impl<'o> Program<'o> {
         unsafe { text(sys::bpf_program__section_name(self.raw.as_ptr())) }
     }
 
+    /// Whether it was loaded for one link to many places of a file.
+    pub fn attaches_to_many_places(&self) -> bool {
+        self.form().attach_type == sys::BPF_TRACE_UPROBE_MULTI
+    }
+
     /// Its descriptor; none if it was not selected for loading.
     pub fn fd(&self) -> Option<BorrowedFd<'o>> {
         // SAFETY: the program is alive as long as its object.
@@ -412,11 +417,24 @@ impl<'o> Program<'o> {
     /// # Errors
     /// The kernel's: `EINVAL` for a program that does not fit the event, `E2BIG` for too many programs on one event.
     pub fn attach_perf_event(&self, event: OwnedFd, subject: &str) -> Result<Link, Error> {
+        self.attach_perf_event_with(event, 0, subject)
+    }
+
+    /// Attaches it to a perf event, with a cookie that the program is handed by `bpf_get_attach_cookie` (Linux 5.15).
+    ///
+    /// # Errors
+    /// As for [`Self::attach_perf_event`]; `EOPNOTSUPP` where the kernel has no cookies.
+    pub fn attach_perf_event_with(&self, event: OwnedFd, cookie: u64, subject: &str) -> Result<Link, Error> {
         let fd = event.into_raw_fd();
-        // SAFETY: the program is alive as long as its object; the link is new.
+        let options = sys::bpf_perf_event_opts {
+            sz: size_of::<sys::bpf_perf_event_opts>().try_into().unwrap_or(0),
+            bpf_cookie: cookie,
+            ..Default::default()
+        };
+        // SAFETY: the program is alive as long as its object; the options outlive the call; the link is new.
         let link = self.link(
             || format!("attach to {subject}"),
-            || unsafe { sys::bpf_program__attach_perf_event(self.raw.as_ptr(), fd) },
+            || unsafe { sys::bpf_program__attach_perf_event_opts(self.raw.as_ptr(), fd, &raw const options) },
         );
         if link.is_err() {
             // SAFETY: libbpf takes the descriptor over only when it succeeds; otherwise it is still ours to close.

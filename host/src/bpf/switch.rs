@@ -39,8 +39,9 @@ impl Switch {
     /// The kernel's.
     pub fn new() -> Result<Self, Error> {
         let what = |error| Error::from_io("make the switch between versions", &error);
-        let value = create(sys::BPF_MAP_TYPE_ARRAY, c"dbcc_switch", 1, None).map_err(what)?;
-        let waits = create(sys::BPF_MAP_TYPE_ARRAY_OF_MAPS, c"dbcc_waits", 1, Some(value.as_fd())).map_err(what)?;
+        let value = make_map(sys::BPF_MAP_TYPE_ARRAY, c"dbcc_switch", 4, 1, None).map_err(what)?;
+        let waits =
+            make_map(sys::BPF_MAP_TYPE_ARRAY_OF_MAPS, c"dbcc_waits", 4, 1, Some(value.as_fd())).map_err(what)?;
         Ok(Self { value, waits })
     }
 
@@ -80,7 +81,7 @@ impl ProgramArray {
     /// # Errors
     /// The kernel's.
     pub fn new() -> Result<Self, Error> {
-        let fd = create(sys::BPF_MAP_TYPE_PROG_ARRAY, c"dbcc_versions", 2, None);
+        let fd = make_map(sys::BPF_MAP_TYPE_PROG_ARRAY, c"dbcc_versions", 4, 2, None);
         Ok(Self { fd: fd.map_err(|error| Error::from_io("make an array of programs", &error))? })
     }
 
@@ -106,10 +107,11 @@ impl ProgramArray {
     }
 }
 
-/// Makes a map with numbers of four bytes as keys and values.
-fn create(
+/// Makes a map with numbers of four bytes as keys, and values of `value_size` bytes.
+pub(super) fn make_map(
     map_type: sys::bpf_map_type,
     name: &CStr,
+    value_size: u32,
     entries: u32,
     inner: Option<BorrowedFd<'_>>,
 ) -> io::Result<OwnedFd> {
@@ -120,8 +122,9 @@ fn create(
         ..Default::default()
     };
     // SAFETY: name and options outlive the call.
-    let (made, _) =
-        log::capture(|| unsafe { sys::bpf_map_create(map_type, name.as_ptr(), 4, 4, entries, &raw const options) });
+    let (made, _) = log::capture(|| unsafe {
+        sys::bpf_map_create(map_type, name.as_ptr(), 4, value_size, entries, &raw const options)
+    });
     if made < 0 {
         return Err(io::Error::from_raw_os_error(made.saturating_neg()));
     }

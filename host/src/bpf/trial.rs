@@ -123,6 +123,32 @@ pub fn iterator(function: u32) -> Result<(), Error> {
     load(|| "load an iterator".to_owned(), sys::BPF_PROG_TYPE_TRACING, sys::BPF_TRACE_ITER, function).map(drop)
 }
 
+/// Loads a program of kprobes that asks for the cookie of its attachment (Linux 5.15), and takes it away again.
+///
+/// # Errors
+/// The kernel's: `EINVAL` where there are none.
+pub fn attach_cookie() -> Result<(), Error> {
+    // `call bpf_get_attach_cookie; r0 = 0; exit`, with the context in r1 as it came; the number is that of
+    // include/uapi/linux/bpf.h.
+    let mut instructions = [sys::bpf_insn::default(); 3];
+    let [call, set, exit] = &mut instructions;
+    (call.code, call.imm) = (0x85, 174);
+    set.code = 0xb7;
+    exit.code = 0x95;
+    // SAFETY: names and instructions outlive the call and are as long as said; no options are given.
+    let load = || unsafe {
+        sys::bpf_prog_load(
+            sys::BPF_PROG_TYPE_KPROBE,
+            c"dbcc_trial".as_ptr(),
+            c"GPL".as_ptr(),
+            instructions.as_ptr(),
+            3,
+            std::ptr::null_mut(),
+        )
+    };
+    owned(check(|| "load a trial program that asks for its cookie".to_owned(), load)?).map(drop)
+}
+
 /// Makes a ring buffer (Linux 5.8) and takes it away again.
 ///
 /// # Errors

@@ -82,7 +82,7 @@ fn a_value_that_changed_is_reset_and_the_change_is_told() {
 #[test]
 fn maps_of_another_kind_or_size_are_reset() {
     let one = map(HASH, "", "__u64");
-    check(&one, &map(2, "", "__u64"), &["m: it is a array now, and was a hash"]);
+    check(&one, &map(2, "", "__u64"), &["m: its type is array now, and was hash"]);
     check(
         &one,
         &one.replace("max_entries, 64)", "max_entries, 128)"),

@@ -112,7 +112,7 @@ fn counts(target: &Target) -> (usize, usize) {
         }
         Target::UserFunctions { functions, .. } => (functions.len(), 0),
         Target::KernelFunctions { names, .. } => (names.len(), 0),
-        Target::Usdt { sites, .. } => (*sites, 0),
+        Target::Usdt { sites, .. } => (sites.len(), 0),
         _ => (1, 0),
     }
 }

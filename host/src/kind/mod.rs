@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use crate::bpf::iter::KernelIterator;
 use crate::bpf::program::ProgramType;
 use crate::bpf::tc::TcFilter;
+use crate::bpf::usdt::{Entry, Specs};
 use crate::bpf::{Error, Link, Map, Program};
 use crate::kernel::tracefs::Tracefs;
 
@@ -33,7 +34,7 @@ mod usdt;
 pub use early::{Early, EarlyEvent};
 pub use kretprobe::remove_stale;
 pub use pattern::{Matcher, NamePattern};
-pub use target::{Target, TargetError, TargetSpec, UserPlace, UserPlaceKind, binary_and_rest};
+pub use target::{Target, TargetError, TargetSpec, UsdtSite, UserPlace, UserPlaceKind, binary_and_rest};
 
 /// What a program of a kind is handed, as rewriting needs to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +178,8 @@ pub struct Options<'o> {
     pub many: bool,
     /// Events that were opened ahead.
     pub early: &'o Early,
+    /// Where arguments of USDT probes are noted for several versions of the probe; none where libbpf does that for one.
+    pub usdt: Option<&'o Arc<Specs>>,
 }
 
 /// A program that is attached to one target. Dropping it detaches, and leaves nothing behind.
@@ -215,6 +218,8 @@ enum Held {
     Filter(#[expect(dead_code, reason = "it is held to be dropped")] TcFilter),
     /// An iterator, which runs when it is read.
     Iterator(KernelIterator),
+    /// Where the arguments of a USDT probe are.
+    Arguments(#[expect(dead_code, reason = "it is held to be dropped")] Entry),
     /// Another attachment.
     Other(Attachment),
 }
@@ -309,7 +314,7 @@ impl Missed {
             let more = match held {
                 Held::Link(link) => link.missed()?.unwrap_or(0),
                 Held::Other(attachment) => attachment.missed().count()?,
-                Held::Descriptor(_) | Held::Filter(_) | Held::Iterator(_) => 0,
+                Held::Descriptor(_) | Held::Filter(_) | Held::Iterator(_) | Held::Arguments(_) => 0,
             };
             missed = missed.saturating_add(more);
         }

@@ -15,7 +15,7 @@ pub(super) use grammar::{
     user_section, whole_function,
 };
 use place::write_places;
-pub use place::{UserPlace, UserPlaceKind};
+pub use place::{UsdtSite, UserPlace, UserPlaceKind};
 
 /// A target as written, taken apart by its kind's grammar.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,8 +147,8 @@ pub enum Target {
         provider: String,
         /// Its name.
         name: String,
-        /// At how many places in the code it stands.
-        sites: usize,
+        /// The places in the code where it stands, at least one.
+        sites: Vec<UsdtSite>,
         /// In how many ways these places say where the arguments are.
         forms: usize,
         /// How many arguments it has at most.
@@ -220,10 +220,10 @@ impl fmt::Display for Target {
                     places => write_places(places, to),
                 }
             }
-            Self::Usdt { shown, provider, name, sites: 1, .. } => write!(to, "{shown}:{provider}:{name}"),
-            Self::Usdt { shown, provider, name, sites, .. } => {
-                write!(to, "{shown}:{provider}:{name} ({sites} sites)")
-            }
+            Self::Usdt { shown, provider, name, sites, .. } => match sites.len() {
+                1 => write!(to, "{shown}:{provider}:{name}"),
+                sites => write!(to, "{shown}:{provider}:{name} ({sites} sites)"),
+            },
             Self::Tracepoint { category, name } => write!(to, "{category}:{name}"),
             Self::KernelFunctions { pattern, names } => write!(to, "{pattern} ({} functions)", names.len()),
             Self::UserFunctions { shown, pattern, functions, .. } => {

@@ -73,6 +73,10 @@ pub(super) fn make(prepared: &Prepared, kernel: &Kernel, terms: Terms<'_>) -> Re
     notes.extend(chosen);
 
     let loading = Instant::now();
+    let has_usdt =
+        programs.iter().flat_map(|program| &program.targets).any(|target| matches!(target, Target::Usdt { .. }));
+    let usdt = seating.as_ref().filter(|_| has_usdt).map(Seating::usdt).transpose();
+    let usdt = usdt.map_err(|error| Failure::Run(error.into()))?.flatten();
     let planned = programs.iter().map(|program| (program.fact, program.targets.as_slice()));
     let early = if opens_early { load::open_early(facts, planned.clone()) } else { Early::default() };
     let wanted = planned.chain(tails(facts, directives, &programs).into_iter().map(|fact| (fact, [].as_slice())));
@@ -84,6 +88,7 @@ pub(super) fn make(prepared: &Prepared, kernel: &Kernel, terms: Terms<'_>) -> Re
         shares_maps: true,
         carried,
         fills,
+        usdt,
     };
     let loaded = load::load(compiled, wanted, kernel, &how)
         .map_err(|error| explain_load(error, source, compiled, settings.compile.verbose))?;

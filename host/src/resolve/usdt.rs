@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use symres::{Pid, UsdtProbe, UsdtReason};
+use symres::{Pid, UsdtArgument, UsdtPlace, UsdtProbe, UsdtReason};
 
 use super::{Miss, Resolver, open};
+use crate::bpf::usdt::{Argument, Place, Spec};
 use crate::diag::Diagnostic;
 use crate::facts::ProgramFact;
-use crate::kind::Target;
+use crate::kind::{Target, UsdtSite};
 use crate::source::Span;
 
 impl Resolver<'_> {
@@ -83,12 +84,36 @@ fn usdt_target(open: &Path, shown: String, probe: &UsdtProbe, pid: Option<u32>) 
         shown,
         provider: probe.provider.clone(),
         name: probe.name.clone(),
-        sites: probe.sites.len(),
+        sites: probe.sites.iter().filter_map(site).collect(),
         forms: probe.argument_forms(),
         arguments: probe.argument_count(),
         semaphore: probe.has_semaphore(),
         pid,
     })
+}
+
+/// A site, unless the file has no code there.
+fn site(site: &symres::UsdtSite) -> Option<UsdtSite> {
+    let arguments = site.arguments();
+    let arguments: Option<Vec<Argument<'_>>> = arguments.iter().map(argument).collect();
+    let semaphore = site.semaphore_offset.map(|offset| offset.0);
+    // A semaphore that cannot be counted up is left to libbpf to complain about.
+    let spec = arguments.filter(|_| site.semaphore.is_some() == semaphore.is_some());
+    let spec = spec.and_then(|arguments| Spec::new(&arguments));
+    Some(UsdtSite { offset: site.offset?.0, semaphore, spec })
+}
+
+fn argument(argument: &UsdtArgument) -> Option<Argument<'_>> {
+    let place = match &argument.place {
+        UsdtPlace::Constant(value) => Place::Constant(*value),
+        UsdtPlace::Register(name) => Place::Register(name),
+        UsdtPlace::Memory { base: Some(base), index, offset, symbol: None } => {
+            let index = index.as_ref().map(|(name, scale)| (name.as_str(), *scale));
+            Place::Memory { base, index, offset: *offset }
+        }
+        _ => return None,
+    };
+    Some(Argument { size: argument.size?, signed: argument.signed, place })
 }
 
 /// The message for a USDT probe that has fewer arguments than the program reads.

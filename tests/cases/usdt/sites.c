@@ -41,17 +41,19 @@ __attribute__((noinline)) static void say(const char *text, const struct record 
 	USDT("sites", "text", "8@%0 8@%1", "r"(text), "r"(record));
 }
 
-__attribute__((noinline)) static int guarded(long number)
+// The compiler addresses the number by base, index and scale.
+__attribute__((noipa)) static int guarded(const long *numbers, long index)
 {
 	if (!*(volatile unsigned short *)&guarded_semaphore)
 		return 0;
-	USDT_WITH(guarded_semaphore, "sites", "guarded", "-8@%0", "r"(number));
+	USDT_WITH(guarded_semaphore, "sites", "guarded", "-8@%0", "m"(numbers[index]));
 	return 1;
 }
 
 int main(void)
 {
 	struct record records[3] = {{0}};
+	long numbers[4];
 	char line[64];
 
 	records[2] = (struct record){-3, 253, -300, 65236, -70000, 4294897296u, -5000000000, 5000000000u};
@@ -63,7 +65,8 @@ int main(void)
 		for (long i = 0; i < count; i++) {
 			come_by(records, 2);
 			say("SELECT 1", &records[2]);
-			up += guarded(i);
+			numbers[i % 4] = i;
+			up += guarded(numbers, i % 4);
 		}
 		printf("done %ld\n", up);
 		fflush(stdout);

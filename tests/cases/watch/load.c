@@ -3,7 +3,8 @@
 //     load CALLS_PER_SECOND THREADS
 //
 // It begins at the first line that it reads and ends at the second. The pace is that of work; the others, whose probes
-// cost more, are called once for 16 calls of it, and rare once for 64.
+// cost more, are called once for 16 calls of it, and rare once for 64. So are the two sites of the USDT probe load:passed,
+// whose argument is 1 at one of them and 2 at the other.
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,6 +14,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "usdt.h"
 
 #define CALLED __attribute__((noinline, noipa))
 
@@ -41,6 +44,14 @@ CALLED int rare(int x)
 	return x + 4;
 }
 
+CALLED void pass(int x)
+{
+	volatile int two = 2;
+
+	USDT("load", "passed", "-4@%0 -4@%1", "i"(1), "r"(x));
+	USDT("load", "passed", "-4@%0 -4@%1", "m"(two), "r"(x));
+}
+
 static atomic_int done;
 static atomic_long calls, others, rares;
 static long per_second;
@@ -65,6 +76,7 @@ static void round_of_calls(void)
 		sum += paired(sum);
 		sum += many_first(sum);
 		sum += many_second(sum);
+		pass(sum);
 		syscall(SYS_getppid);
 	}
 	sum += rare(sum);

@@ -5,6 +5,7 @@
 //@ attach uretprobe:PROGRAM:paired = returned
 //@ attach uprobe:PROGRAM:many_* = several
 //@ attach uprobe:PROGRAM:rare = rarely
+//@ attach usdt:PROGRAM:load:passed = passed
 #define NUMBER VERSION
 
 struct event {
@@ -29,6 +30,7 @@ BPF_HASH(returns, u32, u64);
 BPF_HASH(orphans, u32, u64);
 BPF_HASH(pattern, u32, u64, NUMBER % 4 == 3 ? 512 : 1024);
 BPF_HASH(tracepoints, u32, u64);
+BPF_HASH(sites, u32, u64);
 BPF_PERF_OUTPUT(events);
 
 int entered(struct pt_regs *ctx)
@@ -75,6 +77,17 @@ int several(struct pt_regs *ctx)
 
     if (count)
         __sync_fetch_and_add(count, 1);
+    return 0;
+}
+
+// Counts each hit by its first argument: 1 or 2.
+int passed(struct pt_regs *ctx, int site)
+{
+    u32 version = NUMBER;
+    u64 zero = 0, *count = sites.lookup_or_try_init(&version, &zero);
+
+    if (count)
+        __sync_fetch_and_add(count, site);
     return 0;
 }
 

@@ -143,6 +143,7 @@ fn without_tracefs_a_kretprobe_has_the_kernels_slots_and_says_so() {
         maps: &[],
         many: false,
         early: &Default::default(),
+        usdt: None,
     };
     let kretprobe = kind::by_name("kretprobe").unwrap();
     let program = loaded.object().program("back").unwrap();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::bpf::usdt::Spec;
+
 /// An instruction of a user function that is probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserPlace {
@@ -25,6 +27,17 @@ pub enum UserPlaceKind {
     Inside,
     /// The entry of the procedure linkage table, through which this file alone calls a function of another one.
     Plt,
+}
+
+/// A place where a USDT probe stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsdtSite {
+    /// Its offset in the file, in bytes.
+    pub offset: u64,
+    /// The offset of its semaphore in the file; none where it has none.
+    pub semaphore: Option<u64>,
+    /// Where its arguments are; none where that can be told to libbpf alone.
+    pub spec: Option<Spec>,
 }
 
 impl UserPlace {
