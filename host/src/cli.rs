@@ -8,11 +8,13 @@ mod build;
 mod cache;
 mod check;
 mod doctor;
+mod ps;
 
 pub use build::BuildArgs;
 pub use cache::{CacheArgs, CacheCommand};
 pub use check::CheckArgs;
 pub use doctor::DoctorArgs;
+pub use ps::PsArgs;
 
 /// Runs eBPF probes that are written in C, on databases and everything else.
 #[derive(Debug, Parser)]
@@ -53,6 +55,8 @@ pub enum Command {
     Cache(CacheArgs),
     /// Say what this machine lets dbcc do, what is missing, what that costs, and how to mend it
     Doctor(DoctorArgs),
+    /// List the BPF programs, maps and links in the kernel: who holds them, where they are attached, how often they run
+    Ps(PsArgs),
     /// The compiler worker (started by dbcc itself)
     #[command(name = "__frontend", hide = true)]
     Frontend {

@@ -40,6 +40,7 @@ pub mod lookup;
 pub mod output;
 pub mod pipeline;
 pub mod prototype;
+pub mod ps;
 pub mod render;
 pub mod resolve;
 pub mod rewrite;

@@ -11,7 +11,7 @@ use dbcc::config::{CompileSettings, RunSettings};
 use dbcc::doctor::{self, Verdict};
 use dbcc::pipeline::{self, Failure, Streams};
 use dbcc::symbols::{self, Sink};
-use dbcc::{build, builtin, check, diag, frontend, kept};
+use dbcc::{build, builtin, check, diag, frontend, kept, ps};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -45,6 +45,9 @@ fn main() -> ExitCode {
         Some(Command::Cache(args)) => kept::run(&args, &mut io::stdout().lock()).map_err(unusable).map(|()| code(true)),
         Some(Command::Doctor(args)) => {
             doctor::run(&args, terminal_width(), &mut io::stdout().lock()).map_err(Failure::from).map(doctor_code)
+        }
+        Some(Command::Ps(args)) => {
+            ps::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()).map(|()| ExitCode::SUCCESS)
         }
         Some(Command::Frontend { libclang }) => frontend::serve(&libclang, io::stdin(), &mut io::stdout().lock())
             .map_err(Failure::from)

@@ -54,6 +54,7 @@ const ORDER: &[&str] = &[
     "build",
     "check",
     "doctor",
+    "ps",
     "lib",
     "main",
 ];

@@ -198,6 +198,14 @@ impl Running {
         }
     }
 
+    /// Whether it has not ended yet.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// Waits for its end.
     ///
     /// # Errors

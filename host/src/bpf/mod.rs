@@ -11,6 +11,7 @@ pub mod btf;
 pub mod counter;
 pub mod dispatcher;
 pub mod errno;
+pub mod inventory;
 pub mod iter;
 pub mod link;
 mod log;

@@ -61,11 +61,11 @@ fn with_error(host: &Host, what: Mountable, mend: String) -> String {
 
 pub(super) fn cgroup2(host: &Host) -> Finding {
     let costs = "nothing can be attached to cgroups";
-    match mounts::cgroup2() {
+    match mounts::places("cgroup2").first() {
         Some(_) if !host.rights.is_some_and(|rights| rights.allows(Capability::NET_ADMIN)) => {
             Finding::unknown("this process may not attach to cgroups", SEE_RIGHTS)
         }
-        Some(place) => Finding::ok(format!("mounted at {}", crate::escape::harmless(&place))),
+        Some(place) => Finding::ok(format!("mounted at {}", crate::escape::harmless(place))),
         None => Finding::limited("not mounted", costs, "`mount -t cgroup2 none /sys/fs/cgroup`"),
     }
 }

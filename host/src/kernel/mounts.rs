@@ -42,11 +42,12 @@ impl Mountable {
     }
 }
 
-/// Where the second version of cgroups is mounted, from `/proc/self/mountinfo` (proc_pid_mountinfo(5)); none where it is not.
-pub fn cgroup2() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-    text.lines().find_map(|line| {
+/// Where file systems of a kind are mounted, from `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
+pub fn places(kind: &str) -> Vec<String> {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let place = |line: &str| {
         let (before, behind) = line.split_once(" - ")?;
-        (behind.split(' ').next() == Some("cgroup2")).then(|| before.split(' ').nth(4).map(str::to_owned)).flatten()
-    })
+        (behind.split(' ').next() == Some(kind)).then(|| before.split(' ').nth(4).map(str::to_owned)).flatten()
+    };
+    text.lines().filter_map(place).collect()
 }
