@@ -9,12 +9,14 @@ mod cache;
 mod check;
 mod doctor;
 mod ps;
+mod types;
 
 pub use build::BuildArgs;
 pub use cache::{CacheArgs, CacheCommand};
 pub use check::CheckArgs;
 pub use doctor::DoctorArgs;
 pub use ps::PsArgs;
+pub use types::TypesArgs;
 
 /// Runs eBPF probes that are written in C, on databases and everything else.
 #[derive(Debug, Parser)]
@@ -44,6 +46,8 @@ pub struct Cli {
 pub enum Command {
     /// Find functions of a binary by name: where they are, inlined copies too, and what they take; or its USDT probes
     Symbols(SymbolsArgs),
+    /// Show how a struct of the kernel or a class of a binary lies in memory, or where one of its members is
+    Types(TypesArgs),
     /// Compile probe files and say what is suspicious in them, and with --load have the kernel verify them, without attaching
     /// anything
     Check(CheckArgs),

@@ -50,5 +50,6 @@ pub mod source;
 pub mod symbols;
 pub mod template;
 pub mod toolchain;
+pub mod types;
 pub mod verifier;
 pub mod watch;

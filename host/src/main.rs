@@ -11,7 +11,7 @@ use dbcc::config::{CompileSettings, RunSettings};
 use dbcc::doctor::{self, Verdict};
 use dbcc::pipeline::{self, Failure, Streams};
 use dbcc::symbols::{self, Sink};
-use dbcc::{build, builtin, check, diag, frontend, kept, ps};
+use dbcc::{build, builtin, check, diag, frontend, kept, ps, types};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -30,6 +30,9 @@ fn main() -> ExitCode {
             let mut out = io::stdout().lock();
             let mut sink = Sink::new(&mut out, terminal_width());
             symbols::run(&args, &mut sink).map_err(Failure::from).map(code)
+        }
+        Some(Command::Types(args)) => {
+            types::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()).map_err(Failure::from).map(code)
         }
         Some(Command::Check(args)) => CompileSettings::new(&args.compile).map_err(Failure::from).and_then(|settings| {
             let colour = diag::wants_color(&io::stdout());

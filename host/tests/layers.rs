@@ -49,6 +49,7 @@ const ORDER: &[&str] = &[
     "output",
     "render",
     "symbols",
+    "types",
     "session",
     "pipeline",
     "build",

@@ -10,11 +10,12 @@ use crate::addr::{ByteSpan, FileOffset, Pid, Segment, VirtAddr};
 use crate::answer::{Answer, Reason};
 use crate::calls::{self, Call, Calls};
 use crate::debug::{Consulted, DebugFiles, Options, Place, Reach};
-use crate::dwarf::Information;
+use crate::dwarf::{Information, Named};
 use crate::elf::{Elf, Machine};
 use crate::error::Error;
 use crate::file::Contents;
 use crate::instead;
+use crate::layout::{NamedType, TypeName, TypeNumber, Types};
 use crate::lines::{self, Lines};
 use crate::merge::DebugInformation;
 use crate::pattern::{Pattern, PatternForm};
@@ -285,6 +286,33 @@ impl Binary {
         Ok(answer)
     }
 
+    /// The types whose names fit, each once, sorted; none where there is no debug information.
+    ///
+    /// # Errors
+    ///
+    /// When the debug information is not inside of its file.
+    pub fn type_names(&self, name: &TypeName) -> Result<Option<TypeNames>, Error> {
+        let Some(files) = self.files.dwarf(Reach::Network) else { return Ok(None) };
+        let damaged = |error| files.main().contents.damaged(format!("its debug information: {error}"));
+        let Named { all, cut } = Information::open(&files)?.type_names(name).map_err(damaged)?;
+        Ok(Some(TypeNames { all, cut }))
+    }
+
+    /// Finds the definitions of a type and shows them to `then`: those with just that name or, if there is none, those in
+    /// scopes that were not named, and instances of a template. None where there is no definition.
+    ///
+    /// # Errors
+    ///
+    /// When the debug information is not inside of its file.
+    pub fn with_types<T>(
+        &self,
+        name: &TypeName,
+        then: impl FnOnce(&dyn Types, &[TypeNumber]) -> T,
+    ) -> Result<Option<T>, Error> {
+        let Some(files) = self.files.dwarf(Reach::Network) else { return Ok(None) };
+        Information::open(&files)?.with_types(self.files.binary(), name, then)
+    }
+
     /// Opens the debug information once for the lines of any number of functions.
     ///
     /// # Errors
@@ -446,6 +474,15 @@ fn once<T>(kept: &OnceLock<T>, make: impl FnOnce() -> Result<T, Error>) -> Resul
         Some(known) => Ok(known),
         None => make().map(|made| kept.get_or_init(|| made)),
     }
+}
+
+/// What a search for the names of types finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeNames {
+    /// Each once, sorted by name.
+    pub all: Vec<NamedType>,
+    /// Whether there are more than can be told.
+    pub cut: bool,
 }
 
 /// The files with the code of a process.

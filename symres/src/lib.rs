@@ -32,6 +32,7 @@ mod error;
 mod file;
 mod glob;
 mod instead;
+pub mod layout;
 mod lines;
 mod location;
 mod merge;
@@ -53,7 +54,7 @@ pub use answer::{
     Alias, Answer, Caller, ENTRY_BYTES, Function, Inlined, NEAR_LIMIT, Neighbour, Place, PlaceKind, Reason, Relation,
     Role, SourceLine, TableCount,
 };
-pub use binary::{Binary, DebugInfo, First, FunctionSymbol, ProcessBinaries, first_of};
+pub use binary::{Binary, DebugInfo, First, FunctionSymbol, ProcessBinaries, TypeNames, first_of};
 pub use calls::{Call, Calls};
 pub use debug::{Consulted, DebugSource, Debuginfod, Doing, Options, Outcome, Progress, Step};
 pub use elf::Machine;

@@ -6,7 +6,7 @@ mod names;
 mod query;
 mod slice;
 
-pub use module::{Joined, with_modules};
+pub use module::{Joined, with_modules, with_modules_that};
 pub use names::Names;
 pub use query::{Function, Parameter, enumerators, function, functions, has_raw_tracepoint, members, type_names};
 pub use slice::{Slice, SliceError, slice};

@@ -1,5 +1,6 @@
 //! What is fuzzed: one row for each kind of untrusted bytes.
 
+use symres::layout::{TypeName, gaps, spell};
 use symres::{Binary, KernelVersion, Options, Pattern, VirtAddr};
 
 use crate::image::{self, Part};
@@ -88,6 +89,7 @@ fn exercise(binary: &Binary, input: &[u8], own: Option<&str>) {
     let _ = binary.file_offset(VirtAddr(image::BASE));
     let _ = binary.debug_info();
     let _ = binary.each_symbol(|_| {});
+    types(binary);
     let kernel = KernelVersion { major: 6, minor: 1 };
     let first = usize::try_from(crc32fast::hash(input)).unwrap_or_default() % PATTERNS.len();
     for text in PATTERNS.iter().cycle().skip(first).take(SEARCHES).copied().chain(own) {
@@ -101,6 +103,28 @@ fn exercise(binary: &Binary, input: &[u8], own: Option<&str>) {
                 let _ = binary.calls(place);
             }
         }
+    }
+}
+
+/// Of so many types of an answer all is asked.
+const TYPES: usize = 16;
+
+/// Looks at types of the seeds, and at what their members are.
+fn types(binary: &Binary) {
+    for name in ["*", "Shape"] {
+        let Ok(name) = name.parse::<TypeName>() else { continue };
+        let _ = binary.type_names(&name);
+        let _ = binary.with_types(&name, |types, found| {
+            for ty in found.iter().take(TYPES) {
+                let _ = spell(types, *ty, "it");
+                let _ = types.enumerators(*ty);
+                let Some(record) = types.record(*ty) else { continue };
+                let _ = gaps(types, &record);
+                for member in record.members.iter().take(TYPES) {
+                    let _ = spell(types, member.ty, "member");
+                }
+            }
+        });
     }
 }
 

@@ -7,13 +7,18 @@ use std::rc::Rc;
 use gimli::{DebugInfoOffset, DebugTypeSignature, DwarfFileType, SectionId, UnitHeader, UnitOffset, UnitType};
 
 use super::budget::Budget;
+use super::describe::file_number;
 use super::gather::EntryId;
 use super::info::Information;
+use super::lines::FileNames;
 use super::load::{Skeleton, abbreviations, open};
 use super::sections::{Dwarf, Reader, Sections, Unit};
-use super::signature::{Context, DebugUnit, Description, Die, Frames, Reach, Reference, Site, SiteKind, describe};
+use super::signature::{
+    Context, DebugUnit, Description, Die, Entry, Frames, Reach, Reference, Site, SiteKind, describe, number,
+};
 use super::split::{Opened, stubs};
 use super::units::Units;
+use crate::answer::SourceLine;
 use crate::elf::Elf;
 use crate::error::Error;
 
@@ -82,6 +87,34 @@ impl<'s> Program<'s> {
         self
     }
 
+    /// The entry at this offset in the section of the main file.
+    pub(super) fn main_at(&self, offset: usize) -> Option<Die<Reader<'s>>> {
+        self.main.at(offset)
+    }
+
+    /// The entry at this offset in the section of the supplementary file.
+    pub(super) fn alt_at(&self, offset: usize) -> Option<Die<Reader<'s>>> {
+        self.alt.as_ref()?.at(offset)
+    }
+
+    /// An entry of the type unit that begins at `start` of `.debug_types`.
+    pub(super) fn type_unit_at(&self, start: usize, offset: UnitOffset) -> Option<Die<Reader<'s>>> {
+        self.main.type_unit_at(start, offset)
+    }
+
+    /// Where the source has what an entry is about.
+    pub(super) fn declared(&self, die: &Die<Reader<'s>>, entry: &Entry<Reader<'s>>) -> Option<SourceLine> {
+        let line = u32::try_from(number(entry, gimli::DW_AT_decl_line)?).ok()?;
+        let file = file_number(&entry.attr_value(gimli::DW_AT_decl_file)?)?;
+        let unit = &die.unit.unit;
+        let root = unit.entry(unit.root_offset()).ok()?;
+        let gimli::AttributeValue::DebugLineRef(table) = root.attr_value(gimli::DW_AT_stmt_list)? else {
+            return None;
+        };
+        let files = FileNames::of(&die.unit.dwarf, unit, table, self.main.budget);
+        Some(SourceLine { file: files.path(&die.unit.dwarf, unit, file)?, line })
+    }
+
     /// Describes each of the places in the unit that begins at `start(place)`; none where that cannot be read. `bytes` is the
     /// size of the debug information.
     pub(super) fn describe(
@@ -128,6 +161,16 @@ impl<'s> Side<'s> {
     fn at(&self, offset: usize) -> Option<Die<Reader<'s>>> {
         let start = self.units.get(self.units.index_at(offset)?)?.start;
         Some(Die { unit: self.unit_at(start)?, offset: UnitOffset(offset - start) })
+    }
+
+    fn type_unit_at(&self, start: usize, offset: UnitOffset) -> Option<Die<Reader<'s>>> {
+        let mut headers = self.dwarf.type_units();
+        while let Ok(Some(header)) = headers.next() {
+            if header.offset().0 == start {
+                return Some(Die { unit: self.unit(header)?, offset });
+            }
+        }
+        None
     }
 
     /// The entry of the type with this signature.

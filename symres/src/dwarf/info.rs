@@ -244,7 +244,12 @@ impl<'f> Information<'f> {
     }
 
     /// The units of a file in which one of the strings is named; all of them where that cannot be told.
-    fn candidates(&self, module: &Module<'_>, wanted: &Wanted, strings: Option<&Values>) -> gimli::Result<UnitSet> {
+    pub(super) fn candidates(
+        &self,
+        module: &Module<'_>,
+        wanted: &Wanted,
+        strings: Option<&Values>,
+    ) -> gimli::Result<UnitSet> {
         let Some(strings) = strings else { return Ok(UnitSet::all(&module.units)) };
         let section = module.sections.get(SectionId::DebugInfo);
         let mut units = units_with(section, &module.units, strings, Some(wanted))?;

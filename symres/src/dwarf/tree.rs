@@ -64,7 +64,12 @@ pub(crate) struct NameTest<'a> {
 }
 
 impl NameTest<'_> {
-    fn fits<'s>(&self, dwarf: &Dwarf<'s>, unit: &Unit<'s>, value: AttributeValue<Reader<'s>>) -> gimli::Result<bool> {
+    pub(crate) fn fits<'s>(
+        &self,
+        dwarf: &Dwarf<'s>,
+        unit: &Unit<'s>,
+        value: AttributeValue<Reader<'s>>,
+    ) -> gimli::Result<bool> {
         let offset = match value {
             AttributeValue::DebugStrRef(offset) => Some(offset.0),
             AttributeValue::DebugStrOffsetsIndex(index) => Some(dwarf.string_offset(unit, index)?.0),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::bpf::btf::{Btf, Kind};
 use crate::facts::Input;
@@ -15,6 +15,8 @@ const MAX_MODULE: u64 = 64 << 20;
 
 /// The most modules that are taken in.
 const MAX_MODULES: usize = 32;
+/// The most modules whose names are looked at. Hosts have one or two hundred.
+const MAX_ASKED: usize = 1024;
 
 /// The kernel's types with those of some modules.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Joined {
     pub btf: Btf,
     /// The modules that types came from, each as the file that shows them.
     pub modules: Vec<Input>,
+    /// How many types there were before those of each module.
+    starts: Vec<u32>,
 }
 
 /// The kernel's types with those of the loaded modules that define a struct, union or enum of one of these tags; none where
@@ -33,30 +37,70 @@ pub fn with_modules(kernel: &Btf, tags: &BTreeSet<String>) -> Option<Joined> {
 
 pub(super) fn with_modules_in(folder: &Path, kernel: &Btf, tags: &BTreeSet<String>) -> Option<Joined> {
     let mut missing = tags.clone();
-    let mut joined: Option<Btf> = None;
-    let mut modules = Vec::new();
-    let mut names: Vec<_> = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
-    names.sort();
-    for path in names.iter().filter(|path| !path.ends_with("vmlinux")) {
-        if missing.is_empty() || modules.len() >= MAX_MODULES {
+    let mut joined: Option<Joined> = None;
+    for path in modules(folder)? {
+        if missing.is_empty() || joined.as_ref().is_some_and(|joined| joined.modules.len() >= MAX_MODULES) {
             break;
         }
-        let Some(bytes) = read(path) else { continue };
-        // Its names stand between NULs.
-        if !bytes.split(|byte| *byte == 0).any(|text| std::str::from_utf8(text).is_ok_and(|tag| missing.contains(tag)))
-        {
-            continue;
-        }
-        // A damaged one is as good as none.
-        let Ok(next) = joined.as_ref().unwrap_or(kernel).with_module(kernel, &bytes) else { continue };
-        let found = defined(&next, joined.as_ref().map_or(kernel.len(), Btf::len), &missing);
+        let Some(bytes) = read(&path).filter(|bytes| has_name(bytes, &|name| missing.contains(name))) else { continue };
+        let Some((next, before)) = join(kernel, joined.as_ref(), &bytes) else { continue };
+        let found = defined(&next, before, &missing);
         if !found.is_empty() {
             missing.retain(|tag| !found.contains(tag));
-            joined = Some(next);
-            modules.push(Input::new(path, &bytes));
+            add(&mut joined, next, before, Input::new(&path, &bytes));
         }
     }
-    joined.map(|btf| Joined { btf, modules })
+    joined
+}
+
+/// The kernel's types with those of the loaded modules that have a name for which `wanted` holds; none where no module does.
+pub fn with_modules_that(kernel: &Btf, wanted: &dyn Fn(&str) -> bool) -> Option<Joined> {
+    with_modules_that_in(Path::new(FOLDER), kernel, wanted)
+}
+
+pub(super) fn with_modules_that_in(folder: &Path, kernel: &Btf, wanted: &dyn Fn(&str) -> bool) -> Option<Joined> {
+    let mut joined: Option<Joined> = None;
+    for path in modules(folder)?.into_iter().take(MAX_ASKED) {
+        let Some(bytes) = read(&path).filter(|bytes| has_name(bytes, wanted)) else { continue };
+        if let Some((next, before)) = join(kernel, joined.as_ref(), &bytes) {
+            add(&mut joined, next, before, Input::new(&path, &bytes));
+        }
+    }
+    joined
+}
+
+impl Joined {
+    /// The module that a type comes from; none for one of the kernel itself.
+    pub fn module_of(&self, ty: u64) -> Option<&str> {
+        let index = self.starts.partition_point(|before| u64::from(*before) < ty).checked_sub(1)?;
+        self.modules.get(index)?.path.file_name()?.to_str()
+    }
+}
+
+/// The files that show the BTF of modules, sorted by name.
+fn modules(folder: &Path) -> Option<Vec<PathBuf>> {
+    let mut paths: Vec<_> = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| !path.ends_with("vmlinux"));
+    paths.sort();
+    Some(paths)
+}
+
+/// Whether one of the names fits. They stand between NULs.
+fn has_name(bytes: &[u8], wanted: &dyn Fn(&str) -> bool) -> bool {
+    bytes.split(|byte| *byte == 0).any(|text| !text.is_empty() && std::str::from_utf8(text).is_ok_and(wanted))
+}
+
+/// With the types of one more module, and how many there were before. A damaged one is as good as none.
+fn join(kernel: &Btf, joined: Option<&Joined>, bytes: &[u8]) -> Option<(Btf, u32)> {
+    let all = joined.map_or(kernel, |joined| &joined.btf);
+    Some((all.with_module(kernel, bytes).ok()?, all.len()))
+}
+
+fn add(joined: &mut Option<Joined>, btf: Btf, before: u32, module: Input) {
+    let (mut modules, mut starts) = joined.take().map(|joined| (joined.modules, joined.starts)).unwrap_or_default();
+    modules.push(module);
+    starts.push(before);
+    *joined = Some(Joined { btf, modules, starts });
 }
 
 /// Those of the tags that the types behind the first `count` define.

@@ -13,7 +13,7 @@ use super::frame::Frames;
 use crate::elf::Machine;
 
 /// A parsed entry.
-pub(super) type Entry<R> = DebuggingInformationEntry<R>;
+pub(in crate::dwarf) type Entry<R> = DebuggingInformationEntry<R>;
 
 /// How many entries are read for one description. A signature of MySQL takes some hundred; types of templates of templates
 /// refer to so many others that hostile ones would never end.
@@ -46,17 +46,17 @@ struct Facts {
 /// What a function's unit says of the types in it. They may be in units that do not say it themselves: type units and partial
 /// units name no compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Dialect {
-    pub(super) language: Language,
+pub(in crate::dwarf) struct Dialect {
+    pub(in crate::dwarf) language: Language,
     /// A member function that is not said to be `= default` is not.
-    pub(super) tells_defaulted: bool,
+    pub(in crate::dwarf) tells_defaulted: bool,
     /// The compiler is LLVM or unknown.
-    pub(super) llvm: bool,
+    pub(in crate::dwarf) llvm: bool,
 }
 
 /// As far as the language matters for types and calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Language {
+pub(in crate::dwarf) enum Language {
     C,
     Cpp,
     Rust,
@@ -95,22 +95,22 @@ impl<R: Reader<Offset = usize>> DebugUnit<R> {
         })
     }
 
-    pub(super) fn dialect(&self) -> Dialect {
+    pub(in crate::dwarf) fn dialect(&self) -> Dialect {
         let Facts { language, tells_defaulted, llvm, .. } = self.facts();
         Dialect { language, tells_defaulted, llvm }
     }
 
     /// The names of templates may lack their arguments (`-gsimple-template-names`).
-    pub(super) fn simple_names(&self) -> bool {
+    pub(in crate::dwarf) fn simple_names(&self) -> bool {
         self.facts().simple_names
     }
 
     /// In bytes.
-    pub(super) fn address_size(&self) -> u64 {
+    pub(in crate::dwarf) fn address_size(&self) -> u64 {
         u64::from(self.unit.encoding().address_size)
     }
 
-    pub(super) fn string(&self, value: AttributeValue<R>) -> Option<String> {
+    pub(in crate::dwarf) fn string(&self, value: AttributeValue<R>) -> Option<String> {
         let mut reader = self.dwarf.attr_string(&self.unit, value).ok()?;
         if reader.len() > MAX_NAME {
             reader.truncate(MAX_NAME).ok()?;
@@ -163,13 +163,13 @@ impl<R: Reader<Offset = usize>> Clone for Die<R> {
 }
 
 impl<R: Reader<Offset = usize>> Die<R> {
-    pub(super) fn sibling(&self, offset: UnitOffset) -> Self {
+    pub(in crate::dwarf) fn sibling(&self, offset: UnitOffset) -> Self {
         Self { unit: Rc::clone(&self.unit), offset }
     }
 
     /// The same entry of the same unit. Each caller of [`describe`](super::describe) makes one [`DebugUnit`] of a unit, but two
     /// of them may read the same one.
-    pub(super) fn same(&self, other: &Self) -> bool {
+    pub(in crate::dwarf) fn same(&self, other: &Self) -> bool {
         let (one, two) = (&self.unit.unit.header, &other.unit.unit.header);
         self.offset == other.offset
             && one.offset() == two.offset()
@@ -179,7 +179,7 @@ impl<R: Reader<Offset = usize>> Die<R> {
 }
 
 /// An entry that was read, and its place.
-pub(super) type Found<R> = (Die<R>, Entry<R>);
+pub(in crate::dwarf) type Found<R> = (Die<R>, Entry<R>);
 
 /// A reference that leaves its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,8 +203,8 @@ pub(crate) trait Reach<R: Reader<Offset = usize>> {
 
 /// What descriptions may reach, and how much of it.
 pub(crate) struct Context<'a, R: Reader<Offset = usize>> {
-    pub(super) reach: &'a dyn Reach<R>,
-    pub(super) machine: Machine,
+    pub(in crate::dwarf) reach: &'a dyn Reach<R>,
+    pub(in crate::dwarf) machine: Machine,
     total: Cell<u64>,
     left: Cell<u32>,
 }
@@ -217,26 +217,26 @@ impl<'a, R: Reader<Offset = usize>> Context<'a, R> {
     }
 
     /// Begins another description.
-    pub(super) fn begin(&self) {
+    pub(in crate::dwarf) fn begin(&self) {
         let granted = u32::try_from(self.total.get()).unwrap_or(u32::MAX).min(BUDGET);
         self.left.set(granted);
     }
 
     /// None when too much was read.
-    pub(super) fn spend(&self, steps: u32) -> Option<()> {
+    pub(in crate::dwarf) fn spend(&self, steps: u32) -> Option<()> {
         let left = self.left.get().checked_sub(steps)?;
         self.left.set(left);
         self.total.set(self.total.get().saturating_sub(u64::from(steps)));
         Some(())
     }
 
-    pub(super) fn entry(&self, die: &Die<R>) -> Option<Entry<R>> {
+    pub(in crate::dwarf) fn entry(&self, die: &Die<R>) -> Option<Entry<R>> {
         self.spend(1)?;
         die.unit.unit.entry(die.offset).ok()
     }
 
     /// The entry that an attribute of an entry of `from` refers to.
-    pub(super) fn referred(&self, from: &Die<R>, value: AttributeValue<R>) -> Option<Die<R>> {
+    pub(in crate::dwarf) fn referred(&self, from: &Die<R>, value: AttributeValue<R>) -> Option<Die<R>> {
         match value {
             AttributeValue::UnitRef(offset) => Some(from.sibling(offset)),
             AttributeValue::DebugInfoRef(offset) => match offset.to_unit_offset(&from.unit.unit.header) {
@@ -249,16 +249,16 @@ impl<'a, R: Reader<Offset = usize>> Context<'a, R> {
         }
     }
 
-    pub(super) fn follow(&self, from: &Die<R>, entry: &Entry<R>, at: DwAt) -> Option<Die<R>> {
+    pub(in crate::dwarf) fn follow(&self, from: &Die<R>, entry: &Entry<R>, at: DwAt) -> Option<Die<R>> {
         self.referred(from, entry.attr_value(at)?)
     }
 
-    pub(super) fn text(&self, die: &Die<R>, entry: &Entry<R>, at: DwAt) -> Option<String> {
+    pub(in crate::dwarf) fn text(&self, die: &Die<R>, entry: &Entry<R>, at: DwAt) -> Option<String> {
         die.unit.string(entry.attr_value(at)?).filter(|text| !text.is_empty())
     }
 
     /// The entry, what it is a copy of (`DW_AT_abstract_origin`), and what it completes (`DW_AT_specification`).
-    pub(super) fn chain(&self, die: &Die<R>) -> Vec<Found<R>> {
+    pub(in crate::dwarf) fn chain(&self, die: &Die<R>) -> Vec<Found<R>> {
         let mut chain = Vec::new();
         let mut next = Some(die.clone());
         while let Some(die) = next.take()
@@ -274,7 +274,11 @@ impl<'a, R: Reader<Offset = usize>> Context<'a, R> {
     }
 
     /// Calls `visit` for the children, until it breaks.
-    pub(super) fn children(&self, die: &Die<R>, mut visit: impl FnMut(&Die<R>, &Entry<R>) -> ControlFlow<()>) {
+    pub(in crate::dwarf) fn children(
+        &self,
+        die: &Die<R>,
+        mut visit: impl FnMut(&Die<R>, &Entry<R>) -> ControlFlow<()>,
+    ) {
         let unit = &die.unit.unit;
         let Ok(mut tree) = unit.entries_tree(Some(die.offset)) else { return };
         let Ok(root) = tree.root() else { return };
@@ -291,11 +295,11 @@ impl<'a, R: Reader<Offset = usize>> Context<'a, R> {
 }
 
 /// An attribute that is a number, or absent.
-pub(super) fn number<R: Reader<Offset = usize>>(entry: &Entry<R>, at: DwAt) -> Option<u64> {
+pub(in crate::dwarf) fn number<R: Reader<Offset = usize>>(entry: &Entry<R>, at: DwAt) -> Option<u64> {
     let attribute = entry.attr(at)?;
     attribute.udata_value().or_else(|| attribute.sdata_value().and_then(|value| u64::try_from(value).ok()))
 }
 
-pub(super) fn flag<R: Reader<Offset = usize>>(entry: &Entry<R>, at: DwAt) -> bool {
+pub(in crate::dwarf) fn flag<R: Reader<Offset = usize>>(entry: &Entry<R>, at: DwAt) -> bool {
     matches!(entry.attr_value(at), Some(AttributeValue::Flag(true)))
 }

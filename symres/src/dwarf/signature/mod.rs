@@ -12,13 +12,13 @@ mod location;
 mod operation;
 mod parameters;
 mod scope;
-mod spelling;
+pub(super) mod spelling;
 mod trivial;
-mod types;
+pub(super) mod types;
 
 pub(crate) use abi::{Plain, plain_places};
 
-pub(crate) use die::{Context, DebugUnit, Die, Reach, Reference};
+pub(super) use die::{Context, DebugUnit, Die, Entry, Language, Reach, Reference, flag, number};
 
 pub(crate) use frame::{Frames, indexed};
 

@@ -74,7 +74,7 @@ fn cut(text: String) -> String {
 }
 
 /// The text of a type; without an entry it is `void`.
-pub(super) fn text<R: Reader<Offset = usize>>(
+pub(in crate::dwarf) fn text<R: Reader<Offset = usize>>(
     context: &Context<'_, R>,
     die: Option<&Die<R>>,
     language: Language,

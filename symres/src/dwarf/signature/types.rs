@@ -17,9 +17,9 @@ const MAX_ENUMERATORS: usize = 4096;
 
 /// Size and class of a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
-    pub(super) size: Option<u64>,
-    pub(super) class: TypeClass,
+pub(in crate::dwarf) struct Shape {
+    pub(in crate::dwarf) size: Option<u64>,
+    pub(in crate::dwarf) class: TypeClass,
 }
 
 const UNKNOWN: Shape = Shape { size: None, class: TypeClass::Unknown };
@@ -88,7 +88,7 @@ pub(super) fn unqualified<R: Reader<Offset = usize>>(context: &Context<'_, R>, d
 pub(super) struct Unresolved;
 
 /// The size and class of a type.
-pub(super) fn shape<R: Reader<Offset = usize>>(context: &Context<'_, R>, die: Option<&Die<R>>) -> Shape {
+pub(in crate::dwarf) fn shape<R: Reader<Offset = usize>>(context: &Context<'_, R>, die: Option<&Die<R>>) -> Shape {
     sized(context, die, 0)
 }
 
@@ -209,7 +209,10 @@ fn enumeration<R: Reader<Offset = usize>>(
 }
 
 /// How many elements an array has in each of its dimensions; none where that is not fixed.
-pub(super) fn dimensions<R: Reader<Offset = usize>>(context: &Context<'_, R>, array: &Die<R>) -> Vec<Option<u64>> {
+pub(in crate::dwarf) fn dimensions<R: Reader<Offset = usize>>(
+    context: &Context<'_, R>,
+    array: &Die<R>,
+) -> Vec<Option<u64>> {
     let mut counts = Vec::new();
     context.children(array, |_, child| {
         if is_dimension(child.tag()) {
