@@ -18,6 +18,7 @@ use crate::scenario::{counted, netio_is_exact, nothing_lost, observe};
 use crate::senders::Senders;
 use crate::server::{Flavor, Server};
 use crate::sites::{self, Sites};
+use crate::swapped;
 use crate::watch;
 
 /// A test in the form that Rust's own harness has too.
@@ -47,6 +48,9 @@ pub const TESTS: &[(&str, Test)] = &[
     ("arguments_of_system_calls_are_bound", kinds::arguments_of_system_calls_are_bound),
     ("decisions_are_made", kinds::decisions_are_made),
     ("swapped_kprobes_are_exact", || watch::kernel_functions_are_exact("kprobe", 8)),
+    ("swapped_fentry_and_fexit_are_exact", || watch::kernel_functions_are_exact("fentry", 30)),
+    ("swapped_tracepoints_are_exact", swapped::calls_are_seen),
+    ("swapped_decisions_are_all_made", swapped::decisions_are_made),
     ("the_published_hello_runs_as_fentry", || hello("fentry", &[], "fentry")),
     ("what_the_doctor_says_is_what_others_find", doctor::agrees_with_others),
     ("objects_of_another_kernel_read_what_this_one_has", objects_of_another_kernel),
@@ -92,11 +96,12 @@ fn unit_tests_of_kernel_functions_pass() -> Result<()> {
 fn usdt_probes_are_exact() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let path = sites::compile(folder.path(), "sites", &[])?;
-    for pid in [false, true] {
+    // With --watch dbcc itself attaches what libbpf attaches otherwise.
+    for (options, of_process) in [(&[] as &[&str], false), (&[], true), (&["--watch"], false), (&["--watch"], true)] {
         let mut running = Sites::start(Command::new(&path))?;
-        let dbcc = match pid {
-            true => sites::start(None, Some(running.pid()))?,
-            false => sites::start(Some(&path), None)?,
+        let dbcc = match of_process {
+            true => sites::start_with(options, None, Some(running.pid()))?,
+            false => sites::start_with(options, Some(&path), None)?,
         };
         let up = running.come_by(20)?;
         ensure!(up == 20, "the semaphore was up {up} times");

@@ -62,9 +62,7 @@ pub fn calls_are_seen() -> Result<()> {
     const CALLS: u64 = 211;
     need!(need::root());
     need!(need::tracepoint("raw_syscalls:sys_enter"));
-    // The number of getppid(2), which nothing else in this process calls.
-    let number = if cfg!(target_arch = "aarch64") { 173 } else { 110 };
-    let (pid, number) = (format!("PID={}", std::process::id()), format!("NUMBER={number}"));
+    let (pid, number) = (format!("PID={}", std::process::id()), format!("NUMBER={}", system_call_of_getppid()));
     let file = case("calls.c");
     let dbcc = Attached::start([
         "-D",
@@ -87,8 +85,13 @@ pub fn calls_are_seen() -> Result<()> {
     Ok(())
 }
 
+/// The number of getppid(2), which nothing else in the processes of these tests calls.
+pub(crate) fn system_call_of_getppid() -> u32 {
+    if cfg!(target_arch = "aarch64") { 173 } else { 110 }
+}
+
 /// Sends packets to a socket of this machine and receives them.
-fn send_packets(receiver: &UdpSocket, count: u64) -> Result<()> {
+pub(crate) fn send_packets(receiver: &UdpSocket, count: u64) -> Result<()> {
     let sender = UdpSocket::bind("127.0.0.1:0")?;
     for _ in 0..count {
         sender.send_to(b"counted", receiver.local_addr()?)?;
@@ -98,6 +101,17 @@ fn send_packets(receiver: &UdpSocket, count: u64) -> Result<()> {
     Ok(())
 }
 
+/// The root of the cgroups.
+pub(crate) fn cgroup_root() -> Result<String, need::Skip> {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let mut root = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
+        (kind == "cgroup2").then(|| place.to_owned())
+    });
+    root.next_back().ok_or_else(|| need::Skip::optional("no cgroup2 file system is mounted"))
+}
+
 /// Packets of the sockets of a cgroup are counted.
 ///
 /// # Errors
@@ -105,13 +119,7 @@ fn send_packets(receiver: &UdpSocket, count: u64) -> Result<()> {
 pub fn packets_of_a_cgroup_are_seen() -> Result<()> {
     const PACKETS: u64 = 41;
     need!(need::root());
-    let mounts = fs::read_to_string("/proc/mounts")?;
-    let mut root = mounts.lines().filter_map(|line| {
-        let mut words = line.split(' ');
-        let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
-        (kind == "cgroup2").then(|| place.to_owned())
-    });
-    let root = need!(root.next_back().ok_or_else(|| need::Skip::optional("no cgroup2 file system is mounted")));
+    let root = need!(cgroup_root());
     let receiver = UdpSocket::bind("127.0.0.1:0")?;
     let port = format!("PORT={}", receiver.local_addr()?.port());
     let attach = [("ingress", "incoming"), ("egress", "outgoing")];
@@ -126,7 +134,7 @@ pub fn packets_of_a_cgroup_are_seen() -> Result<()> {
 }
 
 /// Makes and removes folders, the first with a mode that nobody else uses.
-fn make_folders(count: u64) -> Result<u64> {
+pub(crate) fn make_folders(count: u64) -> Result<u64> {
     let folder = tempfile::tempdir()?;
     let mut refused = 0;
     for number in 0..count {
@@ -184,25 +192,28 @@ pub fn arguments_of_system_calls_are_bound() -> Result<()> {
     Ok(())
 }
 
-/// A program of a security module's hook, and one that replaces a return value, decide.
-///
-/// # Errors
-/// They do not.
-pub fn decisions_are_made() -> Result<()> {
-    const FOLDERS: u64 = 12;
+/// The probes that decide and that this kernel runs.
+pub(crate) fn deciding() -> Result<&'static [&'static str]> {
     if !Path::new("/sys/kernel/security/lsm").exists() {
         let mut mount = Command::new("mount");
         mount.args(["-t", "securityfs", "securityfs", "/sys/kernel/security"]);
         run(mount)?;
     }
     let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
-    let files = if modules.split(',').any(|module| module.trim() == "bpf") {
-        ["lsm.c", "fmod_ret.c"].as_slice()
-    } else {
-        println!("  lsm is not tried: the kernel asks {modules:?}");
-        ["fmod_ret.c"].as_slice()
-    };
-    for file in files {
+    if modules.split(',').any(|module| module.trim() == "bpf") {
+        return Ok(&["lsm.c", "fmod_ret.c"]);
+    }
+    println!("  lsm is not tried: the kernel asks {modules:?}");
+    Ok(&["fmod_ret.c"])
+}
+
+/// A program of a security module's hook, and one that replaces a return value, decide.
+///
+/// # Errors
+/// They do not.
+pub fn decisions_are_made() -> Result<()> {
+    const FOLDERS: u64 = 12;
+    for file in deciding()? {
         let (counted, refused, records) = folders(file, &[], FOLDERS)?;
         ensure!(refused == FOLDERS, "{file}: {refused} refused\n{}", records.text());
         ensure!(counted == BTreeMap::from([(1, FOLDERS)]), "{file}: {counted:?}");

@@ -21,6 +21,7 @@ pub mod scenario;
 pub mod senders;
 pub mod server;
 pub mod sites;
+pub mod swapped;
 pub mod watch;
 
 /// Takes a `Result<T, need::Skip>`: gives the value, or ends the test as skipped.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc::{self, TryRecvError};
+use std::thread;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -24,7 +26,7 @@ pub struct Load {
 pub struct Calls {
     /// Calls of `work`.
     pub calls: u64,
-    /// Calls of `paired`, of each function named `many_…`, and of getppid(2), and passes of the two USDT sites.
+    /// Calls of `paired`, of each function named `many_…`, of getppid(2) and of lseek(2) on /dev/null, and passes of the two USDT sites.
     pub others: u64,
     /// Calls of `rare`.
     pub rares: u64,
@@ -195,6 +197,9 @@ pub fn kernel_functions_are_exact(attach_as: &str, swaps: u64) -> Result<()> {
     let records = dbcc.interrupt()?;
     let found = ["entries", "returns", "orphans"].map(|map| sum(&records, map));
     let found = found.into_iter().collect::<Result<Vec<u64>>>()?;
+    let chosen = records.attach_kinds();
+    ensure!(chosen.iter().any(|(_, kind)| kind == attach_as), "attached as {chosen:?}");
+    all_behind_the_switch(&records)?;
     let missed = records.lost("returns") + records.lost("hits") + records.lost("runs");
     ensure!(
         found == [calls, calls, 0],
@@ -202,4 +207,54 @@ pub fn kernel_functions_are_exact(attach_as: &str, swaps: u64) -> Result<()> {
         records.text()
     );
     Ok(())
+}
+
+/// Checks that no program of any swap ran beside that of the version before.
+///
+/// # Errors
+/// One did.
+pub fn all_behind_the_switch(records: &Records) -> Result<()> {
+    for swap in records.of_kind("swapped") {
+        ensure!(swap["beside"].as_array().is_none_or(Vec::is_empty), "a program is not behind the switch: {swap}");
+    }
+    Ok(())
+}
+
+/// Exchanges a probe of `tests/cases/kinds` while `act` is done again and again: how often it was done, and what was recorded.
+///
+/// # Errors
+/// A version does not run, or what is to be done cannot be.
+pub fn swapped_while(
+    name: &str,
+    arguments: &[&str],
+    swaps: u64,
+    act: impl Fn() -> Result<()> + Send + 'static,
+) -> Result<(u64, Records)> {
+    let text = fs::read_to_string(need::repository().join("tests/cases/kinds").join(name))?;
+    let folder = tempfile::tempdir()?;
+    let probe = Edited { folder, text: format!("{text}\n// VERSION\n") };
+    probe.save(0)?;
+    let path = probe.path().display().to_string();
+    let fixed = ["--watch", "--interval", "1h", path.as_str()];
+    let mut dbcc = Attached::start(fixed.into_iter().chain(arguments.iter().copied()))?;
+    let (done, is_done) = mpsc::channel::<()>();
+    let acting = thread::spawn(move || -> Result<u64> {
+        let mut count = 0;
+        while is_done.try_recv() == Err(TryRecvError::Empty) {
+            act()?;
+            count += 1;
+        }
+        Ok(count)
+    });
+    let mut swapped = Ok(());
+    for swap in 1..=swaps {
+        swapped = probe.save(swap).and_then(|()| wait_for_swaps(&mut dbcc, swap));
+        if swapped.is_err() {
+            break;
+        }
+    }
+    drop(done);
+    let count = acting.join().map_err(|_| anyhow!("the thread panicked"))??;
+    swapped?;
+    Ok((count, dbcc.interrupt()?))
 }

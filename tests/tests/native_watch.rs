@@ -5,7 +5,8 @@ use std::fs;
 use anyhow::{Result, ensure};
 use dbcc_tests::dbcc::{Attached, Records};
 use dbcc_tests::need;
-use dbcc_tests::watch::{Calls, Edited, Load, resets, sum, wait_for_swaps};
+use dbcc_tests::swapped;
+use dbcc_tests::watch::{Calls, Edited, Load, all_behind_the_switch, resets, sum, wait_for_swaps};
 
 fn can_trace() -> Result<(), need::Skip> {
     need::root()
@@ -41,9 +42,7 @@ fn a_hundred_swaps_lose_no_call_and_count_none_twice() -> Result<()> {
     println!("{said}");
     assert_eq!(found, [calls, others, others, 0, 2 * others, others, 3 * others], "{said}\n{}", records.stderr);
     assert_eq!((events(&records)?, records.lost("events")), (rares, 0), "{said}");
-    for swap in records.of_kind("swapped") {
-        ensure!(swap["beside"].as_array().is_none_or(Vec::is_empty), "all programs are behind the switch: {swap}");
-    }
+    all_behind_the_switch(&records)?;
     // Events of a version are read with its own types.
     for event in records.of_kind("event") {
         let fields = &event["fields"];
@@ -148,4 +147,29 @@ fn directives_of_the_new_text_count() -> Result<()> {
     let elapsed = records.of_kind("map").filter_map(|record| record["elapsed"].as_f64()).fold(f64::MAX, f64::min);
     ensure!(elapsed < 0.9, "{elapsed}");
     Ok(())
+}
+
+#[test]
+fn programs_of_packets_take_turns() -> Result<()> {
+    swapped::packets_are_seen()
+}
+
+#[test]
+fn a_program_that_cannot_take_turns_is_named() -> Result<()> {
+    swapped::what_cannot_take_turns_is_said()
+}
+
+#[test]
+fn programs_of_a_cgroup_take_turns() -> Result<()> {
+    swapped::packets_of_a_cgroup_are_seen()
+}
+
+#[test]
+fn programs_of_tracepoints_take_turns() -> Result<()> {
+    swapped::calls_are_seen()
+}
+
+#[test]
+fn programs_of_perf_events_take_turns() -> Result<()> {
+    swapped::faults_are_seen()
 }
