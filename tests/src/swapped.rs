@@ -11,7 +11,7 @@ use crate::need;
 use crate::watch::{all_behind_the_switch, swapped_while};
 
 /// How often each probe is exchanged.
-const SWAPS: u64 = 3;
+const SWAPS: u64 = 2;
 
 fn expect(counted: &BTreeMap<u64, u64>, expected: impl IntoIterator<Item = (u64, u64)>) -> Result<()> {
     let expected: BTreeMap<u64, u64> = expected.into_iter().collect();
