@@ -1,6 +1,8 @@
 //! Stage 10: every program to its targets, all or nothing.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -42,8 +44,8 @@ pub struct Iterating {
 /// What keeps one program attached.
 #[derive(Debug)]
 enum Held {
-    Target(#[expect(dead_code, reason = "it is held to be dropped")] Attachment),
-    Section(#[expect(dead_code, reason = "it is held to be dropped")] bpf::Link),
+    Target(Attachment),
+    Section(bpf::Link),
     Seat(#[expect(dead_code, reason = "it is held to be dropped")] Seat),
 }
 
@@ -296,6 +298,30 @@ impl Attached {
     /// Takes the iterators, to be read during the run.
     pub fn take_iterators(&mut self) -> Vec<Iterating> {
         std::mem::take(&mut self.iterators)
+    }
+
+    /// Pins what holds the programs, each by the path that `name` makes of its function, so that they stay attached. The paths that
+    /// were made are added to `pinned`, also when it fails.
+    ///
+    /// # Errors
+    /// The kernel's, for the first that cannot be pinned.
+    pub fn pin(&self, name: impl Fn(&str) -> PathBuf, pinned: &mut Vec<PathBuf>) -> Result<(), bpf::Error> {
+        let mut of_function: BTreeMap<&str, Vec<PathBuf>> = BTreeMap::new();
+        let mut done = Ok(());
+        // Each place has its link, in the same order.
+        for (program, held) in self.programs.iter().zip(&self.links) {
+            let (path, own) = (name(&program.function), of_function.entry(&program.function).or_default());
+            done = match held {
+                Held::Target(attachment) => attachment.pin(&path, own),
+                Held::Section(link) => link.pin(&path).map(|()| own.push(path)),
+                Held::Seat(_) => Err(bpf::Error::new("pin a program behind a switch", libc::EOPNOTSUPP)),
+            };
+            if done.is_err() {
+                break;
+            }
+        }
+        pinned.extend(of_function.into_values().flatten());
+        done
     }
 
     /// Detaches all programs; the maps and what is in them stay.

@@ -8,14 +8,20 @@ mod build;
 mod cache;
 mod check;
 mod doctor;
+mod load;
 mod ps;
+mod run_once;
+mod trace;
 mod types;
 
 pub use build::BuildArgs;
 pub use cache::{CacheArgs, CacheCommand};
 pub use check::CheckArgs;
 pub use doctor::DoctorArgs;
+pub use load::{LoadArgs, UnpinArgs};
 pub use ps::PsArgs;
+pub use run_once::RunOnceArgs;
+pub use trace::TraceArgs;
 pub use types::TypesArgs;
 
 /// Runs eBPF probes that are written in C, on databases and everything else.
@@ -61,6 +67,14 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// List the BPF programs, maps and links in the kernel: who holds them, where they are attached, how often they run
     Ps(PsArgs),
+    /// Load programs and pin them, so that they stay in the kernel without dbcc; with --attach, attach them too
+    Load(LoadArgs),
+    /// Run a program on data of yours, and show what it returns and leaves
+    Run(RunOnceArgs),
+    /// Remove paths of pinned programs, maps and links
+    Unpin(UnpinArgs),
+    /// Show the kernel's trace pipe, where bpf_printk of loaded programs writes
+    Trace(TraceArgs),
     /// The compiler worker (started by dbcc itself)
     #[command(name = "__frontend", hide = true)]
     Frontend {

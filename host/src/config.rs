@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::cli::{BuildArgs, CompileArgs, RunArgs};
 use crate::directive::{Attach, is_identifier, parse_attach, parse_duration};
-use crate::facts::Features;
+use crate::facts::{Features, TRACE_PIPE};
 use crate::input::{Input, InputError};
+use crate::kind;
 
 /// How a probe is compiled, whatever is done with it then.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +24,8 @@ pub struct CompileSettings {
     pub verbose: bool,
     /// Whether compiled objects are kept and reused.
     pub use_cache: bool,
+    /// The kind of functions of which nothing else is said: a row of KINDS.
+    pub others: Option<&'static str>,
 }
 
 /// How functions of the kernel are attached.
@@ -139,7 +142,24 @@ impl CompileSettings {
             without: args.without.clone(),
             verbose: args.verbose,
             use_cache: !args.no_cache,
+            others: None,
         })
+    }
+
+    /// Those of a program that nobody of dbcc listens to: its prints go to the kernel's trace pipe. `kind` is that of functions of
+    /// which nothing else is said.
+    ///
+    /// # Errors
+    /// The first argument that cannot be used, and why.
+    pub fn of_load(args: &CompileArgs, kind: Option<&str>) -> Result<Self, ConfigError> {
+        let known = |name: &str| {
+            let names: Vec<&str> = kind::KINDS.iter().map(|kind| kind.name()).collect();
+            let why = format!("there is no kind of programs `{name}`; there are {}", names.join(", "));
+            kind::by_type(name).map(|kind| kind.name()).ok_or_else(|| argument("--type", why))
+        };
+        let mut settings = Self { others: kind.map(known).transpose()?, ..Self::new(args)? };
+        settings.defines.push((TRACE_PIPE.to_owned(), "1".to_owned()));
+        Ok(settings)
     }
 
     /// Checks the arguments of `dbcc build`.

@@ -42,6 +42,9 @@ impl Features {
     }
 }
 
+/// The macro (`-D`) that leaves prints to the kernel's trace pipe.
+pub const TRACE_PIPE: &str = "DBCC_TRACE_PIPE";
+
 /// Everything that the front half needs to know; the cache key is made of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CompileRequest {
@@ -65,12 +68,17 @@ pub struct CompileRequest {
 /// A function of the probe and the kind of place that it will be attached to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionKind {
-    /// Name of the C function.
+    /// Name of the C function, or [`FunctionKind::OTHERS`].
     pub function: String,
     /// Name of a row of the KINDS table: `kprobe`, `uprobe`, …
     pub kind: String,
     /// The target as written behind `KIND:`, such as `tcp_sendmsg` or `sock:sock_send_length`.
     pub target: String,
+}
+
+impl FunctionKind {
+    /// In place of a function's name: all of which nothing else is said.
+    pub const OTHERS: &'static str = "*";
 }
 
 /// A function of the probe that is in an array of programs.

@@ -11,7 +11,7 @@ use dbcc::config::{CompileSettings, RunSettings};
 use dbcc::doctor::{self, Verdict};
 use dbcc::pipeline::{self, Failure, Streams};
 use dbcc::symbols::{self, Sink};
-use dbcc::{build, builtin, check, diag, frontend, kept, ps, types};
+use dbcc::{build, builtin, check, diag, frontend, kept, loading, ps, run_once, trace, types, unpin};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -52,6 +52,14 @@ fn main() -> ExitCode {
         Some(Command::Ps(args)) => {
             ps::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()).map(|()| ExitCode::SUCCESS)
         }
+        Some(Command::Load(args)) => {
+            loading::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()).map(|()| ExitCode::SUCCESS)
+        }
+        Some(Command::Run(args)) => {
+            run_once::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()).map(|()| ExitCode::SUCCESS)
+        }
+        Some(Command::Unpin(args)) => unpin::run(&args, &mut io::stdout().lock()).map(|()| ExitCode::SUCCESS),
+        Some(Command::Trace(args)) => follow_trace(&args).map(|()| ExitCode::SUCCESS),
         Some(Command::Frontend { libclang }) => frontend::serve(&libclang, io::stdin(), &mut io::stdout().lock())
             .map_err(Failure::from)
             .map(|()| ExitCode::SUCCESS),
@@ -72,6 +80,13 @@ fn run(args: &dbcc::cli::RunArgs) -> Result<ExitCode, Failure> {
     };
     pipeline::run(&settings, stop, &mut streams)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn follow_trace(args: &dbcc::cli::TraceArgs) -> Result<(), Failure> {
+    let stop = stop_signals()?;
+    let stdout = io::stdout();
+    let reader = stdout.as_fd().try_clone_to_owned()?;
+    trace::run(args, &stop, &mut stdout.lock(), &mut io::stderr().lock(), reader.as_fd())
 }
 
 /// A failure that lies at this machine, but for a reader of the output that is gone.

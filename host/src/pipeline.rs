@@ -13,7 +13,7 @@ use crate::cache::{Cache, Key};
 use crate::config::{CompileSettings, ConfigError, RunSettings};
 use crate::diag::{self, Diagnostic};
 use crate::directive::Directives;
-use crate::facts::{CompileRequest, Compiled, Features, Toolchain};
+use crate::facts::{CompileRequest, Compiled, Features, FunctionKind, Toolchain};
 use crate::frontend::Worker;
 use crate::gate::Gates;
 use crate::input::{Input, InputError};
@@ -167,9 +167,14 @@ pub fn request(
     features: Features,
     toolchain: Toolchain,
 ) -> CompileRequest {
+    let others = settings.others.map(|kind| FunctionKind {
+        function: FunctionKind::OTHERS.to_owned(),
+        kind: kind.to_owned(),
+        target: String::new(),
+    });
     CompileRequest {
         source: source.clone(),
-        functions: directives.function_kinds(),
+        functions: directives.function_kinds().into_iter().chain(others).collect(),
         tail_calls: directives.tail_calls(),
         defines: settings.defines.clone(),
         features,

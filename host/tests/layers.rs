@@ -56,6 +56,10 @@ const ORDER: &[&str] = &[
     "check",
     "doctor",
     "ps",
+    "loading",
+    "unpin",
+    "run_once",
+    "trace",
     "lib",
     "main",
 ];

@@ -5,6 +5,7 @@
 //! A test returns [`anyhow::Result`]. What it cannot do without it asks for with [`need!`]; where the machine does not
 //! have it, the test is reported as skipped, or fails where `CI=true`.
 
+pub mod bpffs;
 pub mod burst;
 pub mod client;
 pub mod dbcc;

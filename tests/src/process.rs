@@ -198,6 +198,12 @@ impl Running {
         }
     }
 
+    /// What `wanted` gives for a line that has come so far.
+    pub fn seen<T>(&mut self, wanted: impl FnMut(&Line) -> Option<T>) -> Option<T> {
+        self.lines.extend(self.incoming.try_iter());
+        self.lines.iter().find_map(wanted)
+    }
+
     /// Whether it has not ended yet.
     ///
     /// # Errors

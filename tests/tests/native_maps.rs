@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
+use dbcc_tests::bpffs::Bpffs;
 use dbcc_tests::dbcc::{self, Attached, Records};
 use dbcc_tests::need;
-use dbcc_tests::process::run;
 use dbcc_tests::senders::Senders;
 use serde_json::Value;
 
@@ -121,34 +120,6 @@ fn a_control_group_is_found_by_its_path() -> Result<()> {
     let records = over(&probe.display().to_string(), &[1, 1])?;
     assert_eq!(numbers(&records, "inside")?, BTreeMap::from([(1, 2)]));
     Ok(())
-}
-
-/// A file system of BPF that is gone when this is.
-struct Bpffs {
-    folder: tempfile::TempDir,
-}
-
-impl Bpffs {
-    fn mount() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "bpf", "bpf"]).arg(folder.path());
-        let mounted = run(mount)?;
-        ensure!(mounted.code() == Some(0), "no file system of BPF: {}", mounted.stderr());
-        Ok(Self { folder })
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-}
-
-impl Drop for Bpffs {
-    fn drop(&mut self) {
-        let mut umount = Command::new("umount");
-        umount.arg(self.folder.path());
-        drop(run(umount));
-    }
 }
 
 /// Writes a probe whose map is pinned.

@@ -52,6 +52,11 @@ impl KernelIterator {
         Ok(Self { link: Arc::new(link) })
     }
 
+    /// Its link.
+    pub fn link(&self) -> BorrowedFd<'_> {
+        self.link.as_fd()
+    }
+
     /// Runs the program over all objects and gives what it wrote.
     ///
     /// # Errors

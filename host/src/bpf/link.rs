@@ -3,6 +3,7 @@
 use std::ffi::c_long;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::{Arc, PoisonError};
 
@@ -12,6 +13,7 @@ use super::errno::{Error, check};
 use super::log;
 use super::map::Map;
 use super::object::RawObject;
+use super::pin;
 use super::program::{AttachType, c_string};
 use super::sys::new_fd;
 
@@ -38,6 +40,20 @@ impl Link {
     pub fn fd(&self) -> i32 {
         // SAFETY: the link is alive as long as its owner.
         unsafe { bpf_link__fd(self.raw.as_ptr()) }
+    }
+
+    /// Pins it at a path, where it stays attached when this is dropped and when the process ends.
+    ///
+    /// # Errors
+    /// The kernel's, as of [`pin::pin`](super::pin::pin): `EINVAL` before Linux 5.15 for kprobes, uprobes and tracepoints, which then
+    /// are no links.
+    pub fn pin(&self, path: &Path) -> Result<(), Error> {
+        // SAFETY: the descriptor is open as long as the link.
+        pin::pin(unsafe { BorrowedFd::borrow_raw(self.fd()) }, path)?;
+        // SAFETY: the link is alive; from now on, destroying it detaches nothing (libbpf disables the event of a link to a perf
+        // event even where the link lives on). Its descriptors are closed at the end of the process.
+        unsafe { sys::bpf_link__disconnect(self.raw.as_ptr()) };
+        Ok(())
     }
 
     /// How often the kernel could not run a kprobe or handle its return, as far as it says so (Linux 6.7; 0 before).

@@ -27,6 +27,7 @@ pub mod statistics;
 pub mod switch;
 pub mod sys;
 pub mod tc;
+pub mod test_run;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod trial;

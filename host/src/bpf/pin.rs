@@ -92,6 +92,19 @@ impl Map {
     }
 }
 
+/// Pins a program, a map or a link at a path, so that it outlives this process.
+///
+/// # Errors
+/// The kernel's: `EEXIST` where something is there, `EPERM` outside of the file system of BPF or for a name with a dot in it,
+/// `EINVAL` for what cannot be pinned.
+pub fn pin(object: BorrowedFd<'_>, path: &Path) -> Result<(), Error> {
+    let what = || format!("pin at `{}`", path.display());
+    let shown = path.to_str().ok_or_else(|| Error::new(what(), libc::EINVAL))?;
+    let name = c_string(shown).map_err(|error| Error::from_io(what(), &error))?;
+    // SAFETY: the object is open and the path outlives the call.
+    check(what, || unsafe { sys::bpf_obj_pin(object.as_raw_fd(), name.as_ptr()) }).map(drop)
+}
+
 /// Whether a path is in the file system of BPF, as far as its folders are there.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ use libbpf_sys as sys;
 
 use super::dispatcher::Form;
 use super::errno::{Error, check, check_ptr};
+use super::inventory::type_name;
 use super::link::Link;
 use super::object::{OpenObject, RawObject};
 
@@ -115,6 +116,11 @@ impl ProgramType {
             Self::LwtXmit => (sys::BPF_PROG_TYPE_LWT_XMIT, 0),
             Self::LwtSeg6local => (sys::BPF_PROG_TYPE_LWT_SEG6LOCAL, 0),
         }
+    }
+
+    /// Its name, as libbpf and bpftool have it.
+    pub fn name(self) -> String {
+        type_name(self.raw().0)
     }
 
     /// Whether its programs are verified against one object of the kernel's types, by name: a function, a tracepoint, a

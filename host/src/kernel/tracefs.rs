@@ -80,6 +80,14 @@ impl Tracefs {
         }
     }
 
+    /// Opens the trace pipe, reading from which does not wait. What is read from it is gone for others.
+    ///
+    /// # Errors
+    /// The kernel's: `EPERM` in a kernel that is locked down, `EBUSY` while somebody reads the file `trace`.
+    pub fn open_pipe(&self) -> io::Result<File> {
+        self.file("trace_pipe", libc::O_RDONLY | libc::O_NONBLOCK)
+    }
+
     /// Writes one command to a file that takes commands, such as `kprobe_events`, without removing what it holds.
     ///
     /// # Errors

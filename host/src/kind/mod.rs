@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use crate::bpf::iter::KernelIterator;
+use crate::bpf::pin;
 use crate::bpf::program::ProgramType;
 use crate::bpf::tc::TcFilter;
 use crate::bpf::usdt::{Entry, Specs};
@@ -213,7 +215,7 @@ enum Held {
     /// A link in libbpf's hands.
     Link(Link),
     /// A link, or a socket that the program is a filter of.
-    Descriptor(#[expect(dead_code, reason = "it is held to be closed")] OwnedFd),
+    Descriptor(OwnedFd),
     /// A filter of traffic control, of a kernel that has no links for it.
     Filter(#[expect(dead_code, reason = "it is held to be dropped")] TcFilter),
     /// An iterator, which runs when it is read.
@@ -251,6 +253,38 @@ impl Attachment {
             Held::Iterator(iterator) => Some(iterator.clone()),
             _ => None,
         })
+    }
+
+    /// Pins what holds it, so that the program stays attached: at the path, or at `PATH_1` and so on for further links.
+    ///
+    /// # Errors
+    /// The kernel's, and `EOPNOTSUPP` for what has no link, or more than it: a filter of traffic control before Linux 6.6, a USDT probe's arguments. What was pinned
+    /// before stays pinned.
+    pub fn pin(&self, path: &Path, pinned: &mut Vec<PathBuf>) -> Result<(), Error> {
+        let links = self.state.links.lock().unwrap_or_else(PoisonError::into_inner);
+        for held in links.iter() {
+            let number = pinned.len();
+            let mut name = path.as_os_str().to_owned();
+            if number > 0 {
+                name.push(format!("_{number}"));
+            }
+            let own = PathBuf::from(name);
+            match held {
+                Held::Link(link) => link.pin(&own)?,
+                Held::Descriptor(link) => pin::pin(link.as_fd(), &own)?,
+                Held::Iterator(iterator) => pin::pin(iterator.link(), &own)?,
+                Held::Other(other) => {
+                    other.pin(path, pinned)?;
+                    continue;
+                }
+                // What is known of the arguments goes with this process.
+                Held::Filter(_) | Held::Arguments(_) => {
+                    return Err(Error::new(format!("pin at `{}`", own.display()), libc::EOPNOTSUPP));
+                }
+            }
+            pinned.push(own);
+        }
+        Ok(())
     }
 
     /// One attachment for each of many names. Those that the kernel does not let be probed are left out and counted.
@@ -366,6 +400,13 @@ pub static KINDS: &[&dyn Kind] = &[
 /// The row of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn Kind> {
     KINDS.iter().copied().find(|kind| kind.name() == name)
+}
+
+/// The row of a kind, of a section, or of the type of programs that users of libbpf name: `raw_tracepoint`, `classifier`,
+/// `socket_filter`.
+pub fn by_type(name: &str) -> Option<&'static dyn Kind> {
+    let of_type = || KINDS.iter().copied().find(|kind| kind.program_type().name() == name);
+    by_name(name).or_else(|| by_section(name).map(|(kind, _)| kind)).or_else(of_type)
 }
 
 /// The kind that the name of a function means, and its target: `kprobe__tcp_sendmsg` is a kprobe of `tcp_sendmsg`. The

@@ -6,7 +6,7 @@ use super::{Failure, Prepared, directives};
 use crate::built::{Built, BuiltError, Chosen, offered};
 use crate::config::CompileSettings;
 use crate::directive::{Attach, Directives, parse_attach};
-use crate::facts::{Compiled, Features, ProgramFact};
+use crate::facts::{Compiled, Features, ProgramFact, TRACE_PIPE};
 use crate::foreign;
 use crate::input::ObjectFile;
 use crate::kernel::Kernel;
@@ -23,7 +23,7 @@ pub(super) fn prepare(
     features: impl FnOnce() -> Features,
 ) -> Result<Prepared, Failure> {
     let unusable = |error: anyhow::Error| Failure::Unusable(error.context(format!("cannot use {}", object.name)));
-    if let Some((name, _)) = settings.defines.first() {
+    if let Some((name, _)) = settings.defines.iter().find(|(name, _)| name != TRACE_PIPE) {
         let message = format!("-D {name} has no effect on what is compiled already: give it to `dbcc build`");
         return Err(unusable(anyhow::anyhow!(message)));
     }
@@ -33,6 +33,11 @@ pub(super) fn prepare(
         let directives = Directives { attaches: settings.attaches.clone(), ..Directives::default() };
         for attach in &directives.attaches {
             fit(attach, &mut compiled).map_err(unusable)?;
+        }
+        for fact in compiled.facts.programs.iter_mut().filter(|fact| fact.kind.is_empty()) {
+            let others = settings.others.unwrap_or_default();
+            others.clone_into(&mut fact.kind);
+            fact.forms.iter_mut().for_each(|form| others.clone_into(&mut form.kind));
         }
         let notes = vec!["an object that dbcc did not build: its sections say what its programs are".to_owned()];
         return Ok(Prepared { source, directives, compiled, notes });

@@ -117,6 +117,8 @@ pub struct Probe<'p, 'u> {
     pub origins: &'p origin::Origins,
     /// The maps.
     pub maps: &'p [rule::maps::Map],
+    /// Whether prints go to the kernel's trace pipe, for programs that nobody of dbcc listens to.
+    pub trace_pipe: bool,
     /// The kernel.
     pub kernel: &'p dyn KernelFacts,
 }
@@ -238,6 +240,7 @@ fn once(
         contexts: &contexts,
         origins: &origins,
         maps: &maps,
+        trace_pipe: request.defines.iter().any(|(name, _)| name == crate::facts::TRACE_PIPE),
         kernel,
     };
     let mut output = Output::default();

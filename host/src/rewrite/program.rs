@@ -82,12 +82,15 @@ impl Roles {
         let role = |(id, _)| role(tree, id, functions, &called, usdt.contains(&id));
         let mut roles: Vec<_> = tree.functions().map(role).collect();
         let is_libbpf_style = roles.iter().any(|role| matches!(role, Role::Section(_)));
+        let others = functions.iter().find(|wanted| wanted.function == FunctionKind::OTHERS);
+        let others = others.and_then(|wanted| kind::by_name(&wanted.kind));
         for ((id, _), role) in tree.functions().zip(&mut roles) {
             // In libbpf's style every program has a section.
-            if matches!(role, Role::Unattached) && !is_libbpf_style && takes_registers(tree, id) {
-                let kprobe = kind::by_name(REGISTERS);
-                let program = |kind| Use { kind, named_target: None, targets: Vec::new(), by_context: true };
-                *role = kprobe.map_or(Role::Unattached, |kind| Role::Programs(vec![program(kind)]));
+            if matches!(role, Role::Unattached) && !is_libbpf_style {
+                let by_context = takes_registers(tree, id);
+                let kind = if by_context { kind::by_name(REGISTERS) } else { others };
+                let program = |kind| Use { kind, named_target: None, targets: Vec::new(), by_context };
+                *role = kind.map_or(Role::Unattached, |kind| Role::Programs(vec![program(kind)]));
             }
         }
         Self { roles, is_libbpf_style, called }

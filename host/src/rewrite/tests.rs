@@ -100,9 +100,13 @@ pub(super) fn object(text: &str, attach: &[&str]) -> Vec<u8> {
 }
 
 fn compiled(text: &str, attach: &[&str], out: &std::path::Path) -> Result<Rewritten, Vec<Diagnostic>> {
-    let request = request(text, attach);
-    let templated = templated(&request);
-    let rewritten = rewrite(&request, &templated, &TestKernel, &|_| Vec::new())?;
+    compiled_as(&request(text, attach), out)
+}
+
+fn compiled_as(request: &CompileRequest, out: &std::path::Path) -> Result<Rewritten, Vec<Diagnostic>> {
+    let text = &request.source.text;
+    let templated = templated(request);
+    let rewritten = rewrite(request, &templated, &TestKernel, &|_| Vec::new())?;
     let mut child = Command::new(&request.toolchain.clang)
         .args(&templated.arguments)
         .args(["-Wall", "-Wno-unused-function", "-Wno-unused-variable", "-c", "-", "-o"])
@@ -693,6 +697,33 @@ fn what_rules_refuse_is_said_where_it_stands() {
     Error 6:94 `n`: `%s` wants a string
       note: this is of type `int`
     "#);
+}
+
+#[test]
+fn functions_of_which_nothing_is_said_are_of_the_kind_of_the_others() {
+    let text = "static int helper(void *ctx) { return 1; }\nint one(void *ctx) { return helper(ctx); }\n\
+                int kprobe__f(struct pt_regs *ctx) { return 0; }\nint two(struct pt_regs *ctx) { return 0; }\n";
+    let kinds = |text: &str| {
+        let rewritten = rewritten(text, &["raw_tracepoint:=*"]).expect("it is rewritten");
+        let programs = rewritten.facts.programs.iter();
+        programs.map(|program| format!("{} {}", program.function, program.kind)).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(text), ["one raw_tracepoint", "kprobe__f kprobe", "two kprobe"]);
+    // In libbpf's style every program has a section.
+    let libbpf = "#include <bpf/bpf_helpers.h>\nSEC(\"xdp\") int one(struct xdp_md *ctx) { return 2; }\n\
+                  int two(void *ctx) { return 0; }\nchar _license[] SEC(\"license\") = \"GPL\";\n";
+    assert_eq!(kinds(libbpf), ["one xdp"]);
+}
+
+#[test]
+fn prints_go_to_the_trace_pipe_where_that_is_asked_for() {
+    let text =
+        "int kprobe__f(struct pt_regs *ctx) { bpf_trace_printk(\"a %d\\n\", 1); bpf_printk(\"b\"); return 0; }\n";
+    let mut request = request(text, &[]);
+    request.defines.push((crate::facts::TRACE_PIPE.to_owned(), "1".to_owned()));
+    let rewritten = compiled_as(&request, std::path::Path::new("/dev/null")).expect("it is rewritten");
+    assert!(rewritten.facts.prints.is_empty());
+    assert!(rewritten.text.contains("bpf_trace_printk(\"a %d\\n\", 6, 1); bpf_printk(\"b\");"), "{}", rewritten.text);
 }
 
 #[test]

@@ -27,7 +27,8 @@ impl Rule for Prints {
     fn documentation(&self) -> &'static str {
         "`bpf_trace_printk(\"format\", …)`, with or without the size of the format, and `bpf_printk(\"format\", …)` write \
          records to a ring buffer of this probe's own; they are formatted in user space, with up to twelve arguments. A \
-         format that is no literal stays a call of the helper, whose lines go to the kernel's trace pipe."
+         format that is no literal stays a call of the helper, whose lines go to the kernel's trace pipe. With \
+         `-D DBCC_TRACE_PIPE` all do."
     }
 
     fn example(&self) -> &'static str {
@@ -79,6 +80,10 @@ fn print(probe: &Probe<'_, '_>, output: &mut Output, id: NodeId, name: &str) -> 
     let Some(first) = arguments.first().copied() else {
         return Err(Diagnostic::error(format!("`{name}` wants a format"), span).into());
     };
+    if probe.trace_pipe {
+        let size = literal(probe, first).map(|bytes| bytes.len() + 1);
+        return keep(probe, output, id, span, name, size);
+    }
     let Some(bytes) = literal(probe, first) else { return leave(probe, output, id, span, name) };
     let format = String::from_utf8_lossy(&bytes).into_owned();
     let wanted = match wanted(&format) {
