@@ -119,6 +119,9 @@ fn take(interval: Option<Duration>) -> Result<Census, Error> {
     let mut names = place::Names::default();
     for link in &mut census.links {
         link.place = names.text(&link.info);
+        if link.place.is_empty() {
+            link.place = census.holders.only_event(link.info.program).map(place::event).unwrap_or_default();
+        }
     }
     for program in &mut census.programs {
         let links = census.links.iter().filter(|link| link.info.program == program.number);

@@ -81,9 +81,19 @@ fn first_program(file: &str, function: &str, says: &str) -> Result<()> {
         ensure!(record["message"].as_str().is_some_and(|message| message.contains(says)), "{record}");
         Ok(Some(()))
     })?;
+    // A line of another program comes before one more of dbcc's, and is not shown.
+    bpftool(&["prog", "run", "pinned", &pin, "repeat", "0"])?;
+    ok(["run", &pin])?;
     trace.signal(Signal::INT)?;
     let traced = trace.finish()?;
     assert_eq!(traced.code(), Some(0), "{}", traced.stderr());
+    for line in traced.stdout().lines() {
+        let record: Value = serde_json::from_str(line)?;
+        assert!(
+            record["comm"] == "dbcc" && record["message"].as_str().is_some_and(|text| text.contains(says)),
+            "{line}"
+        );
+    }
 
     // Lines of others are left out, and a closed pipe ends it.
     let mut others = dbcc::command()?;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use dbcc_tests::dbcc::{self, Attached};
 use dbcc_tests::need;
-use dbcc_tests::process::{Running, patience, run};
+use dbcc_tests::process::{Running, run, wait_until};
 use dbcc_tests::sites::{self, Sites};
 use serde_json::{Value, json};
 
@@ -118,7 +118,7 @@ fn what_it_shows_is_what_bpftool_shows() -> Result<()> {
     Ok(())
 }
 
-/// A traced program does something until the kernel counts it; what `ps` then shows is what bpftool shows afterwards.
+/// A traced program does something all the time; what `ps` shows lies between what bpftool shows before and afterwards.
 #[test]
 fn runs_are_those_that_the_kernel_counted() -> Result<()> {
     need!(need::root());
@@ -127,39 +127,32 @@ fn runs_are_those_that_the_kernel_counted() -> Result<()> {
     let mut traced = Sites::start(Command::new(&path))?;
     let attached = sites::start(None, Some(traced.pid()))?;
     let pid = attached.pid().to_string();
-    let own = of_kind(&ps(&["--now", "--pid", &pid])?, "program");
-    let deadline = std::time::Instant::now() + patience();
-    loop {
+    let shown = wait_until("runs that are counted", || {
+        let before = bpftool("prog")?;
         let mut command = dbcc::command()?;
         command.args(["ps", "--json", "--interval", "1s", "--pid", &pid]);
         let mut counting = Running::start(command)?;
-        let counted = |objects: &Objects| {
-            own.keys().all(|id| objects.get(id).is_some_and(|program| program["run_cnt"].as_u64() > Some(0)))
-        };
-        let mut hit = false;
-        while !hit && counting.is_running()? {
-            traced.come_by(5)?;
-            hit = counted(&bpftool("prog")?);
+        while counting.is_running()? {
+            traced.come_by(500)?;
         }
         let finished = counting.finish()?;
         let shown: Vec<Value> = finished.stdout().lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         let shown = of_kind(&shown, "program");
-        let after = bpftool("prog")?;
-        if hit && shown.values().all(|program| program["runs"].as_u64() > Some(0)) {
-            for (id, program) in &shown {
-                assert_eq!(program["run_count"], after[id]["run_cnt"], "{program}");
-                assert_eq!(program["run_time_ns"], after[id]["run_time_ns"], "{program}");
-                let average = program["run_time_ns"].as_u64().zip(program["run_count"].as_u64());
-                // Nothing had run before.
-                if program["runs"] == program["run_count"] {
-                    assert_eq!(program["ns_per_run"].as_u64(), average.map(|(time, count)| time / count), "{program}");
-                }
-            }
-            break;
-        }
-        if std::time::Instant::now() > deadline {
-            bail!("the kernel counted nothing: {shown:?}");
-        }
+        let all = shown.values().all(|program| program["runs"].as_u64() > Some(0));
+        Ok((all && !shown.is_empty()).then_some((before, shown, bpftool("prog")?)))
+    })?;
+    let (before, shown, after) = shown;
+    for (id, program) in &shown {
+        let number = |record: &Value, field: &str| record[field].as_u64().unwrap_or(0);
+        let theirs = |field: &str| (number(&before[id], field), number(&after[id], field));
+        let ours = |field: &str| number(program, field);
+        let (counts, times) = (theirs("run_cnt"), theirs("run_time_ns"));
+        assert!((counts.0 + ours("runs")..=counts.1).contains(&ours("run_count")), "{counts:?} {program}");
+        assert!((times.0..=times.1).contains(&ours("run_time_ns")), "{times:?} {program}");
+        assert!(
+            ours("ns_per_run") > 0 && ours("ns_per_run") * ours("runs") <= times.1 - times.0,
+            "{times:?} {program}"
+        );
     }
     attached.interrupt()?;
     Ok(())

@@ -22,7 +22,8 @@ const PROGRAMS: &str = "int packet(struct xdp_md *ctx)\n{\n    unsigned char *at
                         int seven(void *ctx) { return 7; }\n\
                         //@ attach tc:lo:ingress = marked\n\
                         int marked(struct __sk_buff *skb) { skb->mark += 1; return skb->mark; }\n\
-                        int kprobe__do_exit(struct pt_regs *ctx) { return 0; }\n";
+                        //@ attach uprobe:/bin/true:main = probed\n\
+                        int probed(struct pt_regs *ctx) { return 0; }\n";
 
 fn once(arguments: &[&str]) -> Result<Value> {
     let finished = dbcc::run(["run", "--json"].iter().chain(arguments))?;
@@ -103,10 +104,10 @@ fn what_cannot_be_run_is_said_with_what_can() -> Result<()> {
     let (bpffs, folder) = (Bpffs::mount()?, tempfile::tempdir()?);
     let file = pinned(&bpffs, folder.path())?;
     let place = |name: &str| bpffs.place(name);
-    let (exit, packet, sum, nothing) =
-        (place("all/kprobe__do_exit"), place("all/packet"), place("all/sum"), place("all/nothing"));
+    let (probed, packet, sum, nothing) =
+        (place("all/probed"), place("all/packet"), place("all/sum"), place("all/nothing"));
     for (arguments, code, expected) in [
-        (&[exit.as_str()] as &[&str], 1, "the type kprobe on request; it does for socket_filter, "),
+        (&[probed.as_str()] as &[&str], 1, "the type kprobe on request; it does for socket_filter, "),
         (&[&packet], 1, "it wants a packet of 14 bytes or more: give --data"),
         (&[&sum], 1, "it reads more of its context than it was given"),
         (&[&sum, "--data", "00"], 1, "take no packet"),

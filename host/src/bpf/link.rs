@@ -45,7 +45,7 @@ impl Link {
     /// Pins it at a path, where it stays attached when this is dropped and when the process ends.
     ///
     /// # Errors
-    /// The kernel's, as of [`pin::pin`](super::pin::pin): `EINVAL` before Linux 5.15 for kprobes, uprobes and tracepoints, which then
+    /// The kernel's, as of [`pin::pin`]: `EINVAL` before Linux 5.15 for kprobes, uprobes and tracepoints, which then
     /// are no links.
     pub fn pin(&self, path: &Path) -> Result<(), Error> {
         // SAFETY: the descriptor is open as long as the link.

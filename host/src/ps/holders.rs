@@ -32,6 +32,14 @@ pub(super) struct Holders {
 }
 
 impl Holders {
+    /// The event that a program is on, if all that is known of are the same: kernels that do not tell the places of links tell those of
+    /// events.
+    pub(super) fn only_event(&self, program: u32) -> Option<&Event> {
+        let mut events = self.attached.iter().map(|attached| &attached.event).filter(|event| event.program == program);
+        let first = events.next()?;
+        events.all(|event| event == first).then_some(first)
+    }
+
     /// Who holds an object.
     pub(super) fn of(&self, id: ObjectId) -> &[Holder] {
         self.objects.get(&id).map(Vec::as_slice).unwrap_or_default()
