@@ -10,6 +10,7 @@ use crate::burst;
 use crate::dbcc::{self, Attached, Records};
 use crate::doctor;
 use crate::kinds;
+use crate::listed;
 use crate::load::Load;
 use crate::need;
 use crate::objects;
@@ -51,6 +52,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("swapped_fentry_and_fexit_are_exact", || watch::kernel_functions_are_exact("fentry", 8)),
     ("swapped_decisions_are_all_made", swapped::decisions_are_made),
     ("the_published_hello_runs_as_fentry", || hello("fentry", &[], "fentry")),
+    ("places_of_programs_are_listed", listed::functions_are_told),
     ("what_the_doctor_says_is_what_others_find", doctor::agrees_with_others),
     ("objects_of_another_kernel_read_what_this_one_has", objects_of_another_kernel),
 ];

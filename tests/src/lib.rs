@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod fuzz;
 pub mod guest;
 pub mod kinds;
+pub mod listed;
 pub mod load;
 pub mod meaning;
 pub mod need;

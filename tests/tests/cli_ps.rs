@@ -125,7 +125,15 @@ fn runs_are_those_that_the_kernel_counted() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let path = sites::compile(folder.path(), "sites", &[])?;
     let mut traced = Sites::start(Command::new(&path))?;
-    let attached = sites::start(None, Some(traced.pid()))?;
+    // Programs that write nothing, so that nobody has to read.
+    let probe = folder.path().join("idle.c");
+    std::fs::write(
+        &probe,
+        "int idle(struct pt_regs *ctx) { return 0; }\nint still(struct pt_regs *ctx) { return 0; }\n",
+    )?;
+    let (probe, process) = (probe.display().to_string(), traced.pid().to_string());
+    let attaches = ["usdt:sites:values=idle", "usdt:sites:text=still"].map(|point| ["--attach", point]).concat();
+    let attached = Attached::start([probe.as_str(), "--pid", &process].iter().chain(&attaches))?;
     let pid = attached.pid().to_string();
     let shown = wait_until("runs that are counted", || {
         let before = bpftool("prog")?;
