@@ -245,7 +245,7 @@ impl Checked {
 
 /// The target that a directive or the program's name or section gives, as far as the verifier needs it: what the kernel's
 /// types describe is looked up there, everything else is found when it is attached.
-fn targets(fact: &ProgramFact, directives: &Directives) -> Vec<Target> {
+pub fn targets(fact: &ProgramFact, directives: &Directives) -> Vec<Target> {
     let given = directives.attaches.iter().find(|attach| attach.function == fact.function);
     let given = given.and_then(|attach| attach.alternatives.first());
     let (kind, target) = match (given, &fact.target) {

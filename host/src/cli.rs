@@ -8,6 +8,7 @@ mod build;
 mod cache;
 mod check;
 mod doctor;
+mod dump;
 mod load;
 mod ps;
 mod run_once;
@@ -18,6 +19,7 @@ pub use build::BuildArgs;
 pub use cache::{CacheArgs, CacheCommand};
 pub use check::CheckArgs;
 pub use doctor::DoctorArgs;
+pub use dump::{DumpArgs, Stage};
 pub use load::{LoadArgs, UnpinArgs};
 pub use ps::PsArgs;
 pub use run_once::RunOnceArgs;
@@ -57,6 +59,8 @@ pub enum Command {
     /// Compile probe files and say what is suspicious in them, and with --load have the kernel verify them, without attaching
     /// anything
     Check(CheckArgs),
+    /// Show what a probe became, with its lines beside the instructions: rewritten text, object, and in the kernel
+    Dump(DumpArgs),
     /// Compile probes into objects that run on other kernels, without a compiler; libbpf and bpftool load them too
     Build(BuildArgs),
     /// List the built-in probes, or print the C text of one

@@ -16,11 +16,13 @@ use crate::facts::Facts;
 use crate::lex::{Lexed, TokenKind};
 use crate::source::{LineColumn, Source, Span};
 
+mod code;
 mod ext;
 mod lines;
 mod relocations;
 mod stacks;
 
+pub use code::{FunctionCode, Section, SourceLine, SymbolRelocation, code};
 use lines::Line;
 pub use relocations::{Relocation, RelocationKind, relocations};
 

@@ -22,7 +22,7 @@ use crate::diag::Diagnostic;
 use crate::elf;
 use crate::facts::{CompileRequest, Compiled, Toolchain};
 use crate::kernel::Kernel;
-use crate::kernel::btf::{Function, enumerators, function, functions, members, slice, with_modules};
+use crate::kernel::btf::{Function, Joined, enumerators, function, functions, members, slice, with_modules};
 use crate::kernel::tracepoint::{Tracepoint, TracepointError};
 use crate::kind;
 use crate::lex::Lexed;
@@ -79,24 +79,8 @@ fn compile_with<L>(
     let templated = prepare(request).map_err(|error| fatal(error.to_string()))?;
     let compiler = compile::begin(request, &templated);
 
-    let mut needs = Needs::of(request)?;
+    let Laid { missing, mut warnings, joined } = lay_out(request, &templated, kernel)?;
     let btf = kernel.btf().map_err(|error| fatal(error.to_string()))?;
-    let Tracepoints { found: tracepoints, missing, pointees, mut warnings } =
-        tracepoints(&needs, &request.without_tracepoints, kernel);
-    // `args->page->flags`: the struct that a field points to may be named nowhere else.
-    let used = pointees.into_iter().filter(|(field, _)| needs.names.members.contains(field));
-    let tags: Vec<String> = used.map(|(_, tag)| tag).collect();
-    needs.names.tags.extend(tags);
-    let mut types = slice(btf, &needs.names).map_err(|error| fatal(error.to_string()))?;
-    let joined = if types.missing.is_empty() { None } else { with_modules(btf, &types.missing) };
-    if let Some(joined) = &joined {
-        types = slice(&joined.btf, &needs.names).map_err(|error| fatal(error.to_string()))?;
-    }
-    let types = types.text;
-    let host = Host::running().map_err(fatal)?;
-    templated
-        .fill(request, &needs, &KernelText { types, tracepoints }, &host)
-        .map_err(|error| fatal(error.to_string()))?;
     let explain = |messages| as_named(without_tracepoints(messages, &missing), &templated, &request.source.name);
     // Rewriting loads libclang again, which then is there; if it cannot be loaded, rewriting says why.
     let loaded = loaded();
@@ -135,6 +119,62 @@ fn compile_with<L>(
         lints,
         stacks,
     })
+}
+
+/// What laying out the include tree told.
+struct Laid {
+    /// Tracepoints that the kernel does not have, with the reason.
+    missing: Vec<(TracepointName, String)>,
+    warnings: Vec<Diagnostic>,
+    /// The kernel's types with those of modules, where some of theirs are named.
+    joined: Option<Joined>,
+}
+
+/// Asks the kernel for what a probe needs around it, and lays it out.
+fn lay_out(request: &CompileRequest, templated: &Templated, kernel: &Kernel) -> Result<Laid, Vec<Diagnostic>> {
+    let fatal = |message: String| vec![Diagnostic::error(message, None)];
+    let mut needs = Needs::of(request)?;
+    let btf = kernel.btf().map_err(|error| fatal(error.to_string()))?;
+    let Tracepoints { found: tracepoints, missing, pointees, warnings } =
+        tracepoints(&needs, &request.without_tracepoints, kernel);
+    // `args->page->flags`: the struct that a field points to may be named nowhere else.
+    let used = pointees.into_iter().filter(|(field, _)| needs.names.members.contains(field));
+    let tags: Vec<String> = used.map(|(_, tag)| tag).collect();
+    needs.names.tags.extend(tags);
+    let mut types = slice(btf, &needs.names).map_err(|error| fatal(error.to_string()))?;
+    let joined = if types.missing.is_empty() { None } else { with_modules(btf, &types.missing) };
+    if let Some(joined) = &joined {
+        types = slice(&joined.btf, &needs.names).map_err(|error| fatal(error.to_string()))?;
+    }
+    let types = types.text;
+    let host = Host::running().map_err(fatal)?;
+    templated
+        .fill(request, &needs, &KernelText { types, tracepoints }, &host)
+        .map_err(|error| fatal(error.to_string()))?;
+    Ok(Laid { missing, warnings, joined })
+}
+
+/// The files that are made for a probe, in the order in which they are included, and then its own text.
+const MADE: [&str; 4] = ["dbcc/host.h", "dbcc/kernel_types.h", "dbcc/tracepoints.h", "dbcc/probe.h"];
+
+/// The text of a probe with what is put around it, before anything of it is rewritten.
+///
+/// # Errors
+/// As for [`compile`].
+pub fn templated(request: &CompileRequest) -> Result<String, Vec<Diagnostic>> {
+    let fatal = |message: String| vec![Diagnostic::error(message, None)];
+    let templated = prepare(request).map_err(|error| fatal(error.to_string()))?;
+    lay_out(request, &templated, &Kernel::new())?;
+    let mut text = String::new();
+    for name in MADE {
+        let path = templated.root.path().join(name);
+        let made = std::fs::read_to_string(&path).map_err(|error| fatal(format!("{}: {error}", path.display())))?;
+        if !made.trim().is_empty() {
+            text.push_str(&format!("/* {name} */\n{}\n\n", made.trim_end()));
+        }
+    }
+    text.push_str(&format!("/* {} */\n{}", request.source.name, request.source.text));
+    Ok(text)
 }
 
 /// What became of the tracepoints that a probe names.

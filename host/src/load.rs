@@ -56,6 +56,8 @@ pub struct Settings {
     pub fills: Vec<Fill>,
     /// Where arguments of USDT probes are noted for several versions of the probe.
     pub usdt: Option<Arc<Specs>>,
+    /// Whether the verifier tells what its work was: [`Object::measured`].
+    pub measured: bool,
 }
 
 /// A loaded probe: programs are verified and maps exist; nothing runs yet.
@@ -189,6 +191,9 @@ pub fn load<'t>(
             false => pin::Waiting::default(),
         };
         select(&mut object, &programs, &compiled.facts, kernel)?;
+        if settings.measured {
+            object.measure();
+        }
         match &settings.usdt {
             Some(specs) if object.shape(USDT_ARGUMENTS).is_some() => object.reuse_map(USDT_ARGUMENTS, specs.as_fd())?,
             _ => object.grow_map(USDT_ARGUMENTS, usdt_forms(&programs))?,

@@ -11,7 +11,7 @@ use dbcc::config::{CompileSettings, RunSettings};
 use dbcc::doctor::{self, Verdict};
 use dbcc::pipeline::{self, Failure, Streams};
 use dbcc::symbols::{self, Sink};
-use dbcc::{build, builtin, check, diag, frontend, kept, loading, ps, run_once, trace, types, unpin};
+use dbcc::{build, builtin, check, diag, dump, frontend, kept, loading, ps, run_once, trace, types, unpin};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -37,6 +37,10 @@ fn main() -> ExitCode {
         Some(Command::Check(args)) => CompileSettings::new(&args.compile).map_err(Failure::from).and_then(|settings| {
             let colour = diag::wants_color(&io::stdout());
             check::run(&args, &settings, colour, &mut io::stdout().lock()).map(code)
+        }),
+        Some(Command::Dump(args)) => CompileSettings::new(&args.compile).map_err(Failure::from).and_then(|settings| {
+            let (out, err) = (&mut io::stdout().lock(), &mut io::stderr().lock());
+            dump::run(&args, &settings, out, err).map(code)
         }),
         Some(Command::Build(args)) => {
             build::run(&args, diag::wants_color(&io::stderr()), &mut io::stdout().lock(), &mut io::stderr().lock())

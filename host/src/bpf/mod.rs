@@ -8,6 +8,7 @@
 #![allow(unsafe_code, reason = "this is the boundary to libbpf and to system calls that have no safe wrapper")]
 
 pub mod btf;
+pub mod code;
 pub mod counter;
 pub mod dispatcher;
 pub mod errno;

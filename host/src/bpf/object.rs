@@ -24,6 +24,8 @@ pub struct OpenObject {
     /// Maps that are pinned ones, by address: in the kernel they have the name that they were made with, and here that
     /// in the object.
     renamed: Vec<(usize, String)>,
+    /// Whether the verifier is to tell what its work was.
+    measured: bool,
 }
 
 /// A loaded object: its maps exist and its programs are verified. Dropping it gives up both, except for what links and
@@ -33,6 +35,7 @@ pub struct OpenObject {
 pub struct Object {
     raw: Arc<RawObject>,
     renamed: Vec<(usize, String)>,
+    measured: Vec<(String, String)>,
 }
 
 /// The loaded object itself, which attachments hold that libbpf keeps something of in the object.
@@ -82,7 +85,12 @@ impl OpenObject {
             // returns (bpf_object__elf_finish); the name and the options outlive the call.
             || unsafe { sys::bpf_object__open_mem(elf.as_ptr().cast(), length, &raw const options) },
         )?;
-        Ok(Self { raw, renamed: Vec::new() })
+        Ok(Self { raw, renamed: Vec::new(), measured: false })
+    }
+
+    /// Has the verifier tell what its work was, for [`Object::measured`].
+    pub fn measure(&mut self) {
+        self.measured = true;
     }
 
     /// Its programs, in the order of the object.
@@ -201,7 +209,11 @@ impl OpenObject {
     /// The first failure: a map that was not created, a program that was refused (with the verifier's log).
     pub fn load(mut self) -> Result<Object, LoadFailure> {
         let mut logs = Vec::new();
+        let measured = self.measured;
         for mut program in self.programs() {
+            if measured && let Err(error) = program.set_statistics() {
+                return Err(LoadFailure { error, rejected: None });
+            }
             // Zero pages: the kernel touches what it writes, so many programs do not cost many megabytes.
             let mut buffer = vec![0_u8; LOG_SIZE];
             // SAFETY: the buffers are kept until this function ends, which either frees the object or, after a
@@ -219,9 +231,10 @@ impl OpenObject {
         match loaded {
             Ok(_) => {
                 let (raw, renamed) = (self.raw, std::mem::take(&mut self.renamed));
+                let measured = if self.measured { told(&logs) } else { Vec::new() };
                 // The raw object changes its owner.
                 std::mem::forget(self);
-                Ok(Object { raw: Arc::new(RawObject { raw, usdt: Mutex::new(()) }), renamed })
+                Ok(Object { raw: Arc::new(RawObject { raw, usdt: Mutex::new(()) }), renamed, measured })
             }
             Err(error) => {
                 let rejected = logs.iter().find_map(|(program, buffer)| rejection(program, buffer));
@@ -231,6 +244,13 @@ impl OpenObject {
     }
 }
 
+/// What the verifier told of programs that it took.
+fn told(logs: &[(String, Vec<u8>)]) -> Vec<(String, String)> {
+    let text =
+        |bytes: &[u8]| String::from_utf8_lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned();
+    logs.iter().map(|(program, log)| (program.clone(), text(log))).filter(|(_, log)| !log.is_empty()).collect()
+}
+
 fn rejection(program: &str, buffer: &[u8]) -> Option<Rejection> {
     let length = buffer.iter().position(|&byte| byte == 0).unwrap_or(buffer.len());
     let log = String::from_utf8_lossy(buffer.get(..length)?).into_owned();
@@ -238,6 +258,11 @@ fn rejection(program: &str, buffer: &[u8]) -> Option<Rejection> {
 }
 
 impl Object {
+    /// What the verifier told of its work, by program; see [`OpenObject::measure`].
+    pub fn measured(&self) -> &[(String, String)] {
+        &self.measured
+    }
+
     /// The loaded program of that name; none if the object has none or it was not selected.
     pub fn program(&self, name: &str) -> Option<Program<'_>> {
         let name = c_string(name).ok()?;

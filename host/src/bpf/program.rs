@@ -273,6 +273,21 @@ impl<'o> OpenProgram<'o> {
         check(what, || unsafe { sys::bpf_program__set_attach_target(self.raw.as_ptr(), 0, name.as_ptr()) }).map(drop)
     }
 
+    /// Has the verifier write what its work was into the log.
+    ///
+    /// # Errors
+    /// libbpf's; none is known for an open object.
+    pub(super) fn set_statistics(&mut self) -> Result<(), Error> {
+        /// `BPF_LOG_STATS` of include/linux/bpf_verifier.h.
+        const STATISTICS: u32 = 4;
+        check(
+            || format!("ask for the verifier's statistics of program `{}`", self.name()),
+            // SAFETY: the program is alive as long as its object, which is not loaded.
+            || unsafe { sys::bpf_program__set_log_level(self.raw.as_ptr(), STATISTICS) },
+        )
+        .map(drop)
+    }
+
     /// Gives it a buffer for the verifier's log.
     ///
     /// # Safety

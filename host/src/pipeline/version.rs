@@ -81,6 +81,7 @@ pub(super) fn make(prepared: &Prepared, kernel: &Kernel, terms: Terms<'_>) -> Re
     let early = if opens_early { load::open_early(facts, planned.clone()) } else { Early::default() };
     let wanted = planned.chain(tails(facts, directives, &programs).into_iter().map(|fact| (fact, [].as_slice())));
     let how = load::Settings {
+        measured: false,
         pids: settings.pids.clone(),
         attach_as: settings.compile.attach_as,
         without_fentry: settings.compile.lacks("fentry"),
