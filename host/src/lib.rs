@@ -15,6 +15,7 @@ pub mod child;
 pub mod clang;
 pub mod cli;
 pub mod compile;
+pub mod completion;
 pub mod config;
 pub mod decode;
 pub mod diag;

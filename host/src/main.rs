@@ -11,7 +11,7 @@ use dbcc::config::{CompileSettings, RunSettings};
 use dbcc::doctor::{self, Verdict};
 use dbcc::pipeline::{self, Failure, Streams};
 use dbcc::symbols::{self, Sink};
-use dbcc::{build, builtin, check, diag, dump, frontend, kept, loading, ps, run_once, trace, types, unpin};
+use dbcc::{build, builtin, check, completion, diag, dump, frontend, kept, loading, ps, run_once, trace, types, unpin};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -23,6 +23,16 @@ const UNUSABLE: u8 = 2;
 const OBJECTS_ONLY: u8 = 3;
 
 fn main() -> ExitCode {
+    // Nothing else may happen where a shell asks what could come next.
+    match completion::answer(std::env::args_os(), std::env::current_dir().ok().as_deref()) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => {
+            // When standard error is gone, there is nobody left to tell.
+            let _ = error.print();
+            return ExitCode::from(UNUSABLE);
+        }
+    }
     let cli = Cli::parse();
     let done = match cli.command {
         None => run(&cli.run),

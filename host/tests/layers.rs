@@ -57,6 +57,7 @@ const ORDER: &[&str] = &[
     "check",
     "dump",
     "doctor",
+    "completion",
     "ps",
     "loading",
     "unpin",

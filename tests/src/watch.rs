@@ -201,8 +201,11 @@ pub fn kernel_functions_are_exact(attach_as: &str, swaps: u64) -> Result<()> {
     ensure!(chosen.iter().any(|(_, kind)| kind == attach_as), "attached as {chosen:?}");
     all_behind_the_switch(&records)?;
     let missed = records.lost("returns") + records.lost("hits") + records.lost("runs");
+    // Where the kernel does not run a program, this is counted (fentry while a preempted thread is inside: seen on 7.2);
+    // an entry that was not seen leaves its return an orphan.
+    let seen = found.iter().sum::<u64>() + missed;
     ensure!(
-        found == [calls, calls, 0],
+        found == [calls, calls, 0] || (missed > 0 && seen == 2 * calls),
         "{calls} calls in {milliseconds} ms and {swaps} swaps: entries, returns, orphans are {found:?}, {missed} missed\n{}",
         records.text()
     );
