@@ -160,7 +160,7 @@ const MADE: [&str; 4] = ["dbcc/host.h", "dbcc/kernel_types.h", "dbcc/tracepoints
 /// The text of a probe with what is put around it, before anything of it is rewritten.
 ///
 /// # Errors
-/// As for [`compile`].
+/// As for [`compile()`].
 pub fn templated(request: &CompileRequest) -> Result<String, Vec<Diagnostic>> {
     let fatal = |message: String| vec![Diagnostic::error(message, None)];
     let templated = prepare(request).map_err(|error| fatal(error.to_string()))?;

@@ -255,9 +255,14 @@ fn missing_in(query: &Query<'_>, binary: &Binary, source: &str) -> anyhow::Resul
 }
 
 fn no_debug_information(binary: &Binary) -> String {
-    let looked: Vec<String> =
-        binary.consulted().iter().map(|file| format!("{} ({:?})", file.file.display(), file.outcome)).collect();
-    let looked = if looked.is_empty() { String::new() } else { format!("; looked for {}", looked.join(", ")) };
+    let consulted = binary.consulted();
+    let looked = match consulted.as_slice() {
+        [] => String::new(),
+        [first, others @ ..] => {
+            let others = if others.is_empty() { String::new() } else { format!(" and {} other places", others.len()) };
+            format!("; looked at {}{others}", first.file.display())
+        }
+    };
     format!(
         "`{}` has no debug information, which alone tells types: install its debug package (-dbgsym, -debuginfo), or name \
          the folder of its debug file with --debug-dir{looked}",
