@@ -157,7 +157,6 @@ fn pin_all(
     attaches: bool,
     pinned: &mut Vec<PathBuf>,
 ) -> Result<(), Failure> {
-    let run = |error: crate::bpf::Error| Failure::Run(error.into());
     for program in loaded.programs() {
         let handle = loaded.object().program(&program.program);
         let fd = handle.as_ref().and_then(|handle| handle.fd());
@@ -174,9 +173,23 @@ fn pin_all(
     if attaches {
         let attached: Attached =
             attach::attach(loaded, kernel, &[]).map_err(|error| Failure::Run(anyhow::Error::new(error)))?;
-        attached.pin(|function| place.of_link(function), pinned).map_err(run)?;
+        attached.pin(|function| place.of_link(function), pinned).map_err(|error| no_link(&error))?;
     }
     Ok(())
+}
+
+/// Why what attaches a program cannot stay.
+fn no_link(error: &crate::bpf::Error) -> Failure {
+    let why = match error.errno {
+        libc::EINVAL if !crate::kernel::is_at_least(5, 15) => {
+            ": before Linux 5.15, kprobes, uprobes and tracepoints have no links that stay; raw tracepoints and fentry have"
+        }
+        libc::EINVAL | libc::EOPNOTSUPP => {
+            ": what attaches it is no link, and goes with this process; run it by dbcc instead"
+        }
+        _ => "",
+    };
+    Failure::Run(anyhow::anyhow!("{error}{why}"))
 }
 
 fn pin_one(object: BorrowedFd<'_>, path: PathBuf, pinned: &mut Vec<PathBuf>) -> Result<(), Failure> {

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use dbcc_tests::bpffs::Bpffs;
 use dbcc_tests::process::{Finished, Running, Signal, run, wait_until};
-use dbcc_tests::{dbcc, need};
+use dbcc_tests::{dbcc, need, sites};
 use serde_json::Value;
 
 fn ok<A: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<Finished> {
@@ -222,6 +222,15 @@ fn what_cannot_be_is_said_before_anything_is_done() -> Result<()> {
     refused(["load", &file, "--type", "rawest", "--pin", &pin], 2, "no kind of programs `rawest`")?;
     refused(["load", &file, "--pin", &pin], 1, "no function is a program; say what they are by --type")?;
     refused(["load", &file, "--type", "xdp", "--attach-all", "--pin", &pin], 1, "attached")?;
+    // What libbpf keeps of a USDT probe goes with the process.
+    let sites = sites::compile(folder.path(), "sites", &[])?;
+    let usdt = write(
+        folder.path(),
+        "usdt.c",
+        "int on(struct pt_regs *ctx) { int v = 0; bpf_usdt_readarg(1, ctx, &v); return v; }\n",
+    )?;
+    let point = format!("usdt:{}:sites:values=on", sites.display());
+    refused(["load", &usdt, "--attach", &point, "--pin", &pin], 1, "is no link, and goes with this process")?;
     assert!(!Path::new(&pin).exists());
 
     // Only what is pinned is unpinned: no other file, and nothing through a link.
