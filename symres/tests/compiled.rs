@@ -67,6 +67,30 @@ fn patterns_find_what_they_name() -> Result<()> {
     Ok(())
 }
 
+/// A method's mangled name stands with its declaration in the class, and its code elsewhere.
+#[test]
+fn an_overloaded_method_is_told_by_its_parameters_in_debug_information_too() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let source = folder.path().join("overloads.cc");
+    std::fs::write(
+        &source,
+        "struct S { long id; int run(char const *, int) const; int run(char const *, long) const; };\n\
+         int S::run(char const *, int n) const { return id + n; }\n\
+         int S::run(char const *, long n) const { return id * n; }\n\
+         int main(int count, char **) { S s = {count}; return s.run(0, count) + s.run(0, 1L); }\n",
+    )?;
+    let program = folder.path().join("overloads");
+    let status = Command::new("g++").args(["-g", "-O0", "-o"]).arg(&program).arg(&source).status()?;
+    assert!(status.success());
+    let binary = Binary::open(&program)?;
+    let (int, long) = ("_ZNK1S3runEPKci", "_ZNK1S3runEPKcl");
+    check(&binary, "S::run", &[int, long]);
+    check(&binary, "S::run(char const*, int)", &[int]);
+    check(&binary, "run(const char *, long) const", &[long]);
+    check(&binary, long, &[long]);
+    Ok(())
+}
+
 #[test]
 fn operators_are_names_too() -> Result<()> {
     let folder = tempfile::tempdir()?;

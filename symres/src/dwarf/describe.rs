@@ -43,8 +43,12 @@ impl Described {
 
     /// The pattern means it.
     pub(crate) fn fits(&self, pattern: &Pattern) -> bool {
-        self.linkage.as_deref().is_some_and(|linkage| pattern.matches_linkage_name(linkage))
-            || self.with_parts(|parts| pattern.matches_parts(parts))
+        if self.linkage.as_deref().is_some_and(|linkage| pattern.matches_linkage_name(linkage)) {
+            return true;
+        }
+        // A mangled name says its parameters, which the parts do not.
+        let overload = self.linkage.as_deref().and_then(|linkage| pattern.is_overload(linkage));
+        overload.unwrap_or_else(|| self.with_parts(|parts| pattern.matches_parts(parts)))
     }
 
     fn with_parts<T>(&self, then: impl FnOnce(&NameParts<'_>) -> T) -> T {

@@ -310,6 +310,19 @@ impl Pattern {
         }
     }
 
+    /// Whether a mangled C++ name is that of the overload that is meant. None where the pattern names no parameters, or the
+    /// name is not mangled and has none.
+    pub(crate) fn is_overload(&self, linkage: &str) -> Option<bool> {
+        let pattern = match &self.form {
+            Form::Name(pattern) if pattern.params.is_some() || !pattern.qualifiers.is_empty() => pattern,
+            Form::Symbol { name: Some(name), .. } => name,
+            _ => return None,
+        };
+        let raw = RawName::new(linkage);
+        let name = Name::of(raw).filter(|name| linkage.starts_with("_Z") && name.params.is_some())?;
+        Some(pattern.matches(&name, true, raw.suffix))
+    }
+
     /// It has more than one component.
     pub(crate) fn is_nested(&self) -> bool {
         matches!(&self.form, Form::Name(pattern) if pattern.names().len() > 1)

@@ -13,8 +13,8 @@ use crate::types::{Author, SHORT_NAMES};
 pub(super) struct NamePattern {
     rooted: bool,
     pub(super) components: Vec<ComponentPattern>,
-    params: Option<Vec<Item>>,
-    qualifiers: Vec<String>,
+    pub(super) params: Option<Vec<Item>>,
+    pub(super) qualifiers: Vec<String>,
     /// Suffix that was asked for: `.part.0`.
     pub(super) suffix: Option<Glob>,
     pub(super) prefix: Option<&'static str>,
