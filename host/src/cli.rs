@@ -10,6 +10,7 @@ mod check;
 mod doctor;
 mod dump;
 mod load;
+mod new;
 mod ps;
 mod run_once;
 mod trace;
@@ -21,6 +22,7 @@ pub use check::CheckArgs;
 pub use doctor::DoctorArgs;
 pub use dump::{DumpArgs, Stage};
 pub use load::{LoadArgs, UnpinArgs};
+pub use new::NewArgs;
 pub use ps::PsArgs;
 pub use run_once::RunOnceArgs;
 pub use trace::TraceArgs;
@@ -63,6 +65,8 @@ pub enum Command {
     Dump(DumpArgs),
     /// Compile probes into objects that run on other kernels, without a compiler; libbpf and bpftool load them too
     Build(BuildArgs),
+    /// Write a probe file that compiles: for functions, tracepoints and USDT probes, with their arguments filled in
+    New(NewArgs),
     /// List the built-in probes, or print the C text of one
     Probes(ProbesArgs),
     /// Show what is kept of earlier runs, so that nothing is done twice, or remove it

@@ -41,6 +41,7 @@ pub mod lint;
 pub mod load;
 pub mod loading;
 pub mod lookup;
+pub mod new;
 pub mod output;
 pub mod pipeline;
 pub mod prototype;

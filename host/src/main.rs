@@ -11,7 +11,9 @@ use dbcc::config::{CompileSettings, RunSettings};
 use dbcc::doctor::{self, Verdict};
 use dbcc::pipeline::{self, Failure, Streams};
 use dbcc::symbols::{self, Sink};
-use dbcc::{build, builtin, check, completion, diag, dump, frontend, kept, loading, ps, run_once, trace, types, unpin};
+use dbcc::{
+    build, builtin, check, completion, diag, dump, frontend, kept, loading, new, ps, run_once, trace, types, unpin,
+};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -55,6 +57,9 @@ fn main() -> ExitCode {
         Some(Command::Build(args)) => {
             build::run(&args, diag::wants_color(&io::stderr()), &mut io::stdout().lock(), &mut io::stderr().lock())
                 .map(code)
+        }
+        Some(Command::New(args)) => {
+            new::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()).map(|()| code(true))
         }
         Some(Command::Probes(args)) => {
             builtin::show(args.name.as_deref(), &mut io::stdout().lock()).map_err(Failure::from).map(code)

@@ -4,7 +4,7 @@
 //! What is read once for many places is a value of its own ([`KernelPrototypes`] for the kernel's types); the prototype of one
 //! place is made when it is asked for.
 
-mod c;
+pub mod c;
 mod kernel;
 mod record;
 mod snippet;
@@ -14,7 +14,7 @@ mod user;
 
 pub use kernel::KernelPrototypes;
 pub use record::{system_call, tracepoint};
-pub use snippet::{Snippet, function_name, snippet};
+pub use snippet::{Snippet, function_name, last_name, most_bound, snippet, snippet_named};
 pub use usdt::usdt;
 pub use user::user_function;
 
@@ -120,6 +120,8 @@ pub enum Where {
     Usdt(usize),
     /// Elsewhere, in words: `xmm0`, `rdi:8, rsi:8`.
     Elsewhere(String),
+    /// The compiler keeps it nowhere, or not at each of the places that are probed.
+    OptimizedOut,
     /// It is not known.
     Unknown,
 }
@@ -182,7 +184,7 @@ impl Class {
     }
 
     /// How many argument registers it takes.
-    fn registers(self) -> usize {
+    pub fn registers(self) -> usize {
         match self {
             Self::Aggregate(Some(9..)) | Self::Integer { size: 9.., .. } => 2,
             _ => 1,

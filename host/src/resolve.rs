@@ -12,6 +12,7 @@ use crate::kind::{self, Context, Target, TargetSpec};
 use crate::lookup::Lookup;
 use crate::source::Span;
 
+mod finder;
 mod kernel;
 mod places;
 mod points;
@@ -21,6 +22,7 @@ mod usdt;
 mod user;
 mod variants;
 
+pub use finder::{Finder, UserFunction};
 pub use points::{Found, Missing, Point, points};
 use usdt::too_few_arguments;
 use user::Written;

@@ -63,6 +63,7 @@ const ORDER: &[&str] = &[
     "unpin",
     "run_once",
     "trace",
+    "new",
     "lib",
     "main",
 ];

@@ -18,6 +18,7 @@ pub mod load;
 pub mod meaning;
 pub mod need;
 pub mod objects;
+pub mod postgres;
 pub mod process;
 pub mod scenario;
 pub mod senders;

@@ -98,7 +98,7 @@ pub fn mysql97_data() -> Result<PathBuf, Skip> {
     prepared("DBCC_MYSQL97_DATA", "mysql97-data", "a data folder for MySQL 9.7")
 }
 
-/// The server binary of PostgreSQL 15: to look into, not to start.
+/// The server binary of PostgreSQL 15, with `initdb` beside it.
 ///
 /// # Errors
 /// It is not there.

@@ -162,6 +162,11 @@ impl Running {
         input.write_all(format!("{line}\n").as_bytes()).with_context(|| format!("cannot tell {} {line:?}", self.name))
     }
 
+    /// Ends its standard input.
+    pub fn end_input(&mut self) {
+        self.input = None;
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors

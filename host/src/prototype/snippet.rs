@@ -32,9 +32,13 @@ impl fmt::Display for Snippet {
 /// How a program for `KIND:TARGET` is written; none for a kind that has no row here. Arguments that can be bound are its
 /// parameters; without a prototype it has none.
 pub fn snippet(kind: &str, target: &str, prototype: Option<&Prototype>) -> Option<Snippet> {
+    snippet_named(kind, target, &function_name(kind, target), prototype)
+}
+
+/// As [`snippet`], with a name for the function.
+pub fn snippet_named(kind: &str, target: &str, function: &str, prototype: Option<&Prototype>) -> Option<Snippet> {
     let row = ROWS.iter().find(|row| row.kind == kind)?;
-    let function = function_name(kind, target);
-    let is_named = is_meant(kind, target, &function);
+    let is_named = is_meant(kind, target, function);
     let directive = (!is_named).then(|| format!("//@ attach {kind}:{target} = {function}"));
     let mut parameters: Vec<String> = prototype.map(|prototype| parameters(prototype, row.most)).unwrap_or_default();
     parameters.extend(prototype.filter(|_| row.returned).and_then(returned));
@@ -82,8 +86,13 @@ pub fn function_name(kind: &str, target: &str) -> String {
     format!("on_{}{end}", last_name(kind, target))
 }
 
+/// How many arguments of a place of that kind a program has as parameters.
+pub fn most_bound(kind: &str) -> usize {
+    ROWS.iter().find(|row| row.kind == kind).map_or(0, |row| row.most)
+}
+
 /// `dispatch_command` of `mysqld:dispatch_command(THD*, …)`, `send` of `mysqld:A<int>::send`, `query__start` of a USDT probe.
-fn last_name(kind: &str, target: &str) -> String {
+pub fn last_name(kind: &str, target: &str) -> String {
     let text = match kind {
         "uprobe" | "uretprobe" => plain_name(kind::binary_and_rest(target).1),
         _ => target.rsplit(':').next().unwrap_or_default().to_owned(),

@@ -64,6 +64,7 @@ fn of_location(location: &Location, machine: Machine) -> Where {
         Location::Memory { base: Register(base), offset } if Some(*base) == stack_pointer(machine) => {
             u64::try_from(*offset).map_or_else(|_| Where::Elsewhere(location.text(machine)), Where::Stack)
         }
+        Location::OptimizedOut => Where::OptimizedOut,
         Location::Unknown => Where::Unknown,
         _ => Where::Elsewhere(location.text(machine)),
     }

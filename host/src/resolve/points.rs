@@ -107,7 +107,7 @@ impl Resolver<'_> {
         Ok(targets)
     }
 
-    fn check_function(&self, name: &str) -> Result<(), Miss> {
+    pub(super) fn check_function(&self, name: &str) -> Result<(), Miss> {
         let Ok(found) = names::functions(self.kernel, &|other| other == name) else { return Ok(()) };
         if !found.names.is_empty() {
             return Ok(());
@@ -123,7 +123,7 @@ impl Resolver<'_> {
         Err(miss)
     }
 
-    fn check_tracepoint(&self, category: &str, name: &str) -> Result<(), Miss> {
+    pub(super) fn check_tracepoint(&self, category: &str, name: &str) -> Result<(), Miss> {
         let Ok(all) = names::tracepoints(self.kernel, &|_, _| true) else { return Ok(()) };
         if all.iter().any(|known| (known.0.as_str(), known.1.as_str()) == (category, name)) {
             return Ok(());

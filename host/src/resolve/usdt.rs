@@ -1,6 +1,6 @@
 //! USDT probes: of a named binary, or of a process with the libraries that it has loaded.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use symres::{Pid, UsdtArgument, UsdtPlace, UsdtProbe, UsdtReason};
 
@@ -11,6 +11,13 @@ use crate::facts::ProgramFact;
 use crate::kind::{Target, UsdtSite};
 use crate::source::Span;
 
+/// A USDT probe, and the file that it is in.
+pub(super) struct FoundUsdt {
+    pub(super) open: PathBuf,
+    pub(super) shown: String,
+    pub(super) probe: UsdtProbe,
+}
+
 impl Resolver<'_> {
     pub(super) fn usdt(
         &mut self,
@@ -19,6 +26,18 @@ impl Resolver<'_> {
         provider: Option<&str>,
         name: &str,
     ) -> Result<Vec<Target>, Miss> {
+        let found = self.find_usdt(pid, binary, provider, name)?;
+        found.into_iter().map(|found| usdt_target(found, pid)).collect()
+    }
+
+    /// The probe in a binary; without one, in all files of a process that have it.
+    pub(super) fn find_usdt(
+        &mut self,
+        pid: Option<u32>,
+        binary: Option<&str>,
+        provider: Option<&str>,
+        name: &str,
+    ) -> Result<Vec<FoundUsdt>, Miss> {
         let (pid, Some(binary)) = (pid, binary) else { return self.usdt_of_process(pid, provider, name) };
         let opened =
             self.binaries.entry((pid, Some(binary.to_owned()))).or_insert_with(|| open(pid, Some(binary), self.lookup));
@@ -26,11 +45,16 @@ impl Resolver<'_> {
         let shown = opened.shown().display().to_string();
         let usdt = opened.usdt().map_err(|error| Miss::new(error.to_string()))?;
         let found = usdt.find(provider, name).map_err(|reason| no_usdt(&shown, provider, name, &reason))?;
-        Ok(vec![usdt_target(opened.path(), shown, found, pid)?])
+        Ok(vec![FoundUsdt { open: opened.path().to_owned(), shown, probe: found.clone() }])
     }
 
     /// The probe in the executable of a process, or in the libraries that it has loaded.
-    fn usdt_of_process(&mut self, pid: Option<u32>, provider: Option<&str>, name: &str) -> Result<Vec<Target>, Miss> {
+    fn usdt_of_process(
+        &mut self,
+        pid: Option<u32>,
+        provider: Option<&str>,
+        name: &str,
+    ) -> Result<Vec<FoundUsdt>, Miss> {
         let Some(number) = pid else {
             let written = provider.map(|provider| format!("{provider}:")).unwrap_or_default();
             let mut miss = Miss::new(format!("`usdt:{written}{name}` names no binary, and there is no --pid"));
@@ -47,10 +71,12 @@ impl Resolver<'_> {
         let unreadable = process.unreadable.iter().map(|error| format!("not searched: {error}"));
         match process.find(provider, name) {
             Ok(found) => {
-                let targets = found
-                    .into_iter()
-                    .map(|(file, probe)| usdt_target(&file.path, file.shown.display().to_string(), probe, pid));
-                targets.collect()
+                let found = found.into_iter().map(|(file, probe)| FoundUsdt {
+                    open: file.path.clone(),
+                    shown: file.shown.display().to_string(),
+                    probe: probe.clone(),
+                });
+                Ok(found.collect())
             }
             Err(reason) => {
                 let shown = format!("process {number} (its executable and libraries: {} files)", process.searched);
@@ -62,8 +88,26 @@ impl Resolver<'_> {
     }
 }
 
-fn usdt_target(open: &Path, shown: String, probe: &UsdtProbe, pid: Option<u32>) -> Result<Target, Miss> {
-    // libbpf refuses the whole probe for one site or argument that it does not understand; so it is said here, with what it is.
+fn usdt_target(found: FoundUsdt, pid: Option<u32>) -> Result<Target, Miss> {
+    check(&found)?;
+    let FoundUsdt { open, shown, probe } = found;
+    Ok(Target::Usdt {
+        open,
+        shown,
+        sites: probe.sites.iter().filter_map(site).collect(),
+        forms: probe.argument_forms(),
+        arguments: probe.argument_count(),
+        semaphore: probe.has_semaphore(),
+        provider: probe.provider,
+        name: probe.name,
+        pid,
+    })
+}
+
+/// That a probe can be probed: libbpf refuses the whole of it for one site or argument that it does not understand; so it is
+/// said here, with what it is.
+pub(super) fn check(found: &FoundUsdt) -> Result<(), Miss> {
+    let FoundUsdt { shown, probe, .. } = found;
     for site in &probe.sites {
         if site.offset.is_none() {
             let place = site.addr;
@@ -79,17 +123,7 @@ fn usdt_target(open: &Path, shown: String, probe: &UsdtProbe, pid: Option<u32>) 
             }
         }
     }
-    Ok(Target::Usdt {
-        open: open.to_owned(),
-        shown,
-        provider: probe.provider.clone(),
-        name: probe.name.clone(),
-        sites: probe.sites.iter().filter_map(site).collect(),
-        forms: probe.argument_forms(),
-        arguments: probe.argument_count(),
-        semaphore: probe.has_semaphore(),
-        pid,
-    })
+    Ok(())
 }
 
 /// A site, unless the file has no code there.

@@ -83,7 +83,7 @@ impl Resolver<'_> {
 }
 
 /// What matches; at least one function.
-fn search(binary: &Binary, name: &str, shown: &str) -> Result<(Pattern, Answer), Miss> {
+pub(super) fn search(binary: &Binary, name: &str, shown: &str) -> Result<(Pattern, Answer), Miss> {
     let pattern = Pattern::from_str(name).map_err(|error| Miss::new(error.to_string()))?;
     let answer = binary.functions(&pattern).map_err(|error| Miss::new(format!("cannot read `{shown}`: {error}")))?;
     if answer.matches.is_empty() { Err(not_found(name, shown, &answer)) } else { Ok((pattern, answer)) }
@@ -95,7 +95,7 @@ fn told(answer: &Answer, shown: &str) -> impl Iterator<Item = String> {
 }
 
 /// That inlined copies may be missing, since a file that would tell them is not used.
-fn not_used(binary: &Binary, answer: &Answer) -> Option<String> {
+pub(super) fn not_used(binary: &Binary, answer: &Answer) -> Option<String> {
     if answer.matches.iter().any(|function| function.tables.contains(&Table::Dwarf)) {
         return None;
     }

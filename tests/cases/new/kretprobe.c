@@ -1,0 +1,28 @@
+// probe: each return of the kernel's tcp_sendmsg.
+//
+//     dbcc probe.c              in all processes
+//     dbcc --pid N probe.c      in one
+
+struct tcp_sendmsg_event {
+    u32 pid;
+    u32 tid;
+    char comm[TASK_COMM_LEN];
+    int ret;
+};
+
+BPF_PERF_OUTPUT(tcp_sendmsg_events);
+
+int kretprobe__tcp_sendmsg(struct pt_regs *ctx)
+{
+    struct tcp_sendmsg_event event = {};
+    u64 pid_tgid = bpf_get_current_pid_tgid();
+
+    if (FILTER_PID)
+        return 0;
+    event.pid = pid_tgid >> 32;
+    event.tid = pid_tgid;
+    bpf_get_current_comm(&event.comm, sizeof(event.comm));
+    event.ret = (int)PT_REGS_RC(ctx);
+    tcp_sendmsg_events.perf_submit(ctx, &event, sizeof(event));
+    return 0;
+}
