@@ -9,6 +9,7 @@ mod cache;
 mod check;
 mod doctor;
 mod dump;
+mod list;
 mod load;
 mod new;
 mod ps;
@@ -21,6 +22,7 @@ pub use cache::{CacheArgs, CacheCommand};
 pub use check::CheckArgs;
 pub use doctor::DoctorArgs;
 pub use dump::{DumpArgs, Stage};
+pub use list::ListArgs;
 pub use load::{LoadArgs, UnpinArgs};
 pub use new::NewArgs;
 pub use ps::PsArgs;
@@ -56,6 +58,8 @@ pub struct Cli {
 pub enum Command {
     /// Find functions of a binary by name: where they are, inlined copies too, and what they take; or its USDT probes
     Symbols(SymbolsArgs),
+    /// List what can be probed: functions of the kernel, tracepoints, events, USDT probes, … and with which arguments
+    List(ListArgs),
     /// Show how a struct of the kernel or a class of a binary lies in memory, or where one of its members is
     Types(TypesArgs),
     /// Compile probe files and say what is suspicious in them, and with --load have the kernel verify them, without attaching

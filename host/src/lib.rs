@@ -38,6 +38,7 @@ pub mod kind;
 pub mod lex;
 pub mod linemap;
 pub mod lint;
+pub mod list;
 pub mod load;
 pub mod loading;
 pub mod lookup;

@@ -12,7 +12,8 @@ use dbcc::doctor::{self, Verdict};
 use dbcc::pipeline::{self, Failure, Streams};
 use dbcc::symbols::{self, Sink};
 use dbcc::{
-    build, builtin, check, completion, diag, dump, frontend, kept, loading, new, ps, run_once, trace, types, unpin,
+    build, builtin, check, completion, diag, dump, frontend, kept, list, loading, new, ps, run_once, trace, types,
+    unpin,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -42,6 +43,11 @@ fn main() -> ExitCode {
             let mut out = io::stdout().lock();
             let mut sink = Sink::new(&mut out, terminal_width());
             symbols::run(&args, &mut sink).map_err(Failure::from).map(code)
+        }
+        Some(Command::List(args)) => {
+            list::run(&args, terminal_width(), &mut io::stdout().lock(), &mut io::stderr().lock())
+                .map_err(Failure::from)
+                .map(code)
         }
         Some(Command::Types(args)) => {
             types::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()).map_err(Failure::from).map(code)

@@ -14,7 +14,7 @@ use crate::directive::parse_duration;
 use crate::kernel::capability;
 use crate::pipeline::Failure;
 
-mod holders;
+pub(crate) mod holders;
 mod pins;
 mod place;
 mod show;

@@ -59,6 +59,7 @@ const ORDER: &[&str] = &[
     "doctor",
     "completion",
     "ps",
+    "list",
     "loading",
     "unpin",
     "run_once",

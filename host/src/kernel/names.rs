@@ -1,10 +1,10 @@
 //! The names of what can be traced in this kernel, for patterns.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Read as _;
 
-use super::Kernel;
+use super::{Kernel, features};
 
 /// The functions of the kernel that can be probed by name.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -18,46 +18,128 @@ pub struct Functions {
 /// The largest list of symbols that is read.
 const LIMIT: u64 = 256 << 20;
 
+/// Whether the kernel lets a function be probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traceable {
+    /// It does, as far as is known.
+    Yes,
+    /// It is not among those that ftrace can trace, and kprobes are refused there too.
+    No,
+    /// It is among those that kprobes must not be set at, since they would end up in themselves
+    /// (Documentation/trace/kprobes.rst, "Blacklist").
+    Blacklisted,
+}
+
+/// A name of functions of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Function<'s> {
+    /// The name.
+    pub name: &'s str,
+    /// The module of the first that has it.
+    pub module: Option<&'s str>,
+    /// How many functions have it.
+    pub count: usize,
+    /// Whether they can be probed.
+    pub traceable: Traceable,
+}
+
+/// What the kernel shows of its functions.
+#[derive(Debug, Default)]
+pub struct Symbols {
+    /// `/proc/kallsyms`: `ADDRESS TYPE NAME [MODULE]` a line.
+    symbols: String,
+    /// `available_filter_functions` of tracefs: `NAME [MODULE]` a line.
+    traceable: Option<String>,
+    /// `kprobes/blacklist` of debugfs: `START-END NAME` a line.
+    blacklist: Option<String>,
+    /// What could not be read, in words.
+    pub notes: Vec<String>,
+}
+
+/// Where debugfs has the functions that kprobes must not be set at.
+const BLACKLIST: &str = "/sys/kernel/debug/kprobes/blacklist";
+
+/// The functions of the kernel.
+///
+/// # Errors
+/// Why the kernel does not tell them.
+pub fn symbols(kernel: &Kernel) -> Result<Symbols, String> {
+    let mut notes = Vec::new();
+    let traceable = kernel.tracefs().map_err(ToString::to_string);
+    let traceable = traceable.and_then(|fs| fs.read("available_filter_functions").map_err(|error| error.to_string()));
+    let traceable = traceable.map_err(|why| {
+        notes.push(format!("which functions can be traced is not known, so all are listed: {why}"));
+    });
+    let blacklist = bounded(BLACKLIST);
+    if let Err(why) = &blacklist
+        && features::kprobe().is_ok()
+    {
+        notes.push(format!("which functions are blacklisted is not known: {why}"));
+    }
+    Ok(Symbols { symbols: bounded("/proc/kallsyms")?, traceable: traceable.ok(), blacklist: blacklist.ok(), notes })
+}
+
+fn bounded(path: &str) -> Result<String, String> {
+    let mut text = String::new();
+    let read = fs::File::open(path).and_then(|file| file.take(LIMIT).read_to_string(&mut text));
+    read.map(|_| text).map_err(|error| format!("{path}: {error}"))
+}
+
+impl Symbols {
+    /// Those whose names fit, sorted by name.
+    pub fn functions(&self, fits: &dyn Fn(&str) -> bool) -> Vec<Function<'_>> {
+        let list = self.traceable.as_deref().map(|list| words(list, 0, fits));
+        let blacklist = self.blacklist.as_deref().map(|list| words(list, 1, fits)).unwrap_or_default();
+        let mut found: HashMap<&str, Function<'_>> = HashMap::new();
+        for (name, module) in text_symbols(&self.symbols).filter(|(name, _)| fits(name)) {
+            let traceable = match &list {
+                _ if blacklist.contains(name) => Traceable::Blacklisted,
+                Some(list) if !list.contains(name) => Traceable::No,
+                _ => Traceable::Yes,
+            };
+            found.entry(name).or_insert(Function { name, module, count: 0, traceable }).count += 1;
+        }
+        let mut found: Vec<Function<'_>> = found.into_values().collect();
+        found.sort_unstable_by_key(|function| function.name);
+        found
+    }
+}
+
+/// The words of that number in lines, as far as they fit.
+fn words<'t>(text: &'t str, number: usize, fits: &dyn Fn(&str) -> bool) -> HashSet<&'t str> {
+    text.lines().filter_map(|line| line.split_whitespace().nth(number)).filter(|name| fits(name)).collect()
+}
+
+/// The functions in kallsyms, with the modules that they are in.
+fn text_symbols(symbols: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    symbols.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        // Functions are `t` and `T`, weak ones `w` and `W` (nm(1)).
+        let (Some(_), Some("t" | "T" | "w" | "W"), Some(name)) = (words.next(), words.next(), words.next()) else {
+            return None;
+        };
+        Some((name, words.next().map(|module| module.trim_matches(['[', ']']))))
+    })
+}
+
 /// The functions whose names fit.
 ///
 /// # Errors
 /// Why the kernel does not tell its functions.
 pub fn functions(kernel: &Kernel, fits: &dyn Fn(&str) -> bool) -> Result<Functions, String> {
-    let mut symbols = String::new();
-    let file = fs::File::open("/proc/kallsyms").map_err(|error| format!("/proc/kallsyms: {error}"))?;
-    file.take(LIMIT).read_to_string(&mut symbols).map_err(|error| format!("/proc/kallsyms: {error}"))?;
     let traceable = match kernel.tracefs() {
         Ok(tracefs) => tracefs.read("available_filter_functions").ok(),
         Err(_) => None,
     };
-    Ok(choose(&symbols, traceable.as_deref(), fits))
+    let symbols = bounded("/proc/kallsyms")?;
+    Ok(choose(&Symbols { symbols, traceable, ..Symbols::default() }, fits))
 }
 
-/// `symbols` is kallsyms: `ADDRESS TYPE NAME [MODULE]`; `traceable` has `NAME [MODULE]` a line.
-fn choose(symbols: &str, traceable: Option<&str>, fits: &dyn Fn(&str) -> bool) -> Functions {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    for line in symbols.lines() {
-        let mut words = line.split_whitespace();
-        // Functions are `t` and `T`, weak ones `w` and `W` (nm(1)).
-        let (Some(_), Some("t" | "T" | "w" | "W"), Some(name)) = (words.next(), words.next(), words.next()) else {
-            continue;
-        };
-        if fits(name) {
-            *counts.entry(name).or_default() += 1;
-        }
-    }
-    let all = counts.len();
-    let once = |name: &&str| counts.get(name) == Some(&1);
-    let mut names: Vec<String> = match traceable {
-        Some(list) => {
-            let listed = list.lines().filter_map(|line| line.split_whitespace().next());
-            listed.filter(once).map(str::to_owned).collect()
-        }
-        None => counts.keys().copied().filter(once).map(str::to_owned).collect(),
-    };
-    names.sort_unstable();
-    names.dedup();
-    let left_out = all.saturating_sub(names.len());
+fn choose(symbols: &Symbols, fits: &dyn Fn(&str) -> bool) -> Functions {
+    let all = symbols.functions(fits);
+    let one = all.iter().filter(|function| function.count == 1 && function.traceable == Traceable::Yes);
+    let names: Vec<String> = one.map(|function| function.name.to_owned()).collect();
+    let left_out = all.len().saturating_sub(names.len());
     Functions { names, left_out }
 }
 
@@ -84,18 +166,37 @@ mod tests {
 
     const SYMBOLS: &str = "0 T vfs_read\n0 t vfs_twice\n0 t vfs_twice\n0 T vfs_hidden\n0 D vfs_data\n0 t nf_x [nf]\n";
 
+    fn symbols(traceable: Option<&str>, blacklist: Option<&str>) -> Symbols {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Symbols { symbols: SYMBOLS.into(), traceable: owned(traceable), blacklist: owned(blacklist), notes: vec![] }
+    }
+
     #[test]
     fn functions_that_cannot_be_told_apart_or_traced_are_left_out() {
-        let chosen = choose(SYMBOLS, Some("vfs_read\nvfs_twice\nnf_x [nf]\n"), &|name| name.starts_with("vfs_"));
+        let symbols = symbols(Some("vfs_read\nvfs_twice\nnf_x [nf]\n"), None);
+        let chosen = choose(&symbols, &|name| name.starts_with("vfs_"));
         assert_eq!(chosen, Functions { names: vec!["vfs_read".into()], left_out: 2 });
     }
 
     #[test]
     fn without_a_list_of_traceable_functions_all_symbols_are_tried() {
-        let chosen = choose(SYMBOLS, None, &|_| true);
+        let chosen = choose(&symbols(None, None), &|_| true);
         assert_eq!(
             chosen,
             Functions { names: vec!["nf_x".into(), "vfs_hidden".into(), "vfs_read".into()], left_out: 1 }
         );
+    }
+
+    #[test]
+    fn what_is_known_of_a_function_is_told() {
+        let symbols = symbols(Some("vfs_read\nnf_x [nf]\n"), Some("0xffff-0xffff\tvfs_twice\n"));
+        let function = |name, module, count, traceable| Function { name, module, count, traceable };
+        let expected = [
+            function("nf_x", Some("nf"), 1, Traceable::Yes),
+            function("vfs_hidden", None, 1, Traceable::No),
+            function("vfs_read", None, 1, Traceable::Yes),
+            function("vfs_twice", None, 2, Traceable::Blacklisted),
+        ];
+        assert_eq!(symbols.functions(&|_| true), expected);
     }
 }

@@ -35,6 +35,7 @@ mod usdt;
 
 pub use early::{Early, EarlyEvent};
 pub use kretprobe::remove_stale;
+pub(crate) use pattern::is_regex;
 pub use pattern::{Matcher, NamePattern};
 pub use target::{Target, TargetError, TargetSpec, UsdtSite, UserPlace, UserPlaceKind, binary_and_rest};
 

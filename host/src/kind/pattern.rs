@@ -64,7 +64,7 @@ impl NamePattern {
 }
 
 /// Whether a text is a regular expression: it stands between slashes.
-pub(super) fn is_regex(text: &str) -> bool {
+pub(crate) fn is_regex(text: &str) -> bool {
     text.len() > 2 && text.starts_with('/') && text.ends_with('/')
 }
 

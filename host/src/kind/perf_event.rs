@@ -70,6 +70,51 @@ const RESULTS: &[(&str, u64)] = &[("access", 0), ("miss", 1)];
 const CACHE_TYPE: u32 = 3;
 const RAW_TYPE: u32 = 4;
 
+/// An event that a directive can name, without its rate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// As a directive writes it behind the type: `cpu-clock`, `l1d:read:miss`.
+    pub name: String,
+    /// Another name of the same.
+    pub alias: Option<String>,
+    /// What it counts.
+    pub counter: Counter,
+}
+
+/// The events of a type (`hardware`, `software`, `cache`), each once.
+pub fn named(event_type: &str) -> Vec<Named> {
+    let (number, names) = match event_type {
+        "hardware" => HARDWARE,
+        "software" => SOFTWARE,
+        "cache" => return caches(),
+        _ => return Vec::new(),
+    };
+    let mut all: Vec<Named> = Vec::new();
+    for (name, config) in names {
+        match all.iter_mut().find(|other| other.counter.config == *config) {
+            Some(other) => other.alias = Some((*name).to_owned()),
+            None => {
+                let counter = Counter { event_type: number, config: *config };
+                all.push(Named { name: (*name).to_owned(), alias: None, counter });
+            }
+        }
+    }
+    all
+}
+
+fn caches() -> Vec<Named> {
+    let mut all = Vec::new();
+    for (cache, number) in CACHES {
+        for (operation, kind) in OPERATIONS {
+            for (result, outcome) in RESULTS {
+                let counter = Counter { event_type: CACHE_TYPE, config: number | kind << 8 | outcome << 16 };
+                all.push(Named { name: format!("{cache}:{operation}:{result}"), alias: None, counter });
+            }
+        }
+    }
+    all
+}
+
 /// The value of a word; or all the words that there are.
 fn one_of(word: &str, words: &[(&str, u64)], what: &str) -> Result<u64, String> {
     let word = word.trim().to_ascii_lowercase();

@@ -61,6 +61,11 @@ impl<'btf> KernelPrototypes<'btf> {
         self.functions.keys().filter_map(|name| name.strip_prefix(b"bpf_lsm_"))
     }
 
+    /// Whether there is a function of that name.
+    pub fn has_function(&self, name: &str) -> bool {
+        self.functions.contains_key(name.as_bytes())
+    }
+
     /// The function of that name.
     pub fn function(&self, name: &str) -> Option<Prototype> {
         let function = self.btf.get(*self.functions.get(name.as_bytes())?);

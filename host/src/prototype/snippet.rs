@@ -62,6 +62,7 @@ fn context(kind: &str, target: &str) -> String {
         "raw_tracepoint" => "struct bpf_raw_tracepoint_args *ctx".to_owned(),
         "iter" => format!("struct bpf_iter__{target} *ctx"),
         "fentry" | "fexit" | "lsm" | "tp_btf" => "u64 *ctx".to_owned(),
+        "perf_event" => "struct bpf_perf_event_data *ctx".to_owned(),
         _ => "struct pt_regs *ctx".to_owned(),
     }
 }
@@ -95,6 +96,8 @@ pub fn most_bound(kind: &str) -> usize {
 pub fn last_name(kind: &str, target: &str) -> String {
     let text = match kind {
         "uprobe" | "uretprobe" => plain_name(kind::binary_and_rest(target).1),
+        // Behind the event stands the rate.
+        "perf_event" => target.rsplit(':').nth(1).unwrap_or_default().to_owned(),
         _ => target.rsplit(':').next().unwrap_or_default().to_owned(),
     };
     let name = identifier(&text);
@@ -155,6 +158,7 @@ const ROWS: &[Row] = &[
     row("uprobe", None, IN_REGISTERS),
     Row { is_return: true, ..row("uretprobe", None, 0) },
     row("usdt", None, TRACED),
+    row("perf_event", None, 0),
 ];
 
 /// The arguments as parameters, by their numbers; what has no type that C can hold, and gaps, are `long`.

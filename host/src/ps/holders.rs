@@ -26,9 +26,9 @@ pub struct Attached {
 
 /// Who holds what.
 #[derive(Debug, Default)]
-pub(super) struct Holders {
+pub(crate) struct Holders {
     objects: BTreeMap<ObjectId, Vec<Holder>>,
-    pub(super) attached: Vec<Attached>,
+    pub(crate) attached: Vec<Attached>,
 }
 
 impl Holders {
@@ -47,7 +47,7 @@ impl Holders {
 }
 
 /// Looks through the open files of all processes that may be looked into.
-pub(super) fn holders() -> Holders {
+pub(crate) fn holders() -> Holders {
     let mut found = Holders::default();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };

@@ -58,7 +58,7 @@ fn words(args: &SymbolsArgs) -> anyhow::Result<Words> {
 }
 
 /// The files to look into, and what is to be said about them.
-fn files(binary: &str) -> anyhow::Result<(Vec<UsdtFile>, Vec<String>)> {
+pub(crate) fn files(binary: &str) -> anyhow::Result<(Vec<UsdtFile>, Vec<String>)> {
     if let Ok(pid) = binary.parse() {
         let process = symres::usdt_of_process(Pid(pid))?;
         let mut notes: Vec<String> = process.unreadable.iter().map(|error| format!("not searched: {error}")).collect();

@@ -1,0 +1,261 @@
+//! `dbcc list`: the same places, with the same arguments, as other tools and the kernel itself tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use dbcc_tests::dbcc::{self, Attached};
+use dbcc_tests::need;
+use dbcc_tests::process::{self, run};
+use dbcc_tests::sites;
+use serde_json::Value;
+
+/// The functions of the kernel whose arguments are compared.
+const SOME: &str = "fentry:/^(tcp|vfs|sched|ext4|bio)_/";
+
+fn list(arguments: &[&str]) -> Result<process::Finished> {
+    dbcc::run(["list"].iter().chain(arguments))
+}
+
+/// What is listed, without notes.
+fn objects(arguments: &[&str]) -> Result<Vec<Value>> {
+    let text = list(&[&["--json"], arguments].concat())?.stdout();
+    let objects = text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned()));
+    let objects: Vec<Value> = objects.collect::<Result<_>>()?;
+    Ok(objects.into_iter().filter(|object| object["kind"] != "note").collect())
+}
+
+fn names(objects: &[Value]) -> BTreeSet<String> {
+    objects.iter().filter_map(|object| object["name"].as_str()).map(str::to_owned).collect()
+}
+
+fn argument_names(object: &Value) -> Vec<String> {
+    let arguments = object.pointer("/prototype/arguments").and_then(Value::as_array);
+    let names = arguments.into_iter().flatten().filter_map(|argument| argument["name"].as_str());
+    names.map(str::to_owned).collect()
+}
+
+fn output(program: &str, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok(run(command)?.stdout())
+}
+
+#[test]
+fn tracepoints_are_those_of_bpftrace_with_the_fields_of_their_formats() -> Result<()> {
+    need!(need::root());
+    let theirs = output("bpftrace", &["-l", "tracepoint:*"])?;
+    let theirs: BTreeSet<String> =
+        theirs.lines().filter_map(|line| line.strip_prefix("tracepoint:")).map(str::to_owned).collect();
+    ensure!(theirs.len() > 100, "bpftrace lists {} tracepoints", theirs.len());
+    let ours = objects(&["tracepoint:*"])?;
+    assert_eq!(names(&ours), theirs);
+    // As text too, and sorted.
+    let text = list(&["tracepoint:*"])?.stdout();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.is_sorted());
+    assert_eq!(lines.len(), theirs.len());
+    assert_eq!(lines.first().map(|line| line.starts_with("tracepoint:")), Some(true));
+
+    for group in ["sched", "syscalls"] {
+        let pattern = format!("tracepoint:{group}:*");
+        let theirs = output("bpftrace", &["-lv", &pattern])?;
+        let mut fields: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut current = "";
+        for line in theirs.lines() {
+            match line.strip_prefix("tracepoint:") {
+                Some(name) => current = name,
+                // `char comm[16]`
+                None => fields.entry(current).or_default().extend(
+                    line.trim()
+                        .trim_end_matches(';')
+                        .rsplit(' ')
+                        .next()
+                        .map(|name| name.trim_start_matches('*').split('[').next().unwrap_or_default().to_owned()),
+                ),
+            }
+        }
+        for object in objects(&["-v", &pattern])? {
+            let name = object["name"].as_str().unwrap_or_default();
+            assert_eq!(argument_names(&object), fields.remove(name).unwrap_or_default(), "{object}");
+        }
+    }
+    Ok(())
+}
+
+/// The names of functions of the kernel, with how often each is there.
+fn kernel_symbols() -> Result<BTreeMap<String, usize>> {
+    let mut counts = BTreeMap::new();
+    for line in fs::read_to_string("/proc/kallsyms")?.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let [_, "t" | "T" | "w" | "W", name, ..] = words.as_slice() {
+            *counts.entry((*name).to_owned()).or_default() += 1;
+        }
+    }
+    Ok(counts)
+}
+
+/// The functions in the kernel's BTF and the names of their parameters, as bpftool tells them.
+fn functions_of_bpftool() -> Result<BTreeMap<String, Vec<String>>> {
+    let text = output("bpftool", &["btf", "dump", "file", "/sys/kernel/btf/vmlinux", "format", "raw"])?;
+    let (mut prototypes, mut functions, mut current) = (BTreeMap::new(), BTreeMap::new(), String::new());
+    for line in text.lines() {
+        let quoted = || line.split('\'').nth(1).unwrap_or_default().to_owned();
+        if let Some(head) = line.strip_prefix('[') {
+            current = head.split(']').next().unwrap_or_default().to_owned();
+            if line.contains("] FUNC_PROTO ") {
+                prototypes.insert(current.clone(), Vec::new());
+            } else if line.contains("] FUNC ") {
+                let prototype = line.split("type_id=").nth(1).and_then(|rest| rest.split(' ').next());
+                functions.entry(quoted()).or_insert_with(|| prototype.unwrap_or_default().to_owned());
+            }
+        } else if let Some(parameters) = prototypes.get_mut(&current) {
+            parameters.push(quoted());
+        }
+    }
+    let with = |(name, prototype): (String, String)| (name, prototypes.get(&prototype).cloned().unwrap_or_default());
+    Ok(functions.into_iter().map(with).collect())
+}
+
+#[test]
+fn functions_of_the_kernel_are_those_that_the_kernel_tells() -> Result<()> {
+    need!(need::root());
+    let symbols = kernel_symbols()?;
+    let traceable = fs::read_to_string("/sys/kernel/tracing/available_filter_functions").ok();
+    let traceable: Option<BTreeSet<&str>> =
+        traceable.as_deref().map(|text| text.lines().filter_map(|line| line.split(' ').next()).collect());
+    let is_traceable = |name: &str| traceable.as_ref().is_none_or(|names| names.contains(name));
+
+    let ours = objects(&["kprobe:*"])?;
+    let marked =
+        |object: &&Value| object["notes"].as_array().is_some_and(|notes| notes.contains(&"blacklisted".into()));
+    let open: Vec<Value> = ours.iter().filter(|object| !marked(object)).cloned().collect();
+    let expected: BTreeSet<String> = symbols.keys().filter(|name| is_traceable(name)).cloned().collect();
+    let (open, more) = (names(&open), names(&ours));
+    let missing: Vec<&String> = expected.difference(&more).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let other: Vec<&String> = open.difference(&expected).collect();
+    assert!(other.is_empty(), "{other:?}");
+
+    let theirs = functions_of_bpftool()?;
+    let ours = objects(&["fentry:*"])?;
+    let expected: BTreeSet<String> =
+        theirs.keys().filter(|name| symbols.get(*name) == Some(&1) && is_traceable(name)).cloned().collect();
+    let listed: BTreeSet<String> = ours
+        .iter()
+        .filter(|object| object["module"].is_null())
+        .filter_map(|object| object["name"].as_str())
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(listed, expected);
+    let mut compared = 0;
+    for object in objects(&["-v", SOME])?.iter().filter(|object| object["module"].is_null()) {
+        let name = object["name"].as_str().context("no name")?;
+        let named = theirs[name].iter().filter(|name| *name != "(anon)").cloned().collect::<Vec<_>>();
+        assert_eq!(argument_names(object), named, "{object}");
+        assert!(object["probe"].as_str().is_some_and(|probe| probe.contains(name)), "{object}");
+        compared += 1;
+    }
+    assert!(compared > 200, "{compared} were compared");
+    Ok(())
+}
+
+#[test]
+fn functions_and_usdt_probes_of_a_binary_are_those_of_nm_and_readelf() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = sites::compile(folder.path(), "sites", &["-g"])?;
+    let path = path.display().to_string();
+    let symbols = output("nm", &["--defined-only", &path])?;
+    let functions = symbols.lines().filter_map(|line| {
+        let words: Vec<&str> = line.split(' ').collect();
+        matches!(words.get(1), Some(&("t" | "T"))).then(|| words.get(2).map(|name| format!("{path}:{name}"))).flatten()
+    });
+    let functions: BTreeSet<String> =
+        functions.filter(|name| !name.ends_with(":_init") && !name.ends_with(":_fini")).collect();
+    let ours = names(&objects(&[&format!("uprobe:{path}:*")])?);
+    let missing: Vec<&String> = functions.difference(&ours).collect();
+    assert!(missing.is_empty() && functions.contains(&format!("{path}:main")), "{missing:?} {ours:?}");
+
+    let notes = output("readelf", &["-n", &path])?;
+    let (mut providers, mut probes) = (
+        notes.lines().filter_map(|line| line.trim().strip_prefix("Provider: ")),
+        notes.lines().filter_map(|line| line.trim().strip_prefix("Name: ")),
+    );
+    let theirs: BTreeSet<String> =
+        std::iter::from_fn(|| Some(format!("{path}:{}:{}", providers.next()?, probes.next()?))).collect();
+    let ours = objects(&["-v", &format!("usdt:{path}:*")])?;
+    assert_eq!(names(&ours), theirs);
+    assert!(ours.iter().any(|object| object["prototype"]["known_from"] == "usdt-note"), "{ours:?}");
+    Ok(())
+}
+
+#[test]
+fn uprobes_that_are_set_are_listed_with_who_has_them() -> Result<()> {
+    need!(need::root());
+    let folder = tempfile::tempdir()?;
+    let path = sites::compile(folder.path(), "sites", &[])?.display().to_string();
+    let pattern = format!("active:*{path}*");
+    assert_eq!(list(&[&pattern])?.code(), Some(1));
+    let attach = format!("uprobe:{path}:main=on_main");
+    let probe = folder.path().join("idle.c");
+    fs::write(&probe, "int on_main(struct pt_regs *ctx) { return 0; }\n")?;
+    let attached = Attached::start([probe.as_os_str(), "--attach".as_ref(), attach.as_ref()])?;
+    let found = objects(&[&pattern])?;
+    assert!(names(&found).iter().any(|name| name.starts_with(&format!("uprobe:{path}"))), "{found:?}");
+    attached.interrupt()?;
+    assert_eq!(list(&[&pattern])?.code(), Some(1));
+    Ok(())
+}
+
+#[test]
+fn events_and_hooks_are_listed_with_the_line_that_attaches_to_them() -> Result<()> {
+    let software = objects(&["-v", "software:"])?;
+    let listed = output("perf", &["list", "--no-desc", "sw"])?;
+    let theirs = listed.lines().filter_map(|line| line.trim().strip_suffix("[Software event]"));
+    let theirs: BTreeSet<&str> = theirs.filter_map(|names| names.trim().split(" OR ").next()).collect();
+    let ours = names(&software);
+    // Events that run no program: `bpf-output` is what they write to.
+    let missing: Vec<&&str> = theirs.iter().filter(|name| !ours.contains(**name) && **name != "bpf-output").collect();
+    assert!(missing.is_empty() && !theirs.is_empty(), "{missing:?} of {theirs:?}");
+    for object in &software {
+        assert!(
+            object["probe"].as_str().is_some_and(|probe| probe.starts_with("//@ attach perf_event:software:")),
+            "{object}"
+        );
+    }
+    assert_eq!(objects(&["cache:"])?.len(), 42);
+    let found = objects(&["-v", "iter:task", "lsm:file_open", "syscall:openat", "rawtracepoint:sched_switch"])?;
+    let kinds: Vec<&Value> = found.iter().map(|object| &object["kind"]).collect();
+    assert_eq!(kinds, ["iter", "lsm", "syscall", "raw_tracepoint"]);
+    for (object, expected) in
+        found.iter().zip([vec!["meta", "task"], vec!["file"], vec!["dfd", "filename", "flags", "mode"]])
+    {
+        assert_eq!(argument_names(object), expected, "{object}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_not_there_is_said_with_what_was_perhaps_meant() -> Result<()> {
+    let check = |arguments: &[&str], code: i32, expected: &str| -> Result<()> {
+        let finished = list(arguments)?;
+        ensure!(
+            finished.code() == Some(code) && finished.stdout().is_empty(),
+            "{} {}",
+            finished.stdout(),
+            finished.stderr()
+        );
+        ensure!(finished.stderr().contains(expected), "{}", finished.stderr());
+        Ok(())
+    };
+    check(&["fentry:vfs_raed"], 1, "did you mean fentry:vfs_read?")?;
+    check(&["kprob:vfs_read"], 1, "did you mean kprobe:vfs_read?")?;
+    check(&["tracepoint:sched:sched_swich"], 1, "did you mean tracepoint:sched:sched_switch?")?;
+    check(&["usdt:*"], 1, "no binary is named")?;
+    check(&["kprobe:/(/"], 1, "regular expression")?;
+    check(&["uprobe:/bin/no_such_file:*"], 1, "/bin/no_such_file")?;
+    let object = objects(&["fentry:vfs_raed"])?;
+    assert_eq!(object[0]["near"], "fentry:vfs_read");
+    Ok(())
+}
