@@ -164,6 +164,7 @@ fn check(
             attach_as: settings.attach_as,
             without_fentry: settings.lacks("fentry"),
             without_kprobe: settings.lacks("kprobe"),
+            buffers: directives.buffers.clone(),
             ..Default::default()
         };
         let targets: Vec<Vec<Target>> = compiled.facts.programs.iter().map(|fact| targets(fact, &directives)).collect();

@@ -122,6 +122,14 @@ pub struct RunArgs {
     #[arg(long)]
     pub watch: bool,
 
+    /// Size of the buffer of each output of events, such as 4M, or 64pages for each CPU; `//@ buffer` sets it for one
+    #[arg(long, value_name = "SIZE")]
+    pub buffer: Option<String>,
+
+    /// Fail at the end if anything was lost: exit code 1
+    #[arg(long)]
+    pub strict: bool,
+
     /// Attach one function to at most so many places by a pattern
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_targets: usize,

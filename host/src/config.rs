@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{BuildArgs, CompileArgs, RunArgs};
-use crate::directive::{Attach, is_identifier, parse_attach, parse_duration};
+use crate::directive::{Attach, BufferSize, is_identifier, parse_attach, parse_duration, parse_size};
 use crate::facts::{Features, TRACE_PIPE};
 use crate::input::{Input, InputError};
 use crate::kind;
@@ -60,6 +60,10 @@ pub struct RunSettings {
     pub count: Option<u64>,
     /// The probe's file, where its saves are to be followed.
     pub follows: Option<PathBuf>,
+    /// `--buffer`: the size of each output's buffer.
+    pub buffer: Option<BufferSize>,
+    /// Whether any loss is an error.
+    pub strict: bool,
     /// Name of a row of RENDERERS.
     pub format: &'static str,
 }
@@ -124,6 +128,12 @@ impl RunSettings {
             interval: duration("--interval", args.interval.as_deref())?,
             duration: duration("--duration", args.duration.as_deref())?,
             count: args.count,
+            buffer: args
+                .buffer
+                .as_deref()
+                .map(|size| parse_size(size).map_err(|why| argument("--buffer", why)))
+                .transpose()?,
+            strict: args.strict,
             format: if args.json { "json" } else { "text" },
         })
     }

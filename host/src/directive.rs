@@ -7,6 +7,7 @@
 //! //@ hide MAP
 //! //@ allow LINT[, LINT]…       on the line of what is allowed, above it, or above all code for the whole file
 //! //@ tail_call ARRAY[INDEX] = FUNCTION
+//! //@ buffer MAP SIZE
 //! //@ fill MAP[KEY] = VALUE     VALUE by the type of the map: a number, a map, a control group, an interface, a counter
 //! ```
 
@@ -17,8 +18,10 @@ use crate::facts::{FunctionKind, TailCall};
 use crate::kind;
 use crate::source::Span;
 
+mod buffer;
 mod fill;
 
+pub use buffer::{Buffer, BufferSize, parse_size};
 pub use fill::{Fill, With, number};
 
 /// All that directives and the command line say.
@@ -34,6 +37,8 @@ pub struct Directives {
     pub fills: Vec<Fill>,
     /// Lints that the user knows better than.
     pub allows: Vec<Allow>,
+    /// How large buffers of events are.
+    pub buffers: Vec<Buffer>,
 }
 
 /// Lints that are allowed at a place.
@@ -182,6 +187,10 @@ impl Directives {
                 }
                 self.allows.push(Allow { lints, span });
             }
+            "buffer" => {
+                let buffer = buffer::buffer(rest, span);
+                self.buffers.push(buffer.map_err(|why| Diagnostic::error(why, span).help(buffer::HELP))?);
+            }
             "tail_call" => {
                 let entry = fill::tail_call(rest, span);
                 self.fills.push(entry.map_err(|why| Diagnostic::error(why, span).help(fill::TAIL_CALL_HELP))?);
@@ -192,7 +201,7 @@ impl Directives {
             }
             _ => {
                 return Err(Diagnostic::error(format!("unknown directive `{name}`"), span)
-                    .help("the directives are allow, attach, interval, print, hide, tail_call and fill"));
+                    .help("the directives are allow, attach, interval, print, hide, buffer, tail_call and fill"));
             }
         }
         Ok(())
@@ -384,10 +393,12 @@ mod tests {
             "print m",
             "print m: pid",
             "hide 3m",
+            "buffer events",
+            "buffer 3m 4M",
             "frobnicate",
         ])
         .unwrap_err();
-        assert_eq!(errors.len(), 10, "{errors:#?}");
+        assert_eq!(errors.len(), 12, "{errors:#?}");
     }
 
     #[test]

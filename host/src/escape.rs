@@ -21,7 +21,8 @@ pub(crate) fn readable(bytes: &[u8]) -> Cow<'_, str> {
 /// Text on one line, without anything that a terminal obeys: control characters become `\n`, `\t`, `\r` or `\u{…}`,
 /// and so do those that turn the direction of writing.
 pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_harmful) {
+    let is_plain = |byte: &u8| (b' '..0x7f).contains(byte);
+    if text.as_bytes().iter().all(is_plain) || !text.contains(is_harmful) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);

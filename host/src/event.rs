@@ -4,53 +4,48 @@
 //! come such that one that was written completely before another began comes first, whatever their CPUs and maps; so a
 //! thread's events and causes and effects are in order. Between perf buffers and ring buffers there is no order.
 //!
-//! **Nothing is dropped here.** The channel is bounded: where the consumer is slow, the thread waits, the kernel's
-//! buffers fill up, and what they cannot take is counted and reported as lost.
+//! **Nothing is dropped here, and the thread does not wait for the consumer.** The channel is bounded: where the consumer is
+//! slow, events stay in the kernel's buffers, these fill up, and what they cannot take is counted and reported as lost.
+//!
+//! **Wake-ups.** A buffer wakes the thread when it has filled to a quarter; a lone event is found by the thread itself, which
+//! looks every [`LOOK`] while the probe runs. Looking at a ring buffer is a read of shared memory, without a system call.
 
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::SystemTime;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use crate::attach::Counter;
 use crate::bpf;
+use crate::bpf::map::possible_cpus;
+use crate::directive::{Buffer, BufferSize};
 use crate::facts::Facts;
 use crate::load::Loaded;
 
+mod batch;
 mod losses;
+mod outlet;
 mod reader;
 
+pub use batch::{Batch, Event};
 use losses::Losses;
-use reader::{Buffers, Outlet, Reader};
+use outlet::Outlet;
+use reader::{Buffers, Reader};
 
-/// Records that may wait for the consumer.
-const WAITING: usize = 4096;
+/// Batches and other records that may wait for the consumer.
+const WAITING: usize = 64;
 
 /// One thing that a running probe reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// An event of a perf buffer or a ring buffer.
-    Event {
-        /// The map that carried it.
-        map: Arc<str>,
-        /// The CPU that wrote it; none for a ring buffer, which does not tell.
-        cpu: Option<u32>,
-        /// Its bytes; the kernel pads those of a perf buffer with up to 7 bytes.
-        bytes: Vec<u8>,
-        /// When it was written, for a perf buffer; when it was read, for a ring buffer, which does not tell.
-        time: SystemTime,
-    },
-    /// A record of `bpf_trace_printk`: `struct dbcc_print` of `templates/dbcc/print.h`.
-    Print {
-        /// Its bytes.
-        bytes: Vec<u8>,
-        /// When it was read; the record itself says when it was written.
-        time: SystemTime,
-    },
+    /// Events of one map that were read together.
+    Events(Batch),
+    /// Records of `bpf_trace_printk`: `struct dbcc_print` of `templates/dbcc/print.h`. Their time is when they were read; they
+    /// say themselves when they were written.
+    Prints(Batch),
     /// Something was lost since this was said before.
     Lost {
         /// What: `events`, `lines`, `updates`, `returns`, …
@@ -82,10 +77,21 @@ pub struct Events {
 }
 
 /// How events are read.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Pages of each CPU's perf buffer, a power of two; none chooses.
-    pub perf_pages: Option<usize>,
+    /// Size of the perf buffers of each map; none chooses by the machine.
+    pub buffer: Option<BufferSize>,
+    /// Sizes of those of single maps.
+    pub buffers: Vec<Buffer>,
+}
+
+impl Settings {
+    /// Pages of each CPU's perf buffer of a map; none if nobody says.
+    fn pages(&self, map: &str) -> Result<Option<usize>, bpf::Error> {
+        let named = self.buffers.iter().find(|buffer| buffer.map == map).map(|buffer| buffer.size);
+        let cpus = possible_cpus()?;
+        Ok(named.or(self.buffer).map(|size| size.pages(cpus)))
+    }
 }
 
 impl Events {
@@ -95,16 +101,15 @@ impl Events {
     /// # Errors
     /// When the kernel does not give buffers, or the system no thread.
     pub fn start(loaded: &Loaded, facts: &Facts, settings: Settings) -> Result<Self, bpf::Error> {
-        let buffers = Buffers::open(loaded, facts, settings)?;
+        let buffers = Buffers::open(loaded, facts, &settings)?;
         let losses = Losses::new(loaded, facts);
         let thread = |error: io::Error| bpf::Error::from_io("start a thread that reads events", &error);
         let (stopped, stop) = io::pipe().map_err(thread)?;
         let (send, records) = bounded(WAITING);
         let (counters, new_counters) = unbounded();
         let (abandon, abandoned) = bounded(0);
-        let outlet = Outlet { records: send, abandoned };
-        let (counted, stopped) = (new_counters, stopped.into());
-        let reader = Reader { buffers, losses, counters: counted, outlet, stopped, held: Vec::new() };
+        let outlet = Outlet::new(send, abandoned);
+        let reader = Reader::new(buffers, losses, new_counters, outlet, stopped.into()).map_err(thread)?;
         let handle =
             std::thread::Builder::new().name("dbcc-events".to_owned()).spawn(|| reader.run()).map_err(thread)?;
         Ok(Self { records, counters, stop: Some(stop.into()), abandon: Some(abandon), thread: Some(handle) })

@@ -265,6 +265,8 @@ pub struct MapFact {
     pub role: MapRole,
     /// Where it is shared with other programs, if it is.
     pub pin: Option<Pin>,
+    /// Whether each record of a ring buffer begins with the time at which it was written: 8 bytes of CLOCK_MONOTONIC.
+    pub stamped: bool,
 }
 
 /// A place in the file system of BPF that a map is pinned at.

@@ -10,12 +10,13 @@ use crate::bpf::program::AttachType;
 use crate::bpf::usdt::Specs;
 use crate::bpf::{self, Map, Object, OpenObject};
 use crate::config::AttachAs;
-use crate::directive::{Fill, With};
+use crate::directive::{Buffer, BufferSize, Fill, With};
 use crate::facts::{Compiled, Facts, ProgramFact};
 use crate::kernel::{Kernel, capability};
 use crate::kind::{self, Kind, Target};
 use crate::source::Span;
 
+mod buffer;
 mod early;
 mod fill;
 mod form;
@@ -58,6 +59,10 @@ pub struct Settings {
     pub usdt: Option<Arc<Specs>>,
     /// Whether the verifier tells what its work was: [`Object::measured`].
     pub measured: bool,
+    /// How large the ring buffers of events are; none chooses by the machine.
+    pub buffer: Option<BufferSize>,
+    /// How large single ones are.
+    pub buffers: Vec<Buffer>,
 }
 
 /// A loaded probe: programs are verified and maps exist; nothing runs yet.
@@ -199,6 +204,7 @@ pub fn load<'t>(
             _ => object.grow_map(USDT_ARGUMENTS, usdt_forms(&programs))?,
         }
         object.grow_map(USDT_SITES, usdt_sites(&programs))?;
+        buffer::size(&mut object, &compiled.facts, settings)?;
         for (name, map) in &settings.carried {
             object.reuse_map(name, map.as_fd())?;
         }

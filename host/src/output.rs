@@ -1,12 +1,15 @@
 //! What a run of a probe has to say, between decoding and rendering: one value a record.
 
 use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub use crate::attach::Beside;
 pub use crate::carry::Reset;
-use crate::decode::Value;
+use crate::decode::{EventType, Value};
 pub use crate::directive::{Cell, Column, Layout, Measure, Unit};
+use crate::event::{Batch, Event};
 
 /// One record of output. Renderers turn each into text or into one JSON object.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +28,9 @@ pub enum Body {
         /// What was attached where, one entry a program.
         programs: Vec<AttachedProgram>,
     },
-    /// One event from a perf buffer or a ring buffer.
+    /// Events from a perf buffer or a ring buffer that were read together and are whole; each has its own time.
+    Events(Events),
+    /// One event that is not of a type of fixed size, or of which there is only a part.
     Event {
         /// Name of the map that carried it.
         map: String,
@@ -135,6 +140,32 @@ pub struct Steps {
     pub load: Duration,
     /// Putting its programs behind the switch, and attaching them to new places.
     pub attach: Duration,
+}
+
+/// Events of one map, still as bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Events {
+    batch: Arc<Batch>,
+    range: Range<usize>,
+    kinds: Arc<[EventType]>,
+}
+
+impl Events {
+    /// Those events of a batch that are of these kinds, each of them whole ([`EventType::is_whole`]).
+    pub fn new(batch: Arc<Batch>, range: Range<usize>, kinds: Arc<[EventType]>) -> Self {
+        Self { batch, range, kinds }
+    }
+
+    /// Name of the map that carried them.
+    pub fn map(&self) -> &str {
+        self.batch.map()
+    }
+
+    /// The events and their kinds, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (Event<'_>, &EventType)> {
+        let events = self.range.clone().filter_map(|index| self.batch.get(index));
+        events.filter_map(|event| Some((event, EventType::choose(&self.kinds, event.bytes.len())?)))
+    }
 }
 
 /// A program and where it is attached.

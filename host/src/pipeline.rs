@@ -122,8 +122,19 @@ pub fn run(settings: &RunSettings, stop: Receiver<String>, streams: &mut Streams
         renderer.record(&output, streams.out, streams.err)?;
     }
     sys::give_back_memory();
+    let mut lost = Vec::new();
     for output in session {
         renderer.record(&output, streams.out, streams.err)?;
+        if let Body::Lost { what, from, count, total: true, .. } = &output.body
+            && *count > 0
+        {
+            let of = if from.is_empty() { String::new() } else { format!(" of `{from}`") };
+            lost.push(format!("{count} {what}{of}"));
+        }
+    }
+    if settings.strict && !lost.is_empty() {
+        let lost = lost.join(", ");
+        return Err(Failure::Run(anyhow::anyhow!("lost {lost}, which --strict makes an error")));
     }
     Ok(())
 }

@@ -1,17 +1,18 @@
 //! A running probe as a stream of records, until something ends it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, after, never, select, tick};
 
 use crate::attach::{Attached, Iterating};
 use crate::bpf::map::Map;
-use crate::decode::{self, Print, Value, decode_print};
+use crate::decode::{self, EventType, Print, Value, decode_print};
 use crate::directive::Layout as Columns;
-use crate::event::{Events, Record};
+use crate::event::{self, Batch, Record};
 use crate::facts::PrintFact;
-use crate::output::{Body, MapRow, Output, Scale};
+use crate::output::{Body, Events, MapRow, Output, Scale};
 use crate::watch::{Happening, Watch};
 
 mod follow;
@@ -75,41 +76,28 @@ pub struct Iterators {
 #[derive(Debug, Default)]
 pub struct Meaning {
     /// For each map that carries events: the kinds of its events.
-    pub events: HashMap<String, Vec<EventType>>,
+    pub events: HashMap<String, Arc<[EventType]>>,
     /// The formats of trace lines.
     pub prints: Vec<PrintFact>,
 }
 
-/// A kind of event.
-#[derive(Debug)]
-pub struct EventType {
-    /// The name of its C type, without `struct`.
-    pub name: String,
-    /// Its layout.
-    pub layout: decode::Layout,
+impl Meaning {
+    fn kinds(&self, map: &str) -> Arc<[EventType]> {
+        self.events.get(map).cloned().unwrap_or_default()
+    }
 }
 
-impl Meaning {
-    /// Decodes an event. Of several kinds that a map carries, the size tells which it is; a perf buffer pads to 8 bytes. One
-    /// of no kind's size is as much as there is of the smallest that is larger.
-    fn event(&self, map: &str, bytes: &[u8]) -> (Body, Option<String>) {
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let kinds = self.events.get(map).map(Vec::as_slice).unwrap_or_default();
-        let fits = |kind: &&EventType| kind.layout.size <= length && length - kind.layout.size < 8;
-        let larger = || kinds.iter().filter(|kind| kind.layout.size > length).min_by_key(|kind| kind.layout.size);
-        // The kernel pads: the largest that fits is the one that needs the least of that.
-        let fitting = kinds.iter().filter(fits).rev().max_by_key(|kind| kind.layout.size);
-        let kind = fitting.or_else(larger).or_else(|| kinds.first());
-        let (name, decoded) = match kind {
-            Some(kind) => (kind.name.clone(), kind.layout.decode(bytes)),
-            None => (String::new(), decode::Layout::opaque(length).decode(bytes)),
-        };
-        let fields = match decoded.value {
-            Value::Struct(fields) => fields,
-            value => vec![("value".to_owned(), value)],
-        };
-        (Body::Event { map: map.to_owned(), kind: name, fields }, decoded.mismatch)
-    }
+/// Decodes an event that is not whole, or of no known kind.
+fn decode_event(map: &str, kinds: &[EventType], bytes: &[u8]) -> (Body, Option<String>) {
+    let (name, decoded) = match EventType::choose(kinds, bytes.len()) {
+        Some(kind) => (kind.name.clone(), kind.layout.decode(bytes)),
+        None => (String::new(), decode::Layout::opaque(u64::try_from(bytes.len()).unwrap_or(u64::MAX)).decode(bytes)),
+    };
+    let fields = match decoded.value {
+        Value::Struct(fields) => fields,
+        value => vec![("value".to_owned(), value)],
+    };
+    (Body::Event { map: map.to_owned(), kind: name, fields }, decoded.mismatch)
 }
 
 /// An attached probe, and what is needed to understand it. In a run that follows a file, one version of it.
@@ -118,7 +106,7 @@ pub struct Version {
     /// Its programs.
     pub attached: Attached,
     /// The thread that reads its events; none once they are read to the end.
-    pub events: Option<Events>,
+    pub events: Option<event::Events>,
     /// The maps that are printed.
     pub tables: Vec<Table>,
     /// Its iterators.
@@ -243,25 +231,8 @@ impl Session {
     /// Makes records of what the kernel delivered.
     fn take(&mut self, record: Record) {
         match record {
-            Record::Event { map, bytes, time, .. } => {
-                let (body, mismatch) = self.version.meaning.event(&map, &bytes);
-                self.ready.push_back(Output { time, body });
-                if let Some(mismatch) = mismatch {
-                    self.note(format!("an event of `{map}` is not what its type says: {mismatch}"));
-                }
-                self.count();
-            }
-            Record::Print { bytes, time } => {
-                match decode_print(&bytes, &self.version.meaning.prints) {
-                    Ok(print) => {
-                        let time = time.checked_sub(age(print.ns)).unwrap_or(time);
-                        let Print { pid, tid, comm, cpu, message, .. } = print;
-                        self.ready.push_back(Output { time, body: Body::Print { message, pid, tid, comm, cpu } });
-                    }
-                    Err(error) => self.note(error.to_string()),
-                }
-                self.count();
-            }
+            Record::Events(batch) => self.events(batch),
+            Record::Prints(batch) => self.prints(&batch),
             Record::Lost { what, from, count, help } => {
                 let total = self.lost.entry((what.to_owned(), from.to_string())).or_insert((0, help.to_owned()));
                 total.0 = total.0.saturating_add(count);
@@ -272,14 +243,63 @@ impl Session {
         }
     }
 
+    /// Makes one record of all whole events that follow one another, and one of each other event.
+    fn events(&mut self, batch: Batch) {
+        let (kinds, batch) = (self.version.meaning.kinds(batch.map()), Arc::new(batch));
+        let is_whole =
+            |bytes: &[u8]| EventType::choose(&kinds, bytes.len()).is_some_and(|kind| kind.is_whole(bytes.len()));
+        let mut index = 0;
+        while let Some(event) = batch.get(index).filter(|_| !self.is_enough()) {
+            let left = usize::try_from(self.left()).unwrap_or(usize::MAX);
+            let whole = batch.iter().skip(index).take(left).take_while(|event| is_whole(event.bytes)).count();
+            if whole > 0 {
+                let range = index..index + whole;
+                let body = Body::Events(Events::new(Arc::clone(&batch), range, Arc::clone(&kinds)));
+                self.ready.push_back(Output { time: event.time, body });
+                index += whole;
+                self.count(whole);
+                continue;
+            }
+            let (body, mismatch) = decode_event(batch.map(), &kinds, event.bytes);
+            self.ready.push_back(Output { time: event.time, body });
+            if let Some(mismatch) = mismatch {
+                self.note(format!("an event of `{}` is not what its type says: {mismatch}", batch.map()));
+            }
+            index += 1;
+            self.count(1);
+        }
+    }
+
+    fn prints(&mut self, batch: &Batch) {
+        for event in batch.iter() {
+            if self.is_enough() {
+                break;
+            }
+            match decode_print(event.bytes, &self.version.meaning.prints) {
+                Ok(print) => {
+                    let time = event.time.checked_sub(age(print.ns)).unwrap_or(event.time);
+                    let Print { pid, tid, comm, cpu, message, .. } = print;
+                    self.ready.push_back(Output { time, body: Body::Print { message, pid, tid, comm, cpu } });
+                }
+                Err(error) => self.note(error.to_string()),
+            }
+            self.count(1);
+        }
+    }
+
+    /// How many more records `--count` lets through.
+    fn left(&self) -> u64 {
+        self.endings.count.map_or(u64::MAX, |count| count.saturating_sub(self.counted))
+    }
+
     /// Whether `--count` is reached.
     fn is_enough(&self) -> bool {
         self.endings.count.is_some_and(|count| self.counted >= count)
     }
 
-    /// Counts one event or line against `--count`.
-    fn count(&mut self) {
-        self.counted += 1;
+    /// Counts events or lines against `--count`.
+    fn count(&mut self, more: usize) {
+        self.counted = self.counted.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
         if self.is_enough() {
             self.end(format!("{} records were asked for", self.counted), true);
         }

@@ -237,6 +237,8 @@
 
 /* Events for user space. libbpf makes as many entries as there are CPUs. */
 #define BPF_PERF_OUTPUT(name) DBCC_DECLARE("perf_output", 4, int, __u32, name, 0, 0)
+/* The same by a ring buffer, where rewriting has found that nothing else is done with it. Loading sets its size. */
+#define DBCC_RING_OUTPUT(name) DBCC_DECLARE_RING(name, 1 << 20)
 /* BPF_RINGBUF_OUTPUT(name, pages of memory, a power of two) */
 #define BPF_RINGBUF_OUTPUT(name, pages) DBCC_DECLARE_RING(name, (pages) << PAGE_SHIFT)
 

@@ -67,7 +67,7 @@ static __always_inline void dbcc_print_head(struct dbcc_print *head, __u32 id, _
 			dbcc_print_head(&dbcc_record->head, id, nargs);                                                \
 			__builtin_memcpy(dbcc_record->args, dbcc_args, sizeof(dbcc_args));                             \
 			(void)(texts);                                                                                 \
-			bpf_ringbuf_submit(dbcc_record, 0);                                                            \
+			bpf_ringbuf_submit(dbcc_record, dbcc_wake(&dbcc_prints, sizeof(*dbcc_record)));                \
 		} else {                                                                                               \
 			dbcc_lost(0);                                                                                  \
 		}                                                                                                      \

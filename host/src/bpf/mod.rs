@@ -25,6 +25,7 @@ pub mod pin;
 pub mod program;
 pub mod ring;
 pub mod statistics;
+pub mod sink;
 pub mod switch;
 pub mod sys;
 pub mod tc;

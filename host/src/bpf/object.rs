@@ -137,16 +137,20 @@ impl OpenObject {
     /// # Errors
     /// libbpf's; none is known for an open object.
     pub fn grow_map(&mut self, map: &str, entries: u32) -> Result<(), Error> {
-        let what = || format!("set the size of map `{map}`");
-        let name = c_string(map).map_err(|error| Error::from_io(what(), &error))?;
-        // SAFETY: the object is open and the name outlives the call.
-        let raw = unsafe { sys::bpf_object__find_map_by_name(self.raw.as_ptr(), name.as_ptr()) };
         // SAFETY: the map belongs to the open object.
-        if raw.is_null() || unsafe { sys::bpf_map__max_entries(raw) } >= entries {
-            return Ok(());
-        }
-        // SAFETY: as above; nothing is created yet.
-        check(what, || unsafe { sys::bpf_map__set_max_entries(raw, entries) }).map(drop)
+        let is_enough = |raw: NonNull<_>| unsafe { sys::bpf_map__max_entries(raw.as_ptr()) } >= entries;
+        if self.find_map(map).is_none_or(is_enough) { Ok(()) } else { self.set_entries(map, entries) }
+    }
+
+    /// Sets how many entries a map has, or bytes of a ring buffer, if the object has a map of that name.
+    ///
+    /// # Errors
+    /// libbpf's; none is known for an open object.
+    pub fn set_entries(&mut self, map: &str, entries: u32) -> Result<(), Error> {
+        let Some(raw) = self.find_map(map) else { return Ok(()) };
+        let what = || format!("set the size of map `{map}`");
+        // SAFETY: the map belongs to the open object; nothing is created yet.
+        check(what, || unsafe { sys::bpf_map__set_max_entries(raw.as_ptr(), entries) }).map(drop)
     }
 
     /// What kind of map the one of that name will be; none if the object has none.

@@ -10,10 +10,14 @@ use libbpf_sys as sys;
 use super::errno::{Error, check, check_ptr};
 use super::log;
 use super::map::{Map, possible_cpus};
+use super::sink::Records;
 
 /// Bytes of all buffers together that are aimed at, and the least and most pages of one CPU's buffer.
 const TOTAL: usize = 8 << 20;
 const PAGES: (usize, usize) = (8, 64);
+
+/// Bytes of a page, as far as it matters here: where they are larger, wake-ups come a little earlier.
+const PAGE: usize = 4096;
 
 /// The perf buffers of a map, one for each CPU that is online.
 #[derive(Debug)]
@@ -28,21 +32,10 @@ pub struct PerfBuffer {
 /// What one round of reading found.
 #[derive(Debug, Default)]
 pub struct Drained {
-    /// The events, in order for each CPU, CPU by CPU.
-    pub samples: Vec<Sample>,
+    /// The events, in order for each CPU, CPU by CPU; the kernel pads each with up to 7 bytes.
+    pub samples: Records,
     /// How many events the kernel could not write.
     pub lost: u64,
-}
-
-/// An event of a perf buffer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
-    /// When it was written: nanoseconds of CLOCK_MONOTONIC.
-    pub time: u64,
-    /// On which CPU.
-    pub cpu: u32,
-    /// The bytes; the kernel pads them with up to 7 bytes.
-    pub bytes: Vec<u8>,
 }
 
 impl PerfBuffer {
@@ -74,7 +67,10 @@ impl PerfBuffer {
         };
         attributes.set_use_clockid(1);
         attributes.__bindgen_anon_1.sample_period = 1;
-        attributes.__bindgen_anon_2.wakeup_events = 1;
+        // The reader looks by itself at times, so only a buffer that fills up has to wake it: at a quarter. A wake-up costs
+        // more than all else that is done for an event.
+        attributes.set_watermark(1);
+        attributes.__bindgen_anon_2.wakeup_watermark = u32::try_from(pages.saturating_mul(PAGE) / 4).unwrap_or(1);
         let drained = NonNull::from(Box::leak(Box::<Drained>::default()));
         let context = drained.as_ptr().cast();
         let raw = check_ptr(
@@ -102,11 +98,16 @@ impl PerfBuffer {
         unsafe { BorrowedFd::borrow_raw(sys::perf_buffer__epoll_fd(self.raw.as_ptr())) }
     }
 
-    /// Reads what is in the buffers, without waiting: at most what they hold when it looks at them.
+    /// Reads what is in the buffers, without waiting: at most what they hold when it looks at them. What an earlier round
+    /// returned can be given back, so that its memory is used again.
     ///
     /// # Errors
     /// libbpf's; none is known in practice.
-    pub fn drain(&mut self) -> Result<Drained, Error> {
+    pub fn drain(&mut self, mut into: Drained) -> Result<Drained, Error> {
+        into.samples.clear();
+        into.lost = 0;
+        // SAFETY: the list is ours, and the callback is not running.
+        unsafe { *self.drained.as_mut() = into };
         check(
             || "read a perf buffer".to_owned(),
             // SAFETY: the buffer is alive; the callback writes to `drained`, which nobody else uses meanwhile.
@@ -195,8 +196,8 @@ unsafe extern "C" fn keep(
     let body = bytes.get(size_of::<sys::perf_event_header>()..).unwrap_or_default();
     match header.type_ {
         // A record that is not as promised is not shown as something else, but counted.
-        sys::PERF_RECORD_SAMPLE => match sample(body, u32::try_from(cpu).unwrap_or(u32::MAX)) {
-            Some(sample) => drained.samples.push(sample),
+        sys::PERF_RECORD_SAMPLE => match sample(body) {
+            Some((time, data)) => drained.samples.push(time, u32::try_from(cpu).ok(), data),
             None => drained.lost += 1,
         },
         // `id`, then `lost`.
@@ -207,11 +208,11 @@ unsafe extern "C" fn keep(
 }
 
 /// Takes `time`, `size` and `data` out of the body of a sample (PERF_RECORD_SAMPLE in linux/perf_event.h).
-fn sample(body: &[u8], cpu: u32) -> Option<Sample> {
+fn sample(body: &[u8]) -> Option<(u64, &[u8])> {
     let time = u64_at(body, 0)?;
     let size = u32::from_ne_bytes(body.get(8..12)?.try_into().ok()?);
     let end = usize::try_from(size).ok()?.checked_add(12)?;
-    Some(Sample { time, cpu, bytes: body.get(12..end)?.to_vec() })
+    Some((time, body.get(12..end)?))
 }
 
 fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
@@ -236,9 +237,9 @@ mod tests {
         let mut body = 7_u64.to_ne_bytes().to_vec();
         body.extend(4_u32.to_ne_bytes());
         body.extend([1, 2, 3, 4]);
-        assert_eq!(sample(&body, 3), Some(Sample { time: 7, cpu: 3, bytes: vec![1, 2, 3, 4] }));
+        assert_eq!(sample(&body), Some((7, [1, 2, 3, 4].as_slice())));
         body.truncate(15);
-        assert_eq!(sample(&body, 3), None);
-        assert_eq!(sample(&[], 3), None);
+        assert_eq!(sample(&body), None);
+        assert_eq!(sample(&[]), None);
     }
 }

@@ -9,22 +9,38 @@ use libbpf_sys as sys;
 use super::errno::{Error, check, check_ptr};
 use super::log;
 use super::map::Map;
+use super::sink::Records;
 
 /// The reader of a ring buffer.
 #[derive(Debug)]
 pub struct RingBuffer {
     raw: NonNull<sys::ring_buffer>,
     /// Where the callback puts what it is given: ours, by a pointer because libbpf has the same.
-    drained: NonNull<Vec<Vec<u8>>>,
+    drained: NonNull<Drained>,
 }
 
+/// What the callback knows.
+#[derive(Debug)]
+struct Drained {
+    records: Records,
+    /// Bytes of records from which on no more are taken.
+    enough: usize,
+    /// Whether each record begins with the time at which it was written.
+    stamped: bool,
+}
+
+/// What the callback returns when there are enough records: no error of the kernel's.
+const ENOUGH: c_int = -libc::EXFULL;
+
 impl RingBuffer {
-    /// Starts reading a ring buffer. There is to be one reader of each.
+    /// Starts reading a ring buffer. There is to be one reader of each. Records that are `stamped` begin with 8 bytes of
+    /// CLOCK_MONOTONIC, which are taken off.
     ///
     /// # Errors
     /// The kernel's, or `EINVAL` for a map that is no ring buffer.
-    pub fn new(map: &Map) -> Result<Self, Error> {
-        let drained = NonNull::from(Box::leak(Box::<Vec<Vec<u8>>>::default()));
+    pub fn new(map: &Map, stamped: bool) -> Result<Self, Error> {
+        let drained = Drained { records: Records::default(), enough: usize::MAX, stamped };
+        let drained = NonNull::from(Box::leak(Box::new(drained)));
         let raw = check_ptr(
             || format!("read ring buffer `{}`", map.name()),
             // SAFETY: the map outlives the call, which maps its memory; the context is on the heap, as long as the
@@ -47,19 +63,31 @@ impl RingBuffer {
         unsafe { BorrowedFd::borrow_raw(sys::ring_buffer__epoll_fd(self.raw.as_ptr())) }
     }
 
-    /// Reads up to `limit` records, in the order in which programs reserved them, without waiting. A record that was
-    /// reserved and is not yet submitted holds back those behind it.
+    /// Reads up to `limit` records, and no more when they have `enough` bytes, in the order in which programs reserved
+    /// them, without waiting. A record that was reserved and is not yet submitted holds back those behind it. They are
+    /// appended to `into`. Says whether there may be more.
     ///
     /// # Errors
     /// libbpf's; none is known in practice.
-    pub fn drain(&mut self, limit: u32) -> Result<Vec<Vec<u8>>, Error> {
-        check(
+    pub fn drain(&mut self, limit: u32, enough: usize, into: &mut Records) -> Result<bool, Error> {
+        let before = into.len();
+        // SAFETY: what the callback knows is ours, and the callback is not running.
+        let drained = unsafe { self.drained.as_mut() };
+        drained.enough = enough;
+        std::mem::swap(&mut drained.records, into);
+        let read = check(
             || "read a ring buffer".to_owned(),
             // SAFETY: the reader is alive; the callback writes to `drained`, which nobody else uses meanwhile.
             || unsafe { sys::ring_buffer__consume_n(self.raw.as_ptr(), limit.into()) },
-        )?;
-        // SAFETY: the list is ours, and the callback is not running.
-        Ok(std::mem::take(unsafe { self.drained.as_mut() }))
+        );
+        // SAFETY: as above.
+        std::mem::swap(&mut unsafe { self.drained.as_mut() }.records, into);
+        let found = u32::try_from(into.len() - before).unwrap_or(u32::MAX);
+        match read {
+            Ok(_) => Ok(found >= limit),
+            Err(error) if error.errno == -ENOUGH => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Positions in the stream of bytes: up to where it was read, and up to where it was written.
@@ -87,11 +115,14 @@ unsafe impl Send for RingBuffer {}
 /// libbpf's callback for each record: keeps it and goes on.
 unsafe extern "C" fn keep(context: *mut c_void, data: *mut c_void, size: sys::size_t) -> c_int {
     let Ok(size) = usize::try_from(size) else { return 0 };
-    // SAFETY: the context is the list of the reader that is being drained, which nobody else uses meanwhile; the record
+    // SAFETY: the context is what the reader that is being drained has, which nobody else uses meanwhile; the record
     // lies in the ring as long as the call.
-    unsafe {
-        let drained = &mut *context.cast::<Vec<Vec<u8>>>();
-        drained.push(std::slice::from_raw_parts(data.cast::<u8>(), size).to_vec());
-    }
-    0
+    let (drained, bytes) =
+        unsafe { (&mut *context.cast::<Drained>(), std::slice::from_raw_parts(data.cast::<u8>(), size)) };
+    let (time, bytes) = match bytes.split_first_chunk() {
+        Some((time, bytes)) if drained.stamped => (u64::from_ne_bytes(*time), bytes),
+        _ => (0, bytes),
+    };
+    drained.records.push(time, None, bytes);
+    if drained.records.size() >= drained.enough { ENOUGH } else { 0 }
 }

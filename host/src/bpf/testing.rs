@@ -102,8 +102,10 @@ fn compile_once(text: &str) -> Vec<u8> {
 /// What the front half would say about such an object: programs by function, kind and forms, maps by name and role.
 pub(crate) fn compiled(elf: Vec<u8>, programs: Vec<ProgramFact>, maps: &[(&str, MapRole)]) -> Compiled {
     let span = Span { start: 0, end: 0 };
-    let maps =
-        maps.iter().map(|(name, role)| MapFact { name: (*name).into(), span, role: role.clone(), pin: None }).collect();
+    let maps = maps
+        .iter()
+        .map(|(name, role)| MapFact { name: (*name).into(), span, role: role.clone(), pin: None, stamped: false })
+        .collect();
     let facts = Facts { programs, maps, prints: Vec::new(), uses_filter_pid: true, copied: Vec::new() };
     Compiled {
         elf,

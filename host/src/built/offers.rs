@@ -19,6 +19,10 @@ pub fn asked(request: &CompileRequest) -> BTreeSet<String> {
         names.extend(Lexed::new(&header.text).identifiers());
     }
     names.extend(request.defines.iter().flat_map(|(_, value)| Lexed::new(value).identifiers()));
+    // Such an output is a ring buffer where the kernel has them.
+    if names.contains("BPF_PERF_OUTPUT") {
+        names.insert("DBCC_HAVE_RINGBUF".to_owned());
+    }
     names.retain(|name| name.starts_with(HAVE));
     names
 }

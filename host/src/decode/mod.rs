@@ -5,16 +5,20 @@
 //! ways than that the bytes are too few.
 
 mod layout;
+mod plan;
 mod print;
 mod read;
 mod types;
 mod value;
+mod view;
 
 pub use layout::Layout;
+pub use plan::EventType;
 pub use print::{Print, PrintError, decode_print};
 pub use read::Decoded;
 pub use types::{MapTypes, Types, TypesError};
 pub use value::Value;
+pub use view::{Elements, Members, View};
 
 #[cfg(test)]
 mod tests;

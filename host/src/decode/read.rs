@@ -2,12 +2,13 @@
 
 use super::layout::{Field, Layout, Shape};
 use super::value::Value;
+use super::view::View;
 
 /// Most values that one record is decoded to; what comes behind is [`Value::Bytes`].
-const MAX_VALUES: u32 = 1 << 16;
+pub(super) const MAX_VALUES: u32 = 1 << 16;
 
 /// What a record of a perf buffer may be longer than its type: the kernel pads to 8 bytes.
-const PADDING: u64 = 7;
+pub(super) const PADDING: u64 = 7;
 
 /// A decoded record.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +71,7 @@ impl Layout {
     }
 
     /// Whether the type ends in an array without a length, which takes what is there.
-    fn is_flexible(&self) -> bool {
+    pub(super) fn is_flexible(&self) -> bool {
         match &self.shape {
             Shape::Text { flexible } | Shape::Array { flexible, .. } => *flexible,
             Shape::Struct(fields) => fields.last().is_some_and(|last| last.layout.is_flexible()),
@@ -100,36 +101,23 @@ impl Layout {
                 }
                 Value::Array(values)
             }
-            _ => match integer(own) {
-                Some(raw) => self.scalar(raw, own),
-                None => Value::Bytes(own.to_vec()),
-            },
-        }
-    }
-
-    /// The meaning of a number of `bytes.len()` bytes.
-    fn scalar(&self, raw: u128, bytes: &[u8]) -> Value {
-        let bits = u32::try_from(bytes.len() * 8).unwrap_or(128);
-        match &self.shape {
-            Shape::Float => float(bytes),
-            Shape::Opaque => Value::Bytes(bytes.to_vec()),
-            _ => self.number(raw, bits),
+            _ => scalar(self.view(own)),
         }
     }
 
     /// The meaning of a number of so many bits.
-    fn number(&self, raw: u128, bits: u32) -> Value {
+    pub(super) fn number(&self, raw: u128, bits: u32) -> View<'_> {
         match &self.shape {
-            Shape::Signed => Value::Signed(sign_extend(raw, bits)),
-            Shape::Bool => Value::Bool(raw != 0),
-            Shape::Pointer => Value::Pointer(u64::try_from(raw).unwrap_or(u64::MAX)),
+            Shape::Signed => View::Signed(sign_extend(raw, bits)),
+            Shape::Bool => View::Bool(raw != 0),
+            Shape::Pointer => View::Pointer(u64::try_from(raw).unwrap_or(u64::MAX)),
             Shape::Enum { signed, names } => {
                 let value = if *signed { sign_extend(raw, bits) } else { raw.cast_signed() };
                 let found = names.binary_search_by_key(&value, |(value, _)| *value).ok();
-                let name = found.and_then(|index| names.get(index)).map(|(_, name)| name.clone());
-                Value::Enum { name, value }
+                let name = found.and_then(|index| names.get(index)).map(|(_, name)| name.as_str());
+                View::Enum { name, value }
             }
-            _ => Value::Unsigned(raw),
+            _ => View::Unsigned(raw),
         }
     }
 }
@@ -139,7 +127,7 @@ impl Field {
         let start = usize::try_from(self.bit_offset / 8).unwrap_or(usize::MAX);
         let value = if self.bit_width > 0 {
             bit_field(record, self.bit_offset, self.bit_width)
-                .map_or_else(|| Value::Bytes(Vec::new()), |raw| self.layout.number(raw, self.bit_width))
+                .map_or_else(|| Value::Bytes(Vec::new()), |raw| scalar(self.layout.number(raw, self.bit_width)))
         } else {
             self.layout.read(record.get(start..).unwrap_or_default(), left)
         };
@@ -147,14 +135,34 @@ impl Field {
     }
 }
 
-/// The text of a `char` array, up to its first NUL.
+/// What is seen of a value that has no parts, as a value of its own.
+fn scalar(seen: View<'_>) -> Value {
+    match seen {
+        View::Unsigned(number) => Value::Unsigned(number),
+        View::Signed(number) => Value::Signed(number),
+        View::Bool(truth) => Value::Bool(truth),
+        View::Float(number) => Value::Float(number),
+        View::Enum { name, value } => Value::Enum { name: name.map(str::to_owned), value },
+        View::Pointer(address) => Value::Pointer(address),
+        View::Text(bytes) => Value::Text(bytes.to_vec()),
+        View::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
+        View::Struct(_) | View::Array(_) | View::PerCpu(..) => Value::Bytes(Vec::new()),
+    }
+}
+
+/// The text of a `char` array.
 fn text(bytes: &[u8]) -> Value {
+    Value::Text(up_to_nul(bytes).to_vec())
+}
+
+/// What stands before the first NUL.
+pub(super) fn up_to_nul(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    Value::Text(bytes.get(..end).unwrap_or_default().to_vec())
+    bytes.get(..end).unwrap_or_default()
 }
 
 /// A number of up to 16 bytes in the byte order of this machine, which is that of the BPF programs that it runs.
-fn integer(bytes: &[u8]) -> Option<u128> {
+pub(super) fn integer(bytes: &[u8]) -> Option<u128> {
     let mut wide = [0u8; 16];
     let place = if cfg!(target_endian = "big") { 16usize.checked_sub(bytes.len())? } else { 0 };
     wide.get_mut(place..place.checked_add(bytes.len())?)?.copy_from_slice(bytes);
@@ -163,7 +171,7 @@ fn integer(bytes: &[u8]) -> Option<u128> {
 
 /// The bits of a bit field: counted from the least significant bit on little-endian machines, from the most
 /// significant on others.
-fn bit_field(record: &[u8], bit_offset: u64, bit_width: u32) -> Option<u128> {
+pub(super) fn bit_field(record: &[u8], bit_offset: u64, bit_width: u32) -> Option<u128> {
     let last = bit_offset.checked_add(u64::from(bit_width))?.div_ceil(8);
     let bytes = record.get(usize::try_from(bit_offset / 8).ok()?..usize::try_from(last).ok()?)?;
     let within = u32::try_from(bit_offset % 8).ok()?;
@@ -183,12 +191,8 @@ fn sign_extend(raw: u128, bits: u32) -> i128 {
     }
 }
 
-fn float(bytes: &[u8]) -> Value {
-    if let Ok(bytes) = bytes.try_into() {
-        Value::Float(f64::from_ne_bytes(bytes))
-    } else if let Ok(bytes) = bytes.try_into() {
-        Value::Float(f64::from(f32::from_ne_bytes(bytes)))
-    } else {
-        Value::Bytes(bytes.to_vec())
-    }
+/// A floating point number of 4 or 8 bytes.
+pub(super) fn float(bytes: &[u8]) -> Option<f64> {
+    let single = || bytes.try_into().ok().map(|bytes| f64::from(f32::from_ne_bytes(bytes)));
+    bytes.try_into().ok().map(f64::from_ne_bytes).or_else(single)
 }

@@ -40,6 +40,66 @@ fn check(declarations: &str, name: &str, initialiser: &str, expect: &Value) {
     let types = Types::from_elf(&elf).unwrap();
     let decoded = types.decode(types.find(name).unwrap(), &bytes_of(&elf, "x"));
     assert_eq!((&decoded.value, &decoded.mismatch), (expect, &None), "{declarations}");
+
+    // What is read in place is what is decoded.
+    let (bytes, kind) = (bytes_of(&elf, "x"), EventType::new(String::new(), types.layout(types.find(name).unwrap())));
+    if kind.is_whole(bytes.len()) {
+        assert_eq!(seen(View::Struct(kind.members(&bytes).unwrap())), *expect, "{declarations}");
+        let leaves: Vec<(String, Value)> = kind.paths().map(str::to_owned).zip(kind.leaves(&bytes).map(seen)).collect();
+        let mut flat = Vec::new();
+        flatten("", expect, &mut flat);
+        assert_eq!(leaves, flat, "{declarations}");
+    }
+}
+
+/// A value as it was seen, for comparison.
+fn seen(view: View<'_>) -> Value {
+    match view {
+        View::Unsigned(number) => Value::Unsigned(number),
+        View::Signed(number) => Value::Signed(number),
+        View::Bool(truth) => Value::Bool(truth),
+        View::Float(number) => Value::Float(number),
+        View::Enum { name, value } => Value::Enum { name: name.map(str::to_owned), value },
+        View::Text(bytes) => Value::Text(bytes.to_vec()),
+        View::Pointer(address) => Value::Pointer(address),
+        View::Struct(members) => {
+            Value::Struct(members.iter().map(|(name, member)| (name.to_owned(), seen(member))).collect())
+        }
+        View::Array(elements) => Value::Array(elements.iter().map(seen).collect()),
+        View::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
+        View::PerCpu(_, cpus) => Value::PerCpu(cpus.to_vec()),
+    }
+}
+
+/// The fields of a value that are no structs, those of nested structs by names such as `a.b`.
+fn flatten(path: &str, value: &Value, into: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Struct(fields) => {
+            for (name, field) in fields {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                flatten(&path, field, into);
+            }
+        }
+        _ => into.push((path.to_owned(), value.clone())),
+    }
+}
+
+#[test]
+fn only_whole_events_of_a_fixed_size_are_read_in_place() {
+    let kind = |declarations: &str| {
+        let elf = object(&format!("{declarations}\nstruct t x;"))?;
+        let types = Types::from_elf(&elf).unwrap();
+        Some(EventType::new(String::new(), types.layout(types.find("struct t").unwrap())))
+    };
+    let Some(fixed) = kind("struct t { int a; char text[12]; };") else { return };
+    let lengths: Vec<usize> = (0..40).filter(|length| fixed.is_whole(*length)).collect();
+    assert_eq!(lengths, (16..24).collect::<Vec<_>>());
+    assert_eq!(fixed.paths().collect::<Vec<_>>(), ["a", "text"]);
+    let none = |kind: Option<EventType>| (0..1_000_000).all(|length| !kind.as_ref().unwrap().is_whole(length));
+    assert!(none(kind("struct t { int a; char text[]; };")));
+    assert!(none(kind("struct t { int a; struct { short b, c[]; } last; };")));
+    // More values than one event is decoded to.
+    assert!(none(kind("struct t { unsigned char a[300][300]; };")));
 }
 
 fn fields(of: &[(&str, Value)]) -> Value {

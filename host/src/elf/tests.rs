@@ -99,7 +99,7 @@ fn what_was_promised_must_be_there() {
         registers_because: None,
         reads: Default::default(),
     };
-    let map = |name: &str| MapFact { name: name.into(), span, role: MapRole::Table, pin: None };
+    let map = |name: &str| MapFact { name: name.into(), span, role: MapRole::Table, pin: None, stamped: false };
     let facts = |programs: Vec<ProgramFact>, maps: Vec<MapFact>| Facts { programs, maps, ..Facts::default() };
     contents.check(&facts(vec![program("on_f")], vec![map("counts")]), &source).unwrap();
     let wrong = contents.check(&facts(vec![program("absent")], vec![map("events")]), &source).unwrap_err();

@@ -37,7 +37,7 @@ impl Losses {
         let maps = facts.maps.iter().map(|map| {
             let (what, help) = match map.role {
                 MapRole::PerfEvents(_) | MapRole::RingEvents(_) => {
-                    ("events", "the buffer was full: make it larger, or submit less often")
+                    ("events", "the buffer was full: make it larger with --buffer, or submit less often")
                 }
                 MapRole::Table | MapRole::Histogram | MapRole::Stacks | MapRole::Other => {
                     ("updates", "the map was full: give it more entries")

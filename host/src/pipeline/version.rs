@@ -8,7 +8,7 @@ use crate::bpf::Map;
 use crate::bpf::btf::TypeId;
 use crate::bpf::map::MapType;
 use crate::config::RunSettings;
-use crate::decode::{self, MapTypes, Types};
+use crate::decode::{self, EventType, MapTypes, Types};
 use crate::diag::Diagnostic;
 use crate::directive::{Directives, Fill};
 use crate::event::{self, Events};
@@ -21,7 +21,7 @@ use crate::load::{self, Loaded};
 use crate::lookup::Lookup;
 use crate::output::{AttachedProgram, Body, Scale, Steps};
 use crate::resolve::{self, Plan, Planned};
-use crate::session::{EventType, Iterators, Meaning, Table, Version};
+use crate::session::{Iterators, Meaning, Table, Version};
 use crate::source::Source;
 
 /// On which terms a version is made.
@@ -90,12 +90,14 @@ pub(super) fn make(prepared: &Prepared, kernel: &Kernel, terms: Terms<'_>) -> Re
         carried,
         fills,
         usdt,
+        buffer: settings.buffer,
+        buffers: directives.buffers.clone(),
     };
     let loaded = load::load(compiled, wanted, kernel, &how)
         .map_err(|error| explain_load(error, source, compiled, settings.compile.verbose))?;
     let (tables, meaning) = meaning(&loaded, compiled, directives).map_err(Failure::Run)?;
-    let events =
-        Events::start(&loaded, facts, event::Settings::default()).map_err(|error| Failure::Run(error.into()))?;
+    let reading = event::Settings { buffer: settings.buffer, buffers: directives.buffers.clone() };
+    let events = Events::start(&loaded, facts, reading).map_err(|error| Failure::Run(error.into()))?;
     let (filters, maps) = (loaded.filters(), loaded.maps().to_vec());
 
     let attaching = Instant::now();
@@ -217,7 +219,7 @@ fn event_type(types: &Types, name: &str) -> Option<EventType> {
         None => types.of_variable(name).map(|id| (id, types.name_of(id)))?,
     };
     let bare = name.strip_prefix("struct ").unwrap_or(&name);
-    Some(EventType { name: bare.to_owned(), layout: types.layout(id) })
+    Some(EventType::new(bare.to_owned(), types.layout(id)))
 }
 
 /// What a map is for by its type in the kernel. Maps of global data, and dbcc's own, are nobody's to see.

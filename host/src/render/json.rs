@@ -13,38 +13,64 @@
 //! - structs are objects and arrays are arrays; a union is an object with all its readings;
 //! - of a per-CPU map, a value is an object: `cpus` has the values by CPU, and `sum` their sum where they can be added.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Map, Value as JsonValue, json};
 
-use super::{Renderer, Settings, local};
-use crate::decode::Value;
+use super::clock::Clock;
+use super::{Renderer, Settings};
+use crate::decode::{Members, Value, View};
 use crate::escape::readable;
-use crate::output::{AttachedProgram, Beside, Body, Cell, Layout, MapRow, Measure, Output, Reset, Scale, Steps, Swap};
+use crate::output::{
+    AttachedProgram, Beside, Body, Cell, Events, Layout, MapRow, Measure, Output, Reset, Scale, Steps, Swap,
+};
 
 /// Writes each record as one line of JSON to the data writer; nothing to the other.
 pub(super) struct Json {
-    settings: Settings,
+    clock: Clock,
+    /// What is written next, and its time: kept for their memory.
+    lines: Vec<u8>,
+    time: String,
 }
 
 impl Json {
     pub(super) fn new(settings: Settings) -> Self {
-        Self { settings }
+        let clock = Clock::new(settings.zone, "%Y-%m-%dT%H:%M:%S", "%:z");
+        Self { clock, lines: Vec::new(), time: String::new() }
+    }
+
+    /// Events that are still bytes. Nothing is allocated for one, but for text that is no UTF-8.
+    fn events(&mut self, events: &Events) -> io::Result<()> {
+        for (event, kind) in events.iter() {
+            self.time.clear();
+            self.clock.write(event.time, 9, &mut self.time);
+            let (time, map, fields) = (&self.time, events.map(), kind.members(event.bytes));
+            serde_json::to_writer(&mut self.lines, &Line { time, map, event: &kind.name, fields })?;
+            self.lines.push(b'\n');
+        }
+        Ok(())
     }
 }
 
 impl Renderer for Json {
     fn record(&mut self, output: &Output, out: &mut dyn Write, _err: &mut dyn Write) -> io::Result<()> {
-        let time = local(output.time, &self.settings.zone).strftime("%Y-%m-%dT%H:%M:%S%.9f%:z").to_string();
-        let mut lines = Vec::new();
-        line(&mut lines, object(&output.body, &time))?;
+        self.lines.clear();
+        if let Body::Events(events) = &output.body {
+            self.events(events)?;
+            return out.write_all(&self.lines);
+        }
+        self.time.clear();
+        self.clock.write(output.time, 9, &mut self.time);
+        line(&mut self.lines, object(&output.body, &self.time))?;
         if let Body::Map { map, rows, layout, elapsed, .. } = &output.body {
             for row in rows {
-                line(&mut lines, entry(map, row, layout.as_ref(), *elapsed, &time))?;
+                line(&mut self.lines, entry(map, row, layout.as_ref(), *elapsed, &self.time))?;
             }
         }
-        out.write_all(&lines)
+        out.write_all(&self.lines)
     }
 }
 
@@ -58,7 +84,7 @@ fn object(body: &Body, time: &str) -> Map<String, JsonValue> {
     let mut object = Object(Map::new());
     let kind = match body {
         Body::Attached { .. } => "attached",
-        Body::Event { .. } => "event",
+        Body::Events(_) | Body::Event { .. } => "event",
         Body::Map { .. } => "map",
         Body::Print { .. } => "print",
         Body::Text { .. } => "text",
@@ -78,6 +104,8 @@ fn object(body: &Body, time: &str) -> Map<String, JsonValue> {
             };
             object.put("programs", programs.iter().map(program).collect::<JsonValue>());
         }
+        // Each is a line of its own.
+        Body::Events(_) => {}
         Body::Event { map, kind, fields } => {
             object.put("map", map.as_str());
             object.put("event", kind.as_str());
@@ -184,32 +212,83 @@ fn object_of(fields: &[(String, Value)]) -> JsonValue {
 }
 
 fn value(of: &Value) -> JsonValue {
-    match of {
-        Value::Unsigned(number) => u64::try_from(*number).map_or_else(|_| number.to_string().into(), Into::into),
-        Value::Signed(number) | Value::Enum { name: None, value: number } => signed(*number),
-        Value::Enum { name: Some(name), .. } => name.as_str().into(),
-        Value::Bool(truth) => (*truth).into(),
-        Value::Float(number) => float(*number),
-        Value::Text(bytes) => readable(bytes).into(),
-        Value::Pointer(address) => format!("{address:#x}").into(),
-        Value::Struct(fields) => object_of(fields),
-        Value::Array(elements) => elements.iter().map(value).collect(),
-        Value::Bytes(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
-        Value::PerCpu(cpus) => {
-            let all: JsonValue = cpus.iter().map(value).collect();
-            match of.sum() {
-                Some(sum) => json!({ "sum": value(&sum), "cpus": all }),
-                None => json!({ "cpus": all }),
+    // Every value has its JSON.
+    serde_json::to_value(Shown(View::of(of))).unwrap_or_default()
+}
+
+/// A value as it is written.
+struct Shown<'a>(View<'a>);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            View::Unsigned(number) => match u64::try_from(number) {
+                Ok(number) => to.serialize_u64(number),
+                Err(_) => to.collect_str(&number),
+            },
+            View::Signed(number) | View::Enum { name: None, value: number } => {
+                match (i64::try_from(number), u64::try_from(number)) {
+                    (Ok(number), _) => to.serialize_i64(number),
+                    (_, Ok(number)) => to.serialize_u64(number),
+                    _ => to.collect_str(&number),
+                }
+            }
+            View::Enum { name: Some(name), .. } => to.serialize_str(name),
+            View::Bool(truth) => to.serialize_bool(truth),
+            View::Float(number) if number.is_finite() => to.serialize_f64(number),
+            View::Float(number) => to.collect_str(&number),
+            View::Text(bytes) => to.serialize_str(&readable(bytes)),
+            View::Pointer(address) => to.collect_str(&format_args!("{address:#x}")),
+            View::Struct(fields) => to.collect_map(fields.iter().map(|(name, field)| (name, Shown(field)))),
+            View::Array(elements) => to.collect_seq(elements.iter().map(Shown)),
+            View::Bytes(bytes) => to.collect_str(&Hexadecimal(bytes)),
+            View::PerCpu(all, cpus) => {
+                let sum = all.sum();
+                let mut map = to.serialize_map(None)?;
+                if let Some(sum) = &sum {
+                    map.serialize_entry("sum", &Shown(View::of(sum)))?;
+                }
+                map.serialize_entry("cpus", &Cpus(cpus))?;
+                map.end()
             }
         }
     }
 }
 
-fn signed(number: i128) -> JsonValue {
-    match (i64::try_from(number), u64::try_from(number)) {
-        (Ok(number), _) => number.into(),
-        (_, Ok(number)) => number.into(),
-        _ => number.to_string().into(),
+/// The values of a per-CPU value.
+struct Cpus<'a>(&'a [Value]);
+
+impl Serialize for Cpus<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.0.iter().map(|value| Shown(View::of(value))))
+    }
+}
+
+struct Hexadecimal<'a>(&'a [u8]);
+
+impl fmt::Display for Hexadecimal<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(to, "{byte:02x}"))
+    }
+}
+
+/// An event that is still bytes.
+struct Line<'a> {
+    time: &'a str,
+    map: &'a str,
+    event: &'a str,
+    fields: Option<Members<'a>>,
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut line = to.serialize_map(None)?;
+        line.serialize_entry("kind", "event")?;
+        line.serialize_entry("time", self.time)?;
+        line.serialize_entry("map", self.map)?;
+        line.serialize_entry("event", self.event)?;
+        line.serialize_entry("fields", &self.fields.map(|fields| Shown(View::Struct(fields))))?;
+        line.end()
     }
 }
 

@@ -4,6 +4,7 @@
 //! terminal. It writes each record with as few calls as it can and gives back the writer's errors as they are, a broken
 //! pipe too.
 
+mod clock;
 mod json;
 mod text;
 mod zone;
@@ -72,11 +73,6 @@ pub fn by_name(name: &str) -> Option<Box<dyn Renderer>> {
 /// A renderer of the format of that name; none where there is no such format.
 pub fn with_settings(name: &str, settings: Settings) -> Option<Box<dyn Renderer>> {
     RENDERERS.iter().find(|format| format.name == name).map(|format| (format.new)(settings))
-}
-
-/// A wall-clock time in a zone; a time that no calendar has is the start of 1970.
-fn local(time: std::time::SystemTime, zone: &TimeZone) -> jiff::Zoned {
-    jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_zoned(zone.clone())
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::decode::Value;
-use crate::output::{AttachedProgram, Body, Cell, Column, Layout, MapRow, Measure, Scale, Unit};
+use crate::bpf::btf::{Array, Btf, Kind, Writer};
+use crate::decode::{EventType, Types, Value};
+use crate::event::Batch;
+use crate::output::{AttachedProgram, Body, Cell, Column, Events, Layout, MapRow, Measure, Scale, Unit};
 
 /// 2024-01-02 03:04:05.006007008 in UTC.
 fn time() -> SystemTime {
@@ -53,6 +56,76 @@ fn enumerator(name: &str, value: i128) -> Value {
 
 fn event(kind: &str, of: &[(&str, Value)]) -> Body {
     Body::Event { map: "events".into(), kind: kind.into(), fields: fields(of) }
+}
+
+/// Events of two kinds that differ in size, as they are read in place and as they are decoded.
+fn events_both_ways() -> (Vec<Body>, Vec<Body>) {
+    let mut writer = Writer::new();
+    let int = writer.int("int", 4, 32 | 1 << 24);
+    let char = writer.int("char", 1, 8);
+    let text = writer.array(Array { element: char, index: int, length: 8 });
+    let choice = writer.enumeration("choice", Kind::Enum, false, 4, &[("YES".to_owned(), 1)]);
+    let inner = writer.record("", Kind::Struct, false, 8, &[("x".into(), int, 0), ("choice".into(), choice, 32)]);
+    let numbers = writer.array(Array { element: int, index: int, length: 2 });
+    let large =
+        [("pid".into(), int, 0), ("text".into(), text, 32), ("in".into(), inner, 96), ("n".into(), numbers, 160)];
+    let large = writer.record("large", Kind::Struct, false, 28, &large);
+    let small = writer.record("small", Kind::Struct, false, 4, &[("pid".into(), int, 0)]);
+    let types = Types::from_btf(Btf::parse(writer.finish()).unwrap());
+    let kinds: Arc<[EventType]> =
+        [("large", large), ("small", small)].map(|(name, id)| EventType::new(name.into(), types.layout(id))).into();
+    let mut bytes: Vec<Vec<u8>> = Vec::new();
+    for number in [7_i32, -1, 1_234_567_890] {
+        bytes.push(number.to_ne_bytes().to_vec());
+        for text in [*b"mysqld\0\0", *b"h\xc3\xa9llo\0!", *b"\xff\x1b[2J\n\t!"] {
+            let choices = [1_i32, 2];
+            let words = |words: &[i32]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<_>>();
+            for choice in choices {
+                bytes.push([words(&[number]), text.to_vec(), words(&[number, choice, 3, -4])].concat());
+            }
+        }
+    }
+    let batch = Arc::new(Batch::of("events", time(), bytes.iter().map(Vec::as_slice)));
+    let in_place = Body::Events(Events::new(Arc::clone(&batch), 0..batch.len(), Arc::clone(&kinds)));
+    let decoded = batch.iter().map(|event| {
+        let kind = EventType::choose(&kinds, event.bytes.len()).unwrap();
+        assert!(kind.is_whole(event.bytes.len()));
+        let Value::Struct(fields) = kind.layout.decode(event.bytes).value else { panic!() };
+        Body::Event { map: "events".into(), kind: kind.name.clone(), fields }
+    });
+    (vec![in_place], decoded.collect())
+}
+
+#[test]
+fn events_are_written_alike_whether_they_are_read_in_place_or_decoded() {
+    let (in_place, decoded) = events_both_ways();
+    assert_eq!(decoded.len(), 21);
+    for format in ["text", "json"] {
+        let expect = rendered(format, settings(), &decoded);
+        assert!(expect.0.lines().count() >= 21, "{}", expect.0);
+        assert_eq!(rendered(format, settings(), &in_place), expect);
+    }
+}
+
+#[test]
+fn times_are_written_as_a_calendar_has_them() {
+    for zone in [TimeZone::UTC, TimeZone::fixed(jiff::tz::offset(-3))] {
+        let mut clock = clock::Clock::new(zone.clone(), "%Y-%m-%dT%H:%M:%S", "%:z");
+        let moments = [
+            time(),
+            time() + Duration::from_nanos(993_992_991),
+            time() + Duration::from_nanos(993_992_992),
+            SystemTime::UNIX_EPOCH,
+            SystemTime::UNIX_EPOCH - Duration::from_nanos(1),
+            SystemTime::UNIX_EPOCH - Duration::from_millis(1500),
+        ];
+        for moment in moments {
+            let mut written = String::new();
+            clock.write(moment, 9, &mut written);
+            let expect = jiff::Timestamp::try_from(moment).unwrap().to_zoned(zone.clone());
+            assert_eq!(written, expect.strftime("%Y-%m-%dT%H:%M:%S%.9f%:z").to_string());
+        }
+    }
 }
 
 fn row(key: Value, value: Value, before: Option<Value>) -> MapRow {

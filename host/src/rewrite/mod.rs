@@ -23,6 +23,7 @@ mod message;
 pub mod origin;
 pub mod program;
 pub mod reads;
+mod ring;
 pub mod rule;
 pub mod suggest;
 pub mod tail;
@@ -229,9 +230,10 @@ fn once(
     let tails = tail::TailCalls::find(&tree, &mut roles, &request.tail_calls);
     let contexts = context::Contexts::find(&tree, &roles);
     let origins = origin::Origins::find(&tree, &roles);
-    let maps = rule::maps::find(&tree);
+    let found = rule::maps::find(&tree);
+    let mut maps = found.clone();
     let tail_calls = request.tail_calls.as_slice();
-    let probe = Probe {
+    let probe = |maps| Probe {
         text,
         tree: &tree,
         roles: &roles,
@@ -239,10 +241,18 @@ fn once(
         tails: &tails,
         contexts: &contexts,
         origins: &origins,
-        maps: &maps,
+        maps: maps,
         trace_pipe: request.defines.iter().any(|(name, _)| name == crate::facts::TRACE_PIPE),
         kernel,
     };
+    if request.features.ringbuf {
+        for index in ring::find(&probe(&found)) {
+            if let Some(map) = maps.get_mut(index) {
+                (map.role, map.stamped) = (MapRole::RingEvents(Vec::new()), true);
+            }
+        }
+    }
+    let probe = probe(&maps);
     let mut output = Output::default();
     for rule in rule::RULES {
         rule.apply(&probe, &mut output);
@@ -321,7 +331,7 @@ fn map_fact(index: usize, map: &rule::maps::Map, events: &[(usize, String)]) -> 
         MapRole::RingEvents(_) => MapRole::RingEvents(types()),
         other => other.clone(),
     };
-    MapFact { name: map.name.clone(), span: map.span, role, pin: map.shared() }
+    MapFact { name: map.name.clone(), span: map.span, role, pin: map.shared(), stamped: map.stamped }
 }
 
 /// The text under a span; empty where it is none.

@@ -96,6 +96,11 @@ impl Roles {
         Self { roles, is_libbpf_style, called }
     }
 
+    /// All roles.
+    pub fn all(&self) -> impl Iterator<Item = &Role> {
+        self.roles.iter()
+    }
+
     /// The role of a function.
     pub fn of(&self, function: FunctionId) -> &Role {
         self.roles.get(function.index()).unwrap_or(&Role::Helper)

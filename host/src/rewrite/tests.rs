@@ -222,6 +222,31 @@ fn pointers_flow_through_functions() {
 }
 
 #[test]
+fn an_output_is_a_ring_buffer_only_where_nothing_tells_the_difference() {
+    let stamped = |declarations: &str, body: &str, attach: &str| {
+        let text = format!(
+            "{declarations}\nstruct data_t {{ u32 a, b[30]; }};\n\
+             int f(struct CONTEXT *ctx)\n{{\nstruct data_t data = {{}};\n{body}\nreturn 0;\n}}\n"
+        );
+        let context = if attach.starts_with("perf_event") { "bpf_perf_event_data" } else { "pt_regs" };
+        let facts = rewritten(&text.replace("CONTEXT", context), &[attach]).expect("it is good").facts;
+        facts.maps.iter().map(|map| map.stamped).collect::<Vec<_>>()
+    };
+    let (output, submit) = ("BPF_PERF_OUTPUT(out);", "out.perf_submit(ctx, &data, sizeof(data));");
+    assert_eq!(stamped(output, submit, "uprobe:main=f"), [true]);
+    assert_eq!(stamped("BPF_PERF_OUTPUT ( out );", submit, "uprobe:main=f"), [true]);
+    let another = "BPF_PERF_OUTPUT(out); BPF_RINGBUF_OUTPUT(ring, 8);";
+    assert_eq!(stamped(another, submit, "uprobe:main=f"), [true, false]);
+    // A size that only the run tells, another use of the map, one that is declared by a macro of the probe's, hardware counters.
+    let size = "out.perf_submit(ctx, &data, 4 * (bpf_get_smp_processor_id() & 7));";
+    assert_eq!(stamped(output, size, "uprobe:main=f"), [false]);
+    let helper = "bpf_perf_event_output(ctx, &out, 0xffffffffULL, &data, sizeof(data));";
+    assert_eq!(stamped(output, &format!("{submit}{helper}"), "uprobe:main=f"), [false]);
+    assert_eq!(stamped("#define OUT BPF_PERF_OUTPUT(out)\nOUT;", submit, "uprobe:main=f"), [false]);
+    assert_eq!(stamped(output, submit, "perf_event:hardware:cpu-cycles:1000=f"), [false]);
+}
+
+#[test]
 fn a_kprobe_has_two_forms_and_a_uprobe_one() {
     insta::assert_snapshot!(changed(
         "BPF_PERF_OUTPUT(events);\n\
@@ -236,11 +261,13 @@ fn a_kprobe_has_two_forms_and_a_uprobe_one() {
          void queried(struct pt_regs *ctx, const char *query, int length) { char c = query[0]; }\n",
         &["kprobe:vfs_read=entry", "kretprobe:vfs_read=returned", "uprobe:mysqld:query=queried"]
     ), @r#"
+    DBCC_RING_OUTPUT(events);
     static __always_inline int entry__body(void *dbcc_ctx, struct pt_regs *ctx, struct file *file, bool sync)
     u64 id = dbcc_get_stackid(stacks, 2, dbcc_ctx, 0);
-    dbcc_perf_submit(events, 1, dbcc_ctx, &id, sizeof(id));
+    dbcc_perf_submit_ring(events, 1, dbcc_ctx, &id, sizeof(id));
     static __always_inline int returned__body(void *dbcc_ctx, struct pt_regs *ctx) { return PT_REGS_RC(ctx) > 0; }
     static __always_inline void queried__body(struct pt_regs *ctx, const char *query, int length) { char c = dbcc_read_user(query[0]); }
+    struct dbcc_losses_map dbcc_losses SEC(".maps");
     u64 dbcc_event_0 SEC(".dbcc.types");
     SEC("fentry/vfs_read") int entry__fentry(unsigned long long *ctx)
     {
@@ -296,12 +323,14 @@ fn the_real_context_goes_through_functions_to_where_it_is_needed() {
          int probe(struct pt_regs *ctx, u64 a) { return twice(ctx, a); }\n",
         &["kprobe:vfs_read=entry", "uprobe:main=probe"]
     ), @r#"
+    DBCC_RING_OUTPUT(events);
     __always_inline static int send(void *dbcc_ctx, u64 value, void *context);
     __always_inline static int twice(void *dbcc_ctx, struct pt_regs *ctx, u64 value) { send(dbcc_ctx, value, ctx); return send(dbcc_ctx, value + PT_REGS_PARM1(ctx), ctx); }
-    __always_inline static int send(void *dbcc_ctx, u64 value, void *context) { return dbcc_perf_submit(events, 1, dbcc_ctx, &value, sizeof(value)); }
+    __always_inline static int send(void *dbcc_ctx, u64 value, void *context) { return dbcc_perf_submit_ring(events, 1, dbcc_ctx, &value, sizeof(value)); }
     __always_inline static int other(int n) { return n; }
     static __always_inline int entry__body(void *dbcc_ctx, struct pt_regs *ctx, u64 a) { return twice(dbcc_ctx, ctx, other(a)); }
     static __always_inline int probe__body(struct pt_regs *ctx, u64 a) { return twice(ctx, ctx, a); }
+    struct dbcc_losses_map dbcc_losses SEC(".maps");
     u64 dbcc_event_0 SEC(".dbcc.types");
     SEC("fentry/vfs_read") int entry__fentry(unsigned long long *ctx)
     {
@@ -492,7 +521,7 @@ fn facts_name_programs_maps_events_and_prints() {
     assert_eq!(
         names,
         [
-            ("events", MapRole::PerfEvents(types(&["struct data_t", "u64"]))),
+            ("events", MapRole::RingEvents(types(&["struct data_t", "u64"]))),
             ("ring", MapRole::RingEvents(types(&["struct data_t"]))),
             ("counts", MapRole::Table),
             ("slots", MapRole::Histogram),

@@ -1,6 +1,8 @@
 //! Values as text.
 
-use crate::decode::Value;
+use std::fmt::Write as _;
+
+use crate::decode::{Value, View};
 use crate::escape::{harmless, readable};
 use crate::output::Unit;
 
@@ -25,6 +27,16 @@ pub(super) enum Size {
     Text,
 }
 
+impl Size {
+    pub(super) fn of(value: View<'_>) -> Self {
+        match value {
+            View::Unsigned(_) | View::Signed(_) | View::Float(_) => Self::Number,
+            View::Text(_) => Self::Text,
+            _ => Self::Fixed,
+        }
+    }
+}
+
 impl Cell {
     pub(super) fn fixed(text: impl Into<String>) -> Self {
         Self { text: text.into(), size: Size::Fixed }
@@ -36,14 +48,9 @@ impl Cell {
 
     /// A value as it stands.
     pub(super) fn of(value: &Value) -> Self {
-        let size = match value {
-            Value::Unsigned(_) | Value::Signed(_) | Value::Float(_) => Size::Number,
-            Value::Text(_) => Size::Text,
-            _ => Size::Fixed,
-        };
         let mut text = String::new();
-        write(value, &mut text);
-        Self { text, size }
+        write(View::of(value), &mut text);
+        Self { text, size: Size::of(View::of(value)) }
     }
 
     /// A number in a unit.
@@ -83,16 +90,18 @@ pub(super) fn flatten(name: &str, value: &Value, into: &mut Vec<(String, Cell)>)
 }
 
 /// Writes a value on one line, harmless for a terminal.
-fn write(value: &Value, into: &mut String) {
+pub(super) fn write(value: View<'_>, into: &mut String) {
     match value {
-        Value::Unsigned(number) => into.push_str(&number.to_string()),
-        Value::Signed(number) | Value::Enum { name: None, value: number } => into.push_str(&number.to_string()),
-        Value::Bool(truth) => into.push_str(if *truth { "true" } else { "false" }),
-        Value::Float(number) => into.push_str(&number.to_string()),
-        Value::Enum { name: Some(name), .. } => into.push_str(&harmless(name)),
-        Value::Text(bytes) => into.push_str(&harmless(&readable(bytes))),
-        Value::Pointer(address) => into.push_str(&format!("{address:#x}")),
-        Value::Struct(fields) => {
+        View::Unsigned(number) => into.push_str(itoa::Buffer::new().format(number)),
+        View::Signed(number) | View::Enum { name: None, value: number } => {
+            into.push_str(itoa::Buffer::new().format(number));
+        }
+        View::Bool(truth) => into.push_str(if truth { "true" } else { "false" }),
+        View::Float(number) => put(into, format_args!("{number}")),
+        View::Enum { name: Some(name), .. } => into.push_str(&harmless(name)),
+        View::Text(bytes) => into.push_str(&harmless(&readable(bytes))),
+        View::Pointer(address) => put(into, format_args!("{address:#x}")),
+        View::Struct(fields) => {
             into.push('{');
             for (index, (name, field)) in fields.iter().enumerate() {
                 into.push_str(if index > 0 { ", " } else { "" });
@@ -102,29 +111,37 @@ fn write(value: &Value, into: &mut String) {
             }
             into.push('}');
         }
-        Value::Array(elements) | Value::PerCpu(elements) => {
-            into.push('[');
-            for (index, element) in elements.iter().take(MAX_ELEMENTS).enumerate() {
-                into.push_str(if index > 0 { ", " } else { "" });
-                write(element, into);
-            }
-            rest(elements.len(), into);
-            into.push(']');
-        }
-        Value::Bytes(bytes) => {
+        View::Array(elements) => list(elements.iter(), elements.len(), into),
+        View::PerCpu(_, cpus) => list(cpus.iter().map(View::of), cpus.len(), into),
+        View::Bytes(bytes) => {
             for (index, byte) in bytes.iter().take(MAX_ELEMENTS).enumerate() {
                 into.push_str(if index > 0 { " " } else { "" });
-                into.push_str(&format!("{byte:02x}"));
+                put(into, format_args!("{byte:02x}"));
             }
             rest(bytes.len(), into);
         }
     }
 }
 
+fn list<'a>(elements: impl Iterator<Item = View<'a>>, length: usize, into: &mut String) {
+    into.push('[');
+    for (index, element) in elements.take(MAX_ELEMENTS).enumerate() {
+        into.push_str(if index > 0 { ", " } else { "" });
+        write(element, into);
+    }
+    rest(length, into);
+    into.push(']');
+}
+
 fn rest(length: usize, into: &mut String) {
     if let Some(more @ 1..) = length.checked_sub(MAX_ELEMENTS) {
-        into.push_str(&format!(" … {more} more"));
+        put(into, format_args!(" … {more} more"));
     }
+}
+
+fn put(into: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a String cannot fail.
+    let _ = into.write_fmt(text);
 }
 
 /// A number with few decimals.

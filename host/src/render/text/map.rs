@@ -4,7 +4,7 @@
 //! is a block of its own, under a line with the time and the map's name.
 
 use super::cell::{self, Cell};
-use super::columns::Columns;
+use super::columns::{Columns, Row};
 use super::{Text, histogram};
 use crate::decode::Value;
 use crate::escape::harmless;
@@ -13,15 +13,15 @@ use crate::output::{Body, Cell as Shown, Layout, MapRow, Measure, Output};
 impl Text {
     pub(super) fn map(&mut self, output: &Output) -> String {
         let Body::Map { map, rows, layout, histogram, elapsed, .. } = &output.body else { return String::new() };
-        let clock = self.clock(output.time, false);
+        let clock = self.clock(output.time, false).text;
         let mut sorted: Vec<&MapRow> = rows.iter().collect();
         sorted.sort_by(|a, b| a.key.order(&b.key));
         if sorted.is_empty() {
-            self.under = None;
+            self.tables.interrupt();
             return format!("{clock}  {}: no entries\n", harmless(map));
         }
         if let (None, Some(scale)) = (layout, histogram) {
-            self.under = None;
+            self.tables.interrupt();
             return format!("{clock}  {}\n{}\n", harmless(map), histogram::of(&sorted, *scale, self.settings.rows));
         }
         let hidden = sorted.len().saturating_sub(self.settings.rows);
@@ -30,12 +30,14 @@ impl Text {
             Some(layout) => by_layout(layout, &sorted, *elapsed, &clock),
             None => by_fields(&sorted),
         };
+        let cells: Vec<Row> = cells.iter().map(|row| Row::of(row)).collect();
         let mut text = String::new();
         let streams = layout.as_ref().is_some_and(|layout| layout.columns.iter().any(|c| c.cell == Shown::Time));
         if streams {
-            self.stream(map, &headings, &cells, true, &mut text);
+            let table = self.tables.of(map, headings);
+            self.tables.add(table, &cells, true, &mut text);
         } else {
-            self.under = None;
+            self.tables.interrupt();
             let cpus = if layout.is_none() { summed_over(&sorted) } else { String::new() };
             text.push_str(&format!("{clock}  {}{cpus}\n", harmless(map)));
             let mut columns = Columns::new(&headings);

@@ -24,7 +24,9 @@ pub(super) fn of(body: &Body, verbose: bool) -> String {
         }
         Body::End { reason } => line(&format!("ended: {reason}")),
         Body::Note { message } => line(message),
-        Body::Map { .. } | Body::Event { .. } | Body::Print { .. } | Body::Text { .. } => String::new(),
+        Body::Map { .. } | Body::Events(_) | Body::Event { .. } | Body::Print { .. } | Body::Text { .. } => {
+            String::new()
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::diag::{Diagnostic, Severity};
 use crate::facts::{MapRole, Pin};
 use crate::source::Span;
 
+use super::super::ring;
 use super::super::suggest::{did_you_mean, nearest};
 use super::super::tree::{DeclKind, Tree};
 use super::super::{Output, Probe};
@@ -61,6 +62,8 @@ pub struct Map {
     pub has_methods: bool,
     /// What it is for. Types of events are filled in by the rule on events.
     pub role: MapRole,
+    /// Whether it is an output that becomes a ring buffer, whose records begin with the time at which they were written.
+    pub stamped: bool,
 }
 
 /// Where a map is looked for that another program makes and of which no path is known.
@@ -100,13 +103,14 @@ pub fn find(tree: &Tree<'_>) -> Vec<Map> {
                 types: (written(decl.ty, "key"), written(decl.ty, "leaf")),
                 has_methods: true,
                 role: role_of_name(kind),
+                stamped: false,
             });
         } else if decl.annotations.iter().any(|text| text == "dbcc:sec:.maps") {
             let number = libbpf_type(decl.ty);
             let role = number.map_or(MapRole::Other, role_of_number);
             let kind = number.map(|number| number.to_string()).unwrap_or_default();
             let (pin, inner, types) = Default::default();
-            maps.push(Map { name, span, kind, pin, inner, types, has_methods: false, role });
+            maps.push(Map { name, span, kind, pin, inner, types, has_methods: false, role, stamped: false });
         }
     }
     maps.sort_by_key(|map| map.span.start);
@@ -181,7 +185,8 @@ impl Rule for Maps {
     fn documentation(&self) -> &'static str {
         "`BPF_HASH(name, key, value, size)`, `BPF_ARRAY`, `BPF_HISTOGRAM`, `BPF_PERF_OUTPUT`, `BPF_TABLE(\"hash\", …)` and \
          the other declaring macros of BCC, with its defaults, become maps as libbpf declares them. A histogram with a \
-         struct as its key has room for 10240 slots, where BCC's 64 overflow in silence."
+         struct as its key has room for 10240 slots, where BCC's 64 overflow in silence. \
+         An output that is only submitted to, as many bytes as `sizeof` says, is a ring buffer where the kernel has them."
     }
 
     fn example(&self) -> &'static str {
@@ -196,6 +201,9 @@ impl Rule for Maps {
     fn apply(&self, probe: &Probe<'_, '_>, output: &mut Output) {
         // The macros do most; what remains is what they cannot express.
         for map in probe.maps {
+            if let Some(span) = ring::macro_of(probe.text, map).filter(|_| map.stamped) {
+                output.edits.replace(span, span, ring::RING.to_owned());
+            }
             if map.kind == "extern"
                 && let Some(pin) = map.shared()
             {

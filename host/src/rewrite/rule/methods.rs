@@ -171,6 +171,7 @@ fn edit(probe: &Probe<'_, '_>, output: &mut Output, call: MethodCall<'_>) -> Res
     let suffix = match name {
         "lookup_or_init" if returns_nothing => "_void",
         "lookup" if map.inner.is_some() => "_inner",
+        "perf_submit" if map.stamped => "_ring",
         _ => "",
     };
     let loss = Map::loss(index);
@@ -183,7 +184,7 @@ fn edit(probe: &Probe<'_, '_>, output: &mut Output, call: MethodCall<'_>) -> Res
             output.edits.wrap(argument, "(", ")");
         }
     }
-    if COUNTS_LOSSES.contains(&name) {
+    if COUNTS_LOSSES.contains(&name) || map.stamped {
         output.uses_losses = true;
     }
     Ok(())

@@ -72,9 +72,10 @@ fn events_have_types_wherever_these_are_declared() {
          room = ring.ringbuf_reserve(sizeof(*room)); if (room) { *room = local; ring.ringbuf_submit(room, 0); }\n\
          return 0;\n}\n"
     ), @r#"
+    DBCC_RING_OUTPUT(out); BPF_RINGBUF_OUTPUT(ring, 8); struct named { u32 a; };
     SEC("kprobe/f") int kprobe__f(struct pt_regs *ctx)
-    dbcc_perf_submit(out, 1, ctx, &named, sizeof(named)); dbcc_perf_submit(out, 1, ctx, ({ __auto_type dbcc_data = &local; static typeof(({ *dbcc_data; })) dbcc_event_1 SEC(".dbcc.types"); dbcc_data; }), sizeof(local));
-    dbcc_perf_submit(out, 1, ctx, (void *)({ __auto_type dbcc_data = &nameless; static typeof(({ *dbcc_data; })) dbcc_event_2 SEC(".dbcc.types"); dbcc_data; }), sizeof(nameless)); dbcc_perf_submit(out, 1, ctx, ({ __auto_type dbcc_data = &(numbers); static typeof(*dbcc_data) dbcc_event_3 SEC(".dbcc.types"); dbcc_data; }), sizeof(numbers));
+    dbcc_perf_submit_ring(out, 1, ctx, &named, sizeof(named)); dbcc_perf_submit_ring(out, 1, ctx, ({ __auto_type dbcc_data = &local; static typeof(({ *dbcc_data; })) dbcc_event_1 SEC(".dbcc.types"); dbcc_data; }), sizeof(local));
+    dbcc_perf_submit_ring(out, 1, ctx, (void *)({ __auto_type dbcc_data = &nameless; static typeof(({ *dbcc_data; })) dbcc_event_2 SEC(".dbcc.types"); dbcc_data; }), sizeof(nameless)); dbcc_perf_submit_ring(out, 1, ctx, ({ __auto_type dbcc_data = &(numbers); static typeof(*dbcc_data) dbcc_event_3 SEC(".dbcc.types"); dbcc_data; }), sizeof(numbers));
     room = dbcc_ringbuf_reserve(ring, 2, sizeof(*room)); if (room) { *room = local; dbcc_ringbuf_submit(ring, 2, ({ __auto_type dbcc_data = room; static typeof(({ *dbcc_data; })) dbcc_event_4 SEC(".dbcc.types"); dbcc_data; }), 0); }
     "#);
 }
