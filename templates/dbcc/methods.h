@@ -14,12 +14,17 @@ struct dbcc_losses_map {
 };
 extern struct dbcc_losses_map dbcc_losses;
 
-static __always_inline void dbcc_lost(__u32 from)
+static __always_inline void dbcc_lost_at(const __u32 *from)
 {
-	__u64 *count = bpf_map_lookup_elem(&dbcc_losses, &from);
+	__u64 *count = bpf_map_lookup_elem(&dbcc_losses, from);
 
 	if (count)
 		__sync_fetch_and_add(count, 1);
+}
+
+static __always_inline void dbcc_lost(__u32 from)
+{
+	dbcc_lost_at(&from);
 }
 
 /* Passes a result on, and counts it where it is negative. -17 is EEXIST: somebody else has made the entry. */
@@ -98,26 +103,32 @@ static __always_inline __u64 dbcc_wake(void *ring, __u64 bytes)
 }
 
 /* perf_submit() where the output is a ring buffer: the record is the time at which it is written and the data, which are
- * written into the buffer itself. What the compiler still has in registers never goes through the stack. The compiler
- * copies up to so many bytes with single instructions, whatever their alignment. */
-#define DBCC_COPIED_IN_PLACE 128
+ * written into the buffer itself. What the compiler still has in registers never goes through the stack. Records
+ * are aligned to 8 bytes, and their type says so; what is not larger than so many times its own alignment is copied with as
+ * many instructions, and the rest by a helper, since the compiler keeps pieces on the stack meanwhile. The entry for losses is
+ * no variable of the stack, which must have room for as much as with a perf buffer. */
+#define DBCC_PIECES 16
 #define dbcc_perf_submit_ring(m, loss, ctx, data, size)                                                                \
 	({                                                                                                             \
-		const void *dbcc_from = (data);                                                                        \
-		void *dbcc_room = bpf_ringbuf_reserve(&(m), sizeof(__u64) + (size), 0);                                \
+		static const __u32 dbcc_loss = (loss);                                                                 \
+		__auto_type dbcc_from = (data);                                                                        \
+		struct {                                                                                               \
+			__u64 time;                                                                                    \
+			char bytes[size];                                                                              \
+		} *dbcc_room = bpf_ringbuf_reserve(&(m), sizeof(__u64) + (size), 0);                                   \
 		int dbcc_result = -28; /* ENOSPC, as a perf buffer has it */                                           \
                                                                                                                        \
 		(void)(ctx);                                                                                           \
 		if (dbcc_room) {                                                                                       \
-			*(__u64 *)dbcc_room = bpf_ktime_get_ns();                                                      \
-			if ((size) <= DBCC_COPIED_IN_PLACE)                                                            \
-				__builtin_memcpy(dbcc_room + sizeof(__u64), dbcc_from, size);                          \
+			dbcc_room->time = bpf_ktime_get_ns();                                                          \
+			if ((size) <= DBCC_PIECES * __alignof__(*dbcc_from))                                           \
+				__builtin_memcpy(dbcc_room->bytes, dbcc_from, size);                                   \
 			else                                                                                           \
-				bpf_probe_read_kernel(dbcc_room + sizeof(__u64), size, dbcc_from);                     \
+				bpf_probe_read_kernel(dbcc_room->bytes, size, dbcc_from);                              \
 			bpf_ringbuf_submit(dbcc_room, dbcc_wake(&(m), sizeof(__u64) + (size)));                        \
 			dbcc_result = 0;                                                                               \
 		} else {                                                                                               \
-			dbcc_lost(loss);                                                                               \
+			dbcc_lost_at(&dbcc_loss);                                                                      \
 		}                                                                                                      \
 		dbcc_result;                                                                                           \
 	})

@@ -23,6 +23,11 @@ fn directives(text: &str) -> Directives {
 }
 
 fn compiled(text: &str, attaches: &[&str]) -> (Source, Compiled) {
+    compiled_for(text, attaches, true)
+}
+
+/// As for a kernel that has ring buffers, or one that has not.
+fn compiled_for(text: &str, attaches: &[&str], ringbuf: bool) -> (Source, Compiled) {
     let mut directives = directives(text);
     let attaches = attaches.iter().map(|attach| crate::directive::parse_attach(attach).unwrap());
     directives.override_with(attaches.collect());
@@ -31,7 +36,7 @@ fn compiled(text: &str, attaches: &[&str]) -> (Source, Compiled) {
         functions: directives.function_kinds(),
         tail_calls: Vec::new(),
         defines: Vec::new(),
-        features: Features { kprobe: true, fentry: true, uprobe: true, ringbuf: true, tracepoint: true },
+        features: Features { kprobe: true, fentry: true, uprobe: true, ringbuf, tracepoint: true },
         without_tracepoints: Vec::new(),
         toolchain: crate::toolchain::find().expect("the tests need clang"),
     };

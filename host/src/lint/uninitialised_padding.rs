@@ -29,9 +29,9 @@ impl Lint for UninitialisedPadding {
     fn explanation(&self) -> &'static str {
         "The compiler puts padding between the fields of a struct, so that each is aligned. A variable that is not \
          initialised, or that is initialised with values that are computed (`= {.pid = pid, .time = now}`), has its fields \
-         filled, and in the padding what was on the stack before. Older kernels refuse to read it (`invalid \
-         indirect read from stack`), and newer ones hand it out: events carry bytes of the stack, and two keys with equal \
-         fields are two entries of a map.\n\n\
+         filled, and in the padding what was on the stack before, or in the buffer where the event is written. Older kernels \
+         refuse to read it from the stack (`invalid indirect read from stack`), and newer ones hand it out: events carry \
+         bytes of the stack or of earlier events, and two keys with equal fields are two entries of a map.\n\n\
          With `= {}` or memset, clang fills the whole struct, padding included; fill the fields behind it. Or order the \
          fields by size, so that there is no padding."
     }
@@ -135,6 +135,7 @@ fn of_variable(scan: &Scan<'_, '_>, one: &HandedOver, addresses: &BTreeSet<NodeI
         "key" => {
             "what lay on the stack is part of the key: equal keys are told apart, or the kernel refuses the program"
         }
+        "event" => "what lay on the stack or in the buffer is handed over, or the kernel refuses the program",
         _ => "what lay on the stack is handed over, or the kernel refuses the program",
     };
     let ty = decl.ty.spelling();

@@ -1,4 +1,4 @@
-use super::{check, compiled, instructions, number};
+use super::{check, compiled, compiled_for, instructions, number};
 
 const LINT: &str = "near-stack-limit";
 
@@ -15,6 +15,21 @@ fn probe(size: usize) -> String {
 fn frames_near_the_limit() {
     check(LINT, &probe(504), &["kprobe:vfs_read=kprobe__vfs_read"], &["kprobe__vfs_read"]);
     check(LINT, &probe(400), &["kprobe:vfs_read=kprobe__vfs_read"], &[]);
+}
+
+/// What works with a perf buffer is not refused for what a ring buffer needs.
+#[test]
+fn a_ring_buffer_needs_no_more_stack_than_a_perf_buffer() {
+    for size in [16, 104, 128, 136, 504] {
+        let frame = |ringbuf| {
+            let (_, found) = compiled_for(&probe(size), &["kprobe:vfs_read=kprobe__vfs_read"], ringbuf);
+            assert_eq!(found.facts.maps[0].stamped, ringbuf);
+            let form = &found.facts.programs[0].forms.last().unwrap().program;
+            found.stacks.iter().find(|stack| stack.function == *form).unwrap().frame
+        };
+        let (perf, ring) = (frame(false), frame(true));
+        assert!(ring <= perf, "{size}: {ring} bytes, and {perf} with a perf buffer");
+    }
 }
 
 /// A program that calls a function, both with so much on the stack.
