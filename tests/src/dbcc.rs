@@ -1,14 +1,14 @@
 //! Running `dbcc` and reading what it prints.
 
-use std::env;
 use std::path::PathBuf;
 use std::process::Command;
+use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::need;
-use crate::process::{Finished, Line, Running, Signal, Stream};
+use crate::process::{Finished, Line, Running, Signal, Stream, signal_process, wait_until};
 
 /// The binary under test: what `DBCC_BIN` names, or the one that was built in the same profile as this test.
 ///
@@ -97,6 +97,41 @@ impl Attached {
         self.running.wait_for(what, |line| wanted(&parse(line)?))
     }
 
+    /// Stops it, so that it reads nothing, and waits until none of its threads runs any more.
+    ///
+    /// # Errors
+    /// It does not stop.
+    pub fn pause(&self) -> Result<()> {
+        signal_process(self.pid(), Signal::STOP)?;
+        wait_until("dbcc to be stopped", || {
+            for task in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+                let stat = fs::read_to_string(task?.path().join("stat"))?;
+                // Behind the name, which may hold anything, stands the state (proc_pid_stat(5)).
+                if !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')) {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
+        })
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn resume(&self) -> Result<()> {
+        signal_process(self.pid(), Signal::CONT)
+    }
+
+    /// Ends it as Ctrl-C does, expects that it fails with exit code 1, and gives what it printed.
+    ///
+    /// # Errors
+    /// As for [`interrupt`](Self::interrupt).
+    pub fn interrupt_failing(self) -> Result<Records> {
+        self.running.signal(Signal::INT)?;
+        self.finish_with(1)
+    }
+
     /// Ends it as Ctrl-C does and gives what it printed.
     ///
     /// # Errors
@@ -111,8 +146,12 @@ impl Attached {
     /// # Errors
     /// As for [`interrupt`](Self::interrupt).
     pub fn finish(self) -> Result<Records> {
+        self.finish_with(0)
+    }
+
+    fn finish_with(self, code: i32) -> Result<Records> {
         let finished = self.running.finish()?;
-        if finished.code() != Some(0) {
+        if finished.code() != Some(code) {
             bail!("dbcc ended with {}\n{}{}", finished.status, finished.stdout(), finished.stderr());
         }
         Records::of(&finished)
