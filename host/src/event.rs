@@ -8,7 +8,7 @@
 //! slow, events stay in the kernel's buffers, these fill up, and what they cannot take is counted and reported as lost.
 //!
 //! **Wake-ups.** A buffer wakes the thread when it has filled to a quarter; a lone event is found by the thread itself, which
-//! looks every [`LOOK`] while the probe runs. Looking at a ring buffer is a read of shared memory, without a system call.
+//! looks every `reader::LOOK` while the probe runs. Looking at a ring buffer is a read of shared memory, without a system call.
 
 use std::convert::Infallible;
 use std::io;
