@@ -103,22 +103,27 @@ static __always_inline __u64 dbcc_wake(void *ring, __u64 bytes)
 }
 
 /* perf_submit() where the output is a ring buffer: the record is the time at which it is written and the data, which are
- * written into the buffer itself. What the compiler still has in registers never goes through the stack. Records
- * are aligned to 8 bytes, and their type says so; what is not larger than so many times its own alignment is copied with as
- * many instructions, and the rest by a helper, since the compiler keeps pieces on the stack meanwhile. The entry for losses is
- * no variable of the stack, which must have room for as much as with a perf buffer. */
+ * copied into the buffer itself. Records are aligned to 8 bytes, and their type says so; what is not larger than so many times
+ * its own alignment is copied with as many instructions, and the rest by a helper.
+ *
+ * The frame is not to be larger than with a perf buffer, since it may be near 512 bytes. So the data are in memory before the
+ * record is reserved: what the compiler holds apart in registers, it would keep in 8 bytes of the stack for each field
+ * meanwhile. And the entry for losses is no variable of the stack. */
 #define DBCC_PIECES 16
 #define dbcc_perf_submit_ring(m, loss, ctx, data, size)                                                                \
 	({                                                                                                             \
 		static const __u32 dbcc_loss = (loss);                                                                 \
-		__auto_type dbcc_from = (data);                                                                        \
+		__auto_type dbcc_given = (data);                                                                       \
+		__auto_type dbcc_from = dbcc_address(dbcc_given);                                                      \
 		struct {                                                                                               \
 			__u64 time;                                                                                    \
 			char bytes[size];                                                                              \
-		} *dbcc_room = bpf_ringbuf_reserve(&(m), sizeof(__u64) + (size), 0);                                   \
+		} *dbcc_room;                                                                                          \
 		int dbcc_result = -28; /* ENOSPC, as a perf buffer has it */                                           \
                                                                                                                        \
 		(void)(ctx);                                                                                           \
+		asm volatile("" : : "r"(dbcc_from) : "memory");                                                        \
+		dbcc_room = bpf_ringbuf_reserve(&(m), sizeof(__u64) + (size), 0);                                      \
 		if (dbcc_room) {                                                                                       \
 			dbcc_room->time = bpf_ktime_get_ns();                                                          \
 			if ((size) <= DBCC_PIECES * __alignof__(*dbcc_from))                                           \
@@ -132,6 +137,9 @@ static __always_inline __u64 dbcc_wake(void *ring, __u64 bytes)
 		}                                                                                                      \
 		dbcc_result;                                                                                           \
 	})
+/* A pointer as it is, and a number, with which BCC's users say an address too, as a pointer. 5 is the class of pointers. */
+#define dbcc_address(given)                                                                                            \
+	__builtin_choose_expr(__builtin_classify_type(given) == 5, given, (const void *)(__u64)(given))
 
 #define dbcc_perf_read(m, loss, flags) ((__u64)bpf_perf_event_read(&(m), flags))
 #define dbcc_perf_counter_value(m, loss, flags, buffer, size)                                                          \

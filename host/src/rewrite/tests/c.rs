@@ -80,6 +80,34 @@ fn events_have_types_wherever_these_are_declared() {
     "#);
 }
 
+/// Addresses as BCC's users write them, also as numbers; what each becomes compiles.
+#[test]
+fn what_is_submitted_may_be_any_address() {
+    for data in [
+        "&data",
+        "(void *)&data",
+        "(const char *)&data",
+        "data.text",
+        "&data.text",
+        "(void *)address",
+        "address",
+        "(unsigned long)&data",
+        "(u32)address",
+        "&(struct data_t){1}",
+        "numbers",
+        "numbers + 1",
+    ] {
+        let text = format!(
+            "BPF_PERF_OUTPUT(out); struct data_t {{ u64 first; char text[24]; }};\n\
+             int kprobe__f(struct pt_regs *ctx)\n{{\n\
+             struct data_t data = {{}}; u64 address = (u64)&data; u32 numbers[20] = {{}};\n\
+             return out.perf_submit(ctx, {data}, sizeof(data));\n}}\n"
+        );
+        let found = rewritten(&text, &[]).unwrap_or_else(|messages| panic!("{data}: {messages:#?}"));
+        assert!(found.facts.maps.iter().all(|map| map.stamped), "{data}");
+    }
+}
+
 #[test]
 fn events_that_cannot_be_told_apart_are_a_warning() {
     insta::assert_snapshot!(messages(
