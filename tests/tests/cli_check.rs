@@ -118,6 +118,25 @@ fn each_file_is_reported_and_one_that_fails_decides_the_exit_code() -> Result<()
     Ok(())
 }
 
+/// As in BCC, where what the last helper returned is the program's result; not every helper returns something.
+#[test]
+fn programs_that_return_nothing_are_verified() -> Result<()> {
+    need!(need::root());
+    need!(need::tracepoint("sock:sock_send_length"));
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("probe.c");
+    let submit = "u64 now = bpf_ktime_get_ns(); out.perf_submit(ctx, &now, sizeof(now));";
+    for program in [format!("void f(void *ctx) {{ {submit} }}"), format!("int f(void *ctx) {{ {submit} }}")] {
+        let text = format!("//@ attach tracepoint:sock:sock_send_length = f\nBPF_PERF_OUTPUT(out);\n{program}\n");
+        fs::write(&file, text)?;
+        for options in [&["check", "--load"][..], &["check", "--load", "--without", "ringbuf"]] {
+            let finished = dbcc::run(options.iter().map(AsRef::as_ref).chain([file.as_os_str()]))?;
+            assert_eq!(finished.code(), Some(0), "{program}: {}{}", finished.stdout(), finished.stderr());
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn json_is_one_object_a_file() -> Result<()> {
     let probe = dbcc::probe("mysql_conn.c").display().to_string();

@@ -133,6 +133,7 @@ impl Writer<'_, '_, '_> {
         if !self.parameters_can_be_bound(uses) {
             return;
         }
+        self.return_at_the_end();
         if needs.body {
             if let Err(refusal) = self.make_body() {
                 self.output.refuse(refusal);
@@ -203,6 +204,17 @@ impl Writer<'_, '_, '_> {
             );
         }
         good
+    }
+
+    /// Returns 0 where the end of a function is reached that is to return something: there is no value otherwise.
+    fn return_at_the_end(&mut self) {
+        let Function { span, body, .. } = *self.function;
+        let last = self.probe.tree.node(body).and_then(|body| body.kids.last()).copied();
+        let returns = last.and_then(|last| self.probe.tree.kind(last)) == Some(&NodeKind::Return);
+        let end = Span::new(span.end.saturating_sub(1), span.end);
+        if !returns && !returns_nothing(self.function) && slice(self.probe.text, end) == "}" {
+            self.output.edits.replace(Span::new(end.start, end.start), span, "return 0; ");
+        }
     }
 
     /// Turns the user's function into a static one that the programs call.
@@ -300,7 +312,7 @@ impl Writer<'_, '_, '_> {
             }
         }
         let call = format!("{}({})", body_name(&function.name), arguments.join(", "));
-        if function.result.is_some_and(|result| result.kind() == TypeKind::Void) {
+        if returns_nothing(function) {
             text.push_str(&format!("\t{call};\n\treturn 0;\n}}\n"));
         } else {
             text.push_str(&format!("\treturn {call};\n}}\n"));
@@ -345,6 +357,11 @@ fn is_registers(probe: &Probe<'_, '_>, function: &Function<'_>, number: usize) -
     pointee.is_some_and(|pointee| pointee.unqualified().spelling() == "struct pt_regs")
 }
 
+/// Whether a function is declared to return nothing.
+fn returns_nothing(function: &Function<'_>) -> bool {
+    function.result.is_some_and(|result| result.kind() == TypeKind::Void)
+}
+
 /// What a program's function has to be turned into.
 struct Needs {
     /// It becomes a body that the programs call.
@@ -374,7 +391,10 @@ impl Needs {
                 && function.is_some_and(|function| is_registers(probe, function, 0));
         needs.real_context = two_forms || registers_of_fentry;
         let clashes = function.is_some_and(|function| is_named_as_a_section(&function.name, uses));
-        needs.body = needs.real_context || bound || clashes || uses.len() > 1 || probe.roles.is_called(id);
+        // The kernel wants a return value, and what the last helper leaves in its place is not always one.
+        let returns_nothing = function.is_some_and(returns_nothing);
+        needs.body =
+            needs.real_context || bound || clashes || returns_nothing || uses.len() > 1 || probe.roles.is_called(id);
         needs
     }
 
