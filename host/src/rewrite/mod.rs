@@ -233,6 +233,7 @@ fn once(
     let found = rule::maps::find(&tree);
     let mut maps = found.clone();
     let tail_calls = request.tail_calls.as_slice();
+    let trace_pipe = request.defines.iter().any(|(name, _)| name == crate::facts::TRACE_PIPE);
     let probe = |maps| Probe {
         text,
         tree: &tree,
@@ -241,11 +242,12 @@ fn once(
         tails: &tails,
         contexts: &contexts,
         origins: &origins,
-        maps: maps,
-        trace_pipe: request.defines.iter().any(|(name, _)| name == crate::facts::TRACE_PIPE),
+        maps,
+        trace_pipe,
         kernel,
     };
-    if request.features.ringbuf {
+    // What others read in dbcc's place is what the text says.
+    if request.features.ringbuf && !trace_pipe {
         for index in ring::find(&probe(&found)) {
             if let Some(map) = maps.get_mut(index) {
                 (map.role, map.stamped) = (MapRole::RingEvents(Vec::new()), true);

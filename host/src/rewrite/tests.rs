@@ -755,6 +755,21 @@ fn prints_go_to_the_trace_pipe_where_that_is_asked_for() {
     assert!(rewritten.text.contains("bpf_trace_printk(\"a %d\\n\", 6, 1); bpf_printk(\"b\");"), "{}", rewritten.text);
 }
 
+/// Whoever prints them, reads outputs too.
+#[test]
+fn outputs_stay_perf_buffers_where_others_read() {
+    let text = "BPF_PERF_OUTPUT(out);\n\
+                int kprobe__f(struct pt_regs *ctx) { u64 now = 1; out.perf_submit(ctx, &now, 8); return 0; }\n";
+    let mut request = request(text, &[]);
+    let stamped = |request: &CompileRequest| {
+        let rewritten = compiled_as(request, std::path::Path::new("/dev/null")).expect("it is rewritten");
+        rewritten.facts.maps.iter().map(|map| map.stamped).collect::<Vec<_>>()
+    };
+    assert_eq!(stamped(&request), [true]);
+    request.defines.push((crate::facts::TRACE_PIPE.to_owned(), "1".to_owned()));
+    assert_eq!(stamped(&request), [false]);
+}
+
 #[test]
 fn what_may_not_be_meant_is_a_warning() {
     insta::assert_snapshot!(messages(
