@@ -91,15 +91,16 @@ static __always_inline long dbcc_counted(long result, __u32 loss)
 #define dbcc_perf_submit_skb(m, loss, ctx, length, data, size)                                                         \
 	((int)bpf_perf_event_output(ctx, &(m), 0xffffffffULL | (__u64)(length) << 32, data, size))
 
-/* Whether a record of so many bytes wakes the reader: the one with which the buffer becomes a quarter full does. The reader
- * looks by itself every few milliseconds, so no other has to: waking it costs more than writing a record. The numbers are
- * BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE, BPF_RB_FORCE_WAKEUP and BPF_RB_NO_WAKEUP; a record has a head of 8 bytes and is padded to
- * 8 bytes. */
+/* Whether a record of so many bytes wakes the reader: those do with which the buffer becomes a quarter, a half and three quarters
+ * full. The reader looks by itself every few milliseconds, so no other has to: waking it costs more than writing a record.
+ * What other CPUs reserve meanwhile counts too, so that a record may step over its mark unseen; then one of the next marks
+ * wakes the reader. The numbers are BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE, BPF_RB_FORCE_WAKEUP and BPF_RB_NO_WAKEUP; the size of
+ * a ring is a power of two; a record has a head of 8 bytes and is padded to 8 bytes. */
 static __always_inline __u64 dbcc_wake(void *ring, __u64 bytes)
 {
 	__u64 filled = bpf_ringbuf_query(ring, 0), quarter = bpf_ringbuf_query(ring, 1) / 4;
 
-	return filled >= quarter && filled < quarter + 8 + ((bytes + 7) & ~7ULL) ? 2 : 1;
+	return filled >= quarter && (filled & (quarter - 1)) < 8 + ((bytes + 7) & ~7ULL) ? 2 : 1;
 }
 
 /* perf_submit() where the output is a ring buffer: the record is the time at which it is written and the data, which are

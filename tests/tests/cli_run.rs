@@ -254,6 +254,22 @@ fn other_names_are_defined_on_the_command_line() -> Result<()> {
     Ok(())
 }
 
+/// No event behind it makes room, fills a buffer or wakes the reader.
+#[test]
+fn an_event_that_comes_alone_is_shown() -> Result<()> {
+    need!(can_trace());
+    for options in [&[][..], &["--without", "ringbuf"]] {
+        let mut senders = Senders::start(0)?;
+        let pid = senders.pid().to_string();
+        let mut dbcc = Attached::start([options, &["--pid", &pid, &dbcc::case("each_send.c")]].concat())?;
+        for size in [17, 18] {
+            senders.send(1, size)?;
+            dbcc.wait_for("the event", |record| (record["fields"]["bytes"] == size).then_some(()))?;
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn a_probe_in_the_style_of_libbpf_runs() -> Result<()> {
     need!(can_trace());

@@ -25,8 +25,12 @@ pub struct PerfBuffer {
     raw: NonNull<sys::perf_buffer>,
     /// Where the callback puts what it is given: ours, by a pointer because libbpf has the same.
     drained: NonNull<Drained>,
-    reports_losses: bool,
+    /// Whether the kernel counts every lost event, also behind the last one that was written: since Linux 6.0.
+    counts_losses: bool,
+    /// How many events were lost, as far as that was noticed.
     lost: u64,
+    /// How many of them [`Self::more_losses`] has told.
+    told: u64,
 }
 
 /// What one round of reading found.
@@ -34,8 +38,10 @@ pub struct PerfBuffer {
 pub struct Drained {
     /// The events, in order for each CPU, CPU by CPU; the kernel pads each with up to 7 bytes.
     pub samples: Records,
-    /// How many events the kernel could not write.
-    pub lost: u64,
+    /// How many events the kernel says in between that it could not write.
+    lost: u64,
+    /// How many records were not as the kernel promises them.
+    odd: u64,
 }
 
 impl PerfBuffer {
@@ -55,13 +61,13 @@ impl PerfBuffer {
             .or_else(|error| if error.errno == libc::EINVAL { Self::open(map, pages, false) } else { Err(error) })
     }
 
-    fn open(map: &Map, pages: usize, reports_losses: bool) -> Result<Self, Error> {
+    fn open(map: &Map, pages: usize, counts_losses: bool) -> Result<Self, Error> {
         let mut attributes = sys::perf_event_attr {
             type_: sys::PERF_TYPE_SOFTWARE,
             size: size_of::<sys::perf_event_attr>().try_into().unwrap_or(0),
             config: sys::PERF_COUNT_SW_BPF_OUTPUT.into(),
             sample_type: (sys::PERF_SAMPLE_RAW | sys::PERF_SAMPLE_TIME).into(),
-            read_format: if reports_losses { sys::PERF_FORMAT_LOST.into() } else { 0 },
+            read_format: if counts_losses { sys::PERF_FORMAT_LOST.into() } else { 0 },
             clockid: libc::CLOCK_MONOTONIC,
             ..Default::default()
         };
@@ -83,7 +89,7 @@ impl PerfBuffer {
             },
         );
         match raw {
-            Ok(raw) => Ok(Self { raw, drained, reports_losses, lost: 0 }),
+            Ok(raw) => Ok(Self { raw, drained, counts_losses, lost: 0, told: 0 }),
             Err(error) => {
                 // SAFETY: the list was made above, and nobody has it.
                 drop(unsafe { Box::from_raw(drained.as_ptr()) });
@@ -105,7 +111,7 @@ impl PerfBuffer {
     /// libbpf's; none is known in practice.
     pub fn drain(&mut self, mut into: Drained) -> Result<Drained, Error> {
         into.samples.clear();
-        into.lost = 0;
+        (into.lost, into.odd) = (0, 0);
         // SAFETY: the list is ours, and the callback is not running.
         unsafe { *self.drained.as_mut() = into };
         check(
@@ -115,27 +121,32 @@ impl PerfBuffer {
         )?;
         // SAFETY: the list is ours, and the callback is not running.
         let drained = std::mem::take(unsafe { self.drained.as_mut() });
-        self.lost += drained.lost;
+        // What the kernel says in between, it has counted too.
+        let said = if self.counts_losses { 0 } else { drained.lost };
+        self.lost = self.lost.saturating_add(said).saturating_add(drained.odd);
         Ok(drained)
     }
 
-    /// Whether the kernel counts every lost event, also behind the last one that was written: since Linux 6.0.
-    pub fn counts_all_losses(&self) -> bool {
-        self.reports_losses
+    /// Whether the kernel has lost events behind the last one that was written, which it does not tell before it writes the
+    /// next one, is not known: before Linux 6.0, where others were lost.
+    pub fn may_have_lost_more(&self) -> bool {
+        !self.counts_losses && self.lost > 0
     }
 
-    /// How many events were lost so far, as far as [`Self::drain`] told.
-    pub fn lost(&self) -> u64 {
-        self.lost
-    }
-
-    /// How many events were lost that no round of [`Self::drain`] told of: those behind the last event, which the
-    /// kernel would tell with the next one. Asked when nothing is written any more. Always 0 before Linux 6.0.
+    /// How many events were lost since this was asked before.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn unreported_losses(&self) -> Result<u64, Error> {
-        if !self.reports_losses {
+    pub fn more_losses(&mut self) -> Result<u64, Error> {
+        let lost = self.lost.saturating_add(self.counted_losses()?);
+        let more = lost.saturating_sub(self.told);
+        self.told = self.told.max(lost);
+        Ok(more)
+    }
+
+    /// How many events the kernel has counted as lost.
+    fn counted_losses(&self) -> Result<u64, Error> {
+        if !self.counts_losses {
             return Ok(0);
         }
         let mut total = 0_u64;
@@ -157,7 +168,7 @@ impl PerfBuffer {
                 .map_err(|error| Error::from_io("count lost events", &error))?;
             total = total.saturating_add(u64_at(&answer, 8).unwrap_or(0));
         }
-        Ok(total.saturating_sub(self.lost))
+        Ok(total)
     }
 }
 
@@ -198,7 +209,7 @@ unsafe extern "C" fn keep(
         // A record that is not as promised is not shown as something else, but counted.
         sys::PERF_RECORD_SAMPLE => match sample(body) {
             Some((time, data)) => drained.samples.push(time, u32::try_from(cpu).ok(), data),
-            None => drained.lost += 1,
+            None => drained.odd += 1,
         },
         // `id`, then `lost`.
         sys::PERF_RECORD_LOST => drained.lost = drained.lost.saturating_add(u64_at(body, 8).unwrap_or(0)),

@@ -198,16 +198,10 @@ impl Reader {
                 before = after;
             }
         }
-        for (name, buffer) in &self.buffers.perf {
-            let count = buffer.unreported_losses()?;
-            if count > 0 {
-                self.outlet.send(Record::Lost { what: "events", from: Arc::clone(name), count, help: LOST_HELP })?;
-            }
-            if buffer.lost() > 0 && !buffer.counts_all_losses() {
-                let message =
-                    format!("events that `{name}` lost behind its last one are not counted: Linux 6.0 counts them");
-                self.outlet.send(Record::Note { message })?;
-            }
+        for (name, _) in self.buffers.perf.iter().filter(|(_, buffer)| buffer.may_have_lost_more()) {
+            let message =
+                format!("events that `{name}` lost behind its last one are not counted: Linux 6.0 counts them");
+            self.outlet.send(Record::Note { message })?;
         }
         self.look()
     }
@@ -215,19 +209,11 @@ impl Reader {
     /// Reads once what is in the buffers.
     fn drain(&mut self) -> Result<Found, End> {
         let before = sys::monotonic();
-        let mut lost = Vec::new();
-        for (index, (name, buffer)) in self.buffers.perf.iter_mut().enumerate() {
+        for (index, (_, buffer)) in self.buffers.perf.iter_mut().enumerate() {
             self.drained = buffer.drain(std::mem::take(&mut self.drained))?;
             self.held.extend(index, &self.drained.samples);
-            if self.drained.lost > 0 {
-                let (from, count) = (Arc::clone(name), self.drained.lost);
-                lost.push(Record::Lost { what: "events", from, count, help: LOST_HELP });
-            }
         }
         self.deliver(before)?;
-        for record in lost {
-            self.outlet.send(record)?;
-        }
         let mut more = !self.held.is_empty();
         for index in 0..self.buffers.rings.len() {
             more |= self.drain_ring(index)?;
@@ -291,6 +277,12 @@ impl Reader {
     fn look(&mut self) -> Result<(), End> {
         while let Ok(counters) = self.counters.try_recv() {
             self.losses.watch(counters);
+        }
+        for (name, buffer) in &mut self.buffers.perf {
+            let count = buffer.more_losses()?;
+            if count > 0 {
+                self.outlet.send(Record::Lost { what: "events", from: Arc::clone(name), count, help: LOST_HELP })?;
+            }
         }
         for record in self.losses.look() {
             self.outlet.send(record)?;
