@@ -5,6 +5,7 @@
 //! //@ interval TIME
 //! //@ print MAP: COLUMN…        COLUMN is `time` or [HEADING=]PATH[/s][:UNIT], PATH as in key.pid or value
 //! //@ hide MAP
+//! //@ top MAP COUNT [by PATH]
 //! //@ allow LINT[, LINT]…       on the line of what is allowed, above it, or above all code for the whole file
 //! //@ tail_call ARRAY[INDEX] = FUNCTION
 //! //@ buffer MAP SIZE
@@ -20,9 +21,11 @@ use crate::source::Span;
 
 mod buffer;
 mod fill;
+mod top;
 
 pub use buffer::{Buffer, BufferSize, parse_size};
 pub use fill::{Fill, With, number};
+pub use top::Top;
 
 /// All that directives and the command line say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub struct Directives {
     pub allows: Vec<Allow>,
     /// How large buffers of events are.
     pub buffers: Vec<Buffer>,
+    /// Maps of which not all entries are printed.
+    pub tops: Vec<Top>,
 }
 
 /// Lints that are allowed at a place.
@@ -178,6 +183,14 @@ impl Directives {
                 self.map(map, Some(layout), span)?;
             }
             "hide" => self.map(rest, None, span)?,
+            "top" => {
+                let top = top::top(rest, span).map_err(|why| Diagnostic::error(why, span).help(top::HELP))?;
+                if self.tops.iter().any(|other| other.map == top.map) {
+                    let message = format!("a second directive for the top entries of the map `{}`", top.map);
+                    return Err(Diagnostic::error(message, span));
+                }
+                self.tops.push(top);
+            }
             "allow" => {
                 let lints: Vec<String> =
                     rest.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect();
@@ -201,7 +214,7 @@ impl Directives {
             }
             _ => {
                 return Err(Diagnostic::error(format!("unknown directive `{name}`"), span)
-                    .help("the directives are allow, attach, interval, print, hide, buffer, tail_call and fill"));
+                    .help("the directives are allow, attach, interval, print, hide, top, buffer, tail_call and fill"));
             }
         }
         Ok(())
@@ -395,10 +408,15 @@ mod tests {
             "hide 3m",
             "buffer events",
             "buffer 3m 4M",
+            "top",
+            "top m",
+            "top m 0",
+            "top m 5 by pid",
+            "top m 5 of value",
             "frobnicate",
         ])
         .unwrap_err();
-        assert_eq!(errors.len(), 12, "{errors:#?}");
+        assert_eq!(errors.len(), 17, "{errors:#?}");
     }
 
     #[test]
@@ -411,6 +429,14 @@ mod tests {
             layout.columns[3].cell,
             Cell::Field { path: vec!["value".into()], measure: Measure::PerSecond, unit: Unit::Bytes }
         );
+    }
+
+    #[test]
+    fn the_top_entries_are_those_of_the_value_where_no_field_is_named() {
+        let parsed = parse(&["top m 20", "top n 5 by value.bytes"]).unwrap();
+        let tops: Vec<_> = parsed.tops.iter().map(|top| (top.map.as_str(), top.most, top.by.join("."))).collect();
+        assert_eq!(tops, [("m", 20, "value".to_owned()), ("n", 5, "value.bytes".to_owned())]);
+        assert!(parse(&["top m 20", "top m 5 by key"]).is_err());
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub enum Body {
         elapsed: f64,
         /// Whether this is the last time.
         last: bool,
+        /// How many entries there are besides, where only the top ones are shown; the rows are in their order then.
+        more: Option<usize>,
         /// Why rows are missing, if any are: a map that changed while it was read, a decoding failure.
         incomplete: Option<String>,
     },

@@ -9,15 +9,17 @@ use crossbeam_channel::{Receiver, after, never, select, tick};
 use crate::attach::{Attached, Iterating};
 use crate::bpf::map::Map;
 use crate::decode::{self, EventType, Print, Value, decode_print};
-use crate::directive::Layout as Columns;
+use crate::directive::{Cell, Layout as Columns, Measure};
 use crate::event::{self, Batch, Record};
 use crate::facts::PrintFact;
 use crate::output::{Body, Events, MapRow, Output, Scale};
 use crate::watch::{Happening, Watch};
 
 mod follow;
+mod top;
 
 pub use follow::{Following, Next, Successor};
+pub use top::Top;
 
 /// What ends a run, besides the end of all traced processes and of the output's reader.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub struct Table {
     pub histogram: Option<Scale>,
     /// Which columns are printed.
     pub columns: Option<Columns>,
+    /// Which entries are printed, where not all are.
+    pub top: Option<Top>,
     /// What was in it the last time: value by key.
     before: HashMap<Vec<u8>, Vec<u8>>,
 }
@@ -57,7 +61,7 @@ impl Table {
     /// A map that was not printed yet: a plain one, all of whose fields are printed.
     pub fn new(map: Map, key: decode::Layout, value: decode::Layout) -> Self {
         let name = map.name().to_string();
-        Self { name, map, key, value, histogram: None, columns: None, before: HashMap::new() }
+        Self { name, map, key, value, histogram: None, columns: None, top: None, before: HashMap::new() }
     }
 }
 
@@ -383,12 +387,16 @@ fn age(ns: u64) -> Duration {
 
 impl Table {
     fn report(&mut self, elapsed: f64, last: bool) -> Body {
-        let (entries, mut incomplete) = match self.map.entries() {
+        let (mut entries, mut incomplete) = match self.map.entries() {
             Ok(entries) => (entries.rows, entries.incomplete),
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
+        let stride = self.map.is_per_cpu().then(|| self.map.value_stride());
+        // An entry may come among the top ones later, and its growth is asked for then.
+        let mut now: HashMap<_, _> =
+            if self.top.is_some() && self.has_rates() { entries.iter().cloned().collect() } else { HashMap::new() };
+        let more = self.top.as_ref().map(|top| top.pick(&mut entries, stride));
         let mut rows = Vec::with_capacity(entries.len());
-        let mut now = HashMap::with_capacity(entries.len());
         for (key, value) in entries {
             let before = self.before.get(&key).map(|bytes| self.decode(bytes).value);
             let decoded_key = self.key.decode(&key);
@@ -407,8 +415,16 @@ impl Table {
             layout: self.columns.clone(),
             elapsed,
             last,
+            more,
             incomplete,
         }
+    }
+
+    /// Whether a column shows how much something grew.
+    fn has_rates(&self) -> bool {
+        let columns = self.columns.iter().flat_map(|layout| &layout.columns);
+        let mut cells = columns.map(|column| &column.cell);
+        cells.any(|cell| matches!(cell, Cell::Field { measure: Measure::PerSecond, .. }))
     }
 
     fn decode(&self, bytes: &[u8]) -> decode::Decoded {

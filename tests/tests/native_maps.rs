@@ -71,6 +71,32 @@ fn every_family_of_maps_keeps_what_programs_put_in() -> Result<()> {
 }
 
 #[test]
+fn only_the_top_entries_are_printed_where_a_directive_says_so() -> Result<()> {
+    need!(can_trace());
+    let records = over(&case("top.c"), &[10, 40, 30, 20, 10, 10, 10, 10, 10, 10])?;
+    let keys = |map: &str| -> Result<Vec<u64>> {
+        Ok(records.last_map(map)?.iter().filter_map(|row| row["key"].as_u64()).collect())
+    };
+    assert_eq!(keys("sizes")?, [40, 30], "{}", records.text());
+    assert_eq!(keys("sums")?, [10, 40, 30], "{}", records.text());
+    let more = |map: &str| records.of_kind("map").filter(|record| record["map"] == map).map(|map| &map["more"]).last();
+    assert_eq!((more("sizes"), more("sums")), (Some(&Value::from(2)), Some(&Value::from(1))));
+
+    for (wrong, message) in
+        [("nothing 3", "no map `nothing` is printed"), ("sums 3", "`value` of map `sums` is no number")]
+    {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("wrong.c");
+        let text = std::fs::read_to_string(case("top.c"))?;
+        std::fs::write(&file, text.replace("sums 3 by value.total", wrong))?;
+        let finished = dbcc::run([file])?;
+        let said = finished.stderr();
+        assert!(finished.code() == Some(1) && said.contains(message), "{said}");
+    }
+    Ok(())
+}
+
+#[test]
 fn tail_calls_go_where_the_directive_says() -> Result<()> {
     need!(can_trace());
     let records = over(&case("tail.c"), &[1, 1])?;

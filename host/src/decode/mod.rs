@@ -5,6 +5,7 @@
 //! ways than that the bytes are too few.
 
 mod layout;
+mod number;
 mod plan;
 mod print;
 mod read;
@@ -13,6 +14,7 @@ mod value;
 mod view;
 
 pub use layout::Layout;
+pub use number::NumberAt;
 pub use plan::EventType;
 pub use print::{Print, PrintError, decode_print};
 pub use read::Decoded;

@@ -24,6 +24,8 @@ use crate::resolve::{self, Plan, Planned};
 use crate::session::{Iterators, Meaning, Table, Version};
 use crate::source::Source;
 
+mod tops;
+
 /// On which terms a version is made.
 pub(super) struct Terms<'t> {
     /// How the probe is run.
@@ -95,7 +97,9 @@ pub(super) fn make(prepared: &Prepared, kernel: &Kernel, terms: Terms<'_>) -> Re
     };
     let loaded = load::load(compiled, wanted, kernel, &how)
         .map_err(|error| explain_load(error, source, compiled, settings.compile.verbose))?;
-    let (tables, meaning) = meaning(&loaded, compiled, directives).map_err(Failure::Run)?;
+    let (mut tables, meaning) = meaning(&loaded, compiled, directives).map_err(Failure::Run)?;
+    tops::set(&mut tables, &directives.tops)
+        .map_err(|message| Failure::Probe { source: source.clone(), diagnostics: vec![message] })?;
     let reading = event::Settings { buffer: settings.buffer, buffers: directives.buffers.clone() };
     let events = Events::start(&loaded, facts, reading).map_err(|error| Failure::Run(error.into()))?;
     let (filters, maps) = (loaded.filters(), loaded.maps().to_vec());

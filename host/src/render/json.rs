@@ -111,7 +111,7 @@ fn object(body: &Body, time: &str) -> Map<String, JsonValue> {
             object.put("event", kind.as_str());
             object.put("fields", object_of(fields));
         }
-        Body::Map { map, rows, layout: _, histogram, elapsed, last, incomplete } => {
+        Body::Map { map, rows, layout: _, histogram, elapsed, last, more, incomplete } => {
             object.put("map", map.as_str());
             object.put("last", *last);
             object.put("elapsed", float(*elapsed));
@@ -119,6 +119,7 @@ fn object(body: &Body, time: &str) -> Map<String, JsonValue> {
             object.put_some("histogram", histogram.map(scale));
             object.put_some("incomplete", incomplete.as_deref());
             object.put("entries", rows.len());
+            object.put_some("more", *more);
         }
         Body::Print { message, pid, tid, comm, cpu } => {
             object.put("message", message.as_str());

@@ -134,15 +134,15 @@ fn row(key: Value, value: Value, before: Option<Value>) -> MapRow {
 
 fn map(rows: Vec<MapRow>) -> Body {
     let (layout, histogram, incomplete) = (None, None, None);
-    Body::Map { map: "counts".into(), rows, layout, histogram, elapsed: 2.0, last: false, incomplete }
+    Body::Map { map: "counts".into(), rows, layout, histogram, elapsed: 2.0, last: false, more: None, incomplete }
 }
 
 fn with_layout(body: Body, columns: &[(&str, Cell)]) -> Body {
     let columns = columns.iter().map(|(heading, cell)| Column { heading: (*heading).into(), cell: cell.clone() });
     match body {
-        Body::Map { map, rows, histogram, elapsed, last, incomplete, .. } => {
+        Body::Map { map, rows, histogram, elapsed, last, more, incomplete, .. } => {
             let layout = Some(Layout { columns: columns.collect() });
-            Body::Map { map, rows, layout, histogram, elapsed, last, incomplete }
+            Body::Map { map, rows, layout, histogram, elapsed, last, more, incomplete }
         }
         other => other,
     }
@@ -150,8 +150,8 @@ fn with_layout(body: Body, columns: &[(&str, Cell)]) -> Body {
 
 fn as_histogram(body: Body, scale: Scale) -> Body {
     match body {
-        Body::Map { map, rows, layout, elapsed, last, incomplete, .. } => {
-            Body::Map { map, rows, layout, histogram: Some(scale), elapsed, last, incomplete }
+        Body::Map { map, rows, layout, elapsed, last, more, incomplete, .. } => {
+            Body::Map { map, rows, layout, histogram: Some(scale), elapsed, last, more, incomplete }
         }
         other => other,
     }

@@ -12,10 +12,12 @@ use crate::output::{Body, Cell as Shown, Layout, MapRow, Measure, Output};
 
 impl Text {
     pub(super) fn map(&mut self, output: &Output) -> String {
-        let Body::Map { map, rows, layout, histogram, elapsed, .. } = &output.body else { return String::new() };
+        let Body::Map { map, rows, layout, histogram, elapsed, more, .. } = &output.body else { return String::new() };
         let clock = self.clock(output.time, false).text;
         let mut sorted: Vec<&MapRow> = rows.iter().collect();
-        sorted.sort_by(|a, b| a.key.order(&b.key));
+        if more.is_none() {
+            sorted.sort_by(|a, b| a.key.order(&b.key));
+        }
         if sorted.is_empty() {
             self.tables.interrupt();
             return format!("{clock}  {}: no entries\n", harmless(map));
@@ -24,7 +26,7 @@ impl Text {
             self.tables.interrupt();
             return format!("{clock}  {}\n{}\n", harmless(map), histogram::of(&sorted, *scale, self.settings.rows));
         }
-        let hidden = sorted.len().saturating_sub(self.settings.rows);
+        let hidden = sorted.len().saturating_sub(self.settings.rows).saturating_add(more.unwrap_or(0));
         sorted.truncate(self.settings.rows);
         let (headings, cells) = match layout {
             Some(layout) => by_layout(layout, &sorted, *elapsed, &clock),
@@ -51,7 +53,8 @@ impl Text {
         }
         if hidden > 0 {
             let entries = if hidden == 1 { "entry" } else { "entries" };
-            text.push_str(&format!("… and {hidden} more {entries}; --json writes all\n"));
+            let help = if more.is_some() { "" } else { "; --json writes all" };
+            text.push_str(&format!("… and {hidden} more {entries}{help}\n"));
         }
         if !streams {
             text.push('\n');
