@@ -11,6 +11,7 @@ use crate::dbcc::{self, Attached, Records};
 use crate::doctor;
 use crate::kinds;
 use crate::listed;
+use crate::listing;
 use crate::load::Load;
 use crate::need;
 use crate::objects;
@@ -52,6 +53,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("swapped_fentry_and_fexit_are_exact", || watch::kernel_functions_are_exact("fentry", 8)),
     ("swapped_decisions_are_all_made", swapped::decisions_are_made),
     ("the_published_hello_runs_as_fentry", || hello("fentry", &[], "fentry")),
+    ("functions_are_listed_as_others_tell_them", listing::kernel_functions_agree),
     ("places_of_programs_are_listed", listed::functions_are_told),
     ("what_the_doctor_says_is_what_others_find", doctor::agrees_with_others),
     ("objects_of_another_kernel_read_what_this_one_has", objects_of_another_kernel),

@@ -14,6 +14,7 @@ pub mod fuzz;
 pub mod guest;
 pub mod kinds;
 pub mod listed;
+pub mod listing;
 pub mod load;
 pub mod meaning;
 pub mod need;

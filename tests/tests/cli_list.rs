@@ -2,45 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
-use dbcc_tests::dbcc::{self, Attached};
+use anyhow::{Result, ensure};
+use dbcc_tests::dbcc::Attached;
+use dbcc_tests::listing::{self, argument_names, list, names, objects, output};
 use dbcc_tests::need;
-use dbcc_tests::process::{self, run};
 use dbcc_tests::sites;
 use serde_json::Value;
-
-/// The functions of the kernel whose arguments are compared.
-const SOME: &str = "fentry:/^(tcp|vfs|sched|ext4|bio)_/";
-
-fn list(arguments: &[&str]) -> Result<process::Finished> {
-    dbcc::run(["list"].iter().chain(arguments))
-}
-
-/// What is listed, without notes.
-fn objects(arguments: &[&str]) -> Result<Vec<Value>> {
-    let text = list(&[&["--json"], arguments].concat())?.stdout();
-    let objects = text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned()));
-    let objects: Vec<Value> = objects.collect::<Result<_>>()?;
-    Ok(objects.into_iter().filter(|object| object["kind"] != "note").collect())
-}
-
-fn names(objects: &[Value]) -> BTreeSet<String> {
-    objects.iter().filter_map(|object| object["name"].as_str()).map(str::to_owned).collect()
-}
-
-fn argument_names(object: &Value) -> Vec<String> {
-    let arguments = object.pointer("/prototype/arguments").and_then(Value::as_array);
-    let names = arguments.into_iter().flatten().filter_map(|argument| argument["name"].as_str());
-    names.map(str::to_owned).collect()
-}
-
-fn output(program: &str, arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new(program);
-    command.args(arguments);
-    Ok(run(command)?.stdout())
-}
 
 #[test]
 fn tracepoints_are_those_of_bpftrace_with_the_fields_of_their_formats() -> Result<()> {
@@ -84,81 +52,10 @@ fn tracepoints_are_those_of_bpftrace_with_the_fields_of_their_formats() -> Resul
     Ok(())
 }
 
-/// The names of functions of the kernel, with how often each is there.
-fn kernel_symbols() -> Result<BTreeMap<String, usize>> {
-    let mut counts = BTreeMap::new();
-    for line in fs::read_to_string("/proc/kallsyms")?.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if let [_, "t" | "T" | "w" | "W", name, ..] = words.as_slice() {
-            *counts.entry((*name).to_owned()).or_default() += 1;
-        }
-    }
-    Ok(counts)
-}
-
-/// The functions in the kernel's BTF and the names of their parameters, as bpftool tells them.
-fn functions_of_bpftool() -> Result<BTreeMap<String, Vec<String>>> {
-    let text = output("bpftool", &["btf", "dump", "file", "/sys/kernel/btf/vmlinux", "format", "raw"])?;
-    let (mut prototypes, mut functions, mut current) = (BTreeMap::new(), BTreeMap::new(), String::new());
-    for line in text.lines() {
-        let quoted = || line.split('\'').nth(1).unwrap_or_default().to_owned();
-        if let Some(head) = line.strip_prefix('[') {
-            current = head.split(']').next().unwrap_or_default().to_owned();
-            if line.contains("] FUNC_PROTO ") {
-                prototypes.insert(current.clone(), Vec::new());
-            } else if line.contains("] FUNC ") {
-                let prototype = line.split("type_id=").nth(1).and_then(|rest| rest.split(' ').next());
-                functions.entry(quoted()).or_insert_with(|| prototype.unwrap_or_default().to_owned());
-            }
-        } else if let Some(parameters) = prototypes.get_mut(&current) {
-            parameters.push(quoted());
-        }
-    }
-    let with = |(name, prototype): (String, String)| (name, prototypes.get(&prototype).cloned().unwrap_or_default());
-    Ok(functions.into_iter().map(with).collect())
-}
-
 #[test]
 fn functions_of_the_kernel_are_those_that_the_kernel_tells() -> Result<()> {
     need!(need::root());
-    let symbols = kernel_symbols()?;
-    let traceable = fs::read_to_string("/sys/kernel/tracing/available_filter_functions").ok();
-    let traceable: Option<BTreeSet<&str>> =
-        traceable.as_deref().map(|text| text.lines().filter_map(|line| line.split(' ').next()).collect());
-    let is_traceable = |name: &str| traceable.as_ref().is_none_or(|names| names.contains(name));
-
-    let ours = objects(&["kprobe:*"])?;
-    let marked =
-        |object: &&Value| object["notes"].as_array().is_some_and(|notes| notes.contains(&"blacklisted".into()));
-    let open: Vec<Value> = ours.iter().filter(|object| !marked(object)).cloned().collect();
-    let expected: BTreeSet<String> = symbols.keys().filter(|name| is_traceable(name)).cloned().collect();
-    let (open, more) = (names(&open), names(&ours));
-    let missing: Vec<&String> = expected.difference(&more).collect();
-    assert!(missing.is_empty(), "{missing:?}");
-    let other: Vec<&String> = open.difference(&expected).collect();
-    assert!(other.is_empty(), "{other:?}");
-
-    let theirs = functions_of_bpftool()?;
-    let ours = objects(&["fentry:*"])?;
-    let expected: BTreeSet<String> =
-        theirs.keys().filter(|name| symbols.get(*name) == Some(&1) && is_traceable(name)).cloned().collect();
-    let listed: BTreeSet<String> = ours
-        .iter()
-        .filter(|object| object["module"].is_null())
-        .filter_map(|object| object["name"].as_str())
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(listed, expected);
-    let mut compared = 0;
-    for object in objects(&["-v", SOME])?.iter().filter(|object| object["module"].is_null()) {
-        let name = object["name"].as_str().context("no name")?;
-        let named = theirs[name].iter().filter(|name| *name != "(anon)").cloned().collect::<Vec<_>>();
-        assert_eq!(argument_names(object), named, "{object}");
-        assert!(object["probe"].as_str().is_some_and(|probe| probe.contains(name)), "{object}");
-        compared += 1;
-    }
-    assert!(compared > 200, "{compared} were compared");
-    Ok(())
+    listing::kernel_functions_agree()
 }
 
 #[test]

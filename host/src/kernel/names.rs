@@ -94,6 +94,7 @@ impl Symbols {
         for (name, module) in text_symbols(&self.symbols).filter(|(name, _)| fits(name)) {
             let traceable = match &list {
                 _ if blacklist.contains(name) => Traceable::Blacklisted,
+                _ if module.is_some_and(is_made) => Traceable::No,
                 Some(list) if !list.contains(name) => Traceable::No,
                 _ => Traceable::Yes,
             };
@@ -108,6 +109,11 @@ impl Symbols {
 /// The words of that number in lines, as far as they fit.
 fn words<'t>(text: &'t str, number: usize, fits: &dyn Fn(&str) -> bool) -> HashSet<&'t str> {
     text.lines().filter_map(|line| line.split_whitespace().nth(number)).filter(|name| fits(name)).collect()
+}
+
+/// Whether what kallsyms calls a module is code that the kernel made itself: programs of BPF, trampolines of ftrace and kprobes.
+fn is_made(module: &str) -> bool {
+    module == "bpf" || module.starts_with("__builtin__")
 }
 
 /// The functions in kallsyms, with the modules that they are in.
@@ -164,7 +170,7 @@ pub fn tracepoints(kernel: &Kernel, fits: &dyn Fn(&str, &str) -> bool) -> Result
 mod tests {
     use super::*;
 
-    const SYMBOLS: &str = "0 T vfs_read\n0 t vfs_twice\n0 t vfs_twice\n0 T vfs_hidden\n0 D vfs_data\n0 t nf_x [nf]\n";
+    const SYMBOLS: &str = "0 T vfs_read\n0 t vfs_twice\n0 t vfs_twice\n0 T vfs_hidden\n0 D vfs_data\n0 t nf_x [nf]\n0 t bpf_prog_1 [bpf]\n";
 
     fn symbols(traceable: Option<&str>, blacklist: Option<&str>) -> Symbols {
         let owned = |text: Option<&str>| text.map(str::to_owned);
@@ -183,7 +189,7 @@ mod tests {
         let chosen = choose(&symbols(None, None), &|_| true);
         assert_eq!(
             chosen,
-            Functions { names: vec!["nf_x".into(), "vfs_hidden".into(), "vfs_read".into()], left_out: 1 }
+            Functions { names: vec!["nf_x".into(), "vfs_hidden".into(), "vfs_read".into()], left_out: 2 }
         );
     }
 
@@ -192,6 +198,7 @@ mod tests {
         let symbols = symbols(Some("vfs_read\nnf_x [nf]\n"), Some("0xffff-0xffff\tvfs_twice\n"));
         let function = |name, module, count, traceable| Function { name, module, count, traceable };
         let expected = [
+            function("bpf_prog_1", Some("bpf"), 1, Traceable::No),
             function("nf_x", Some("nf"), 1, Traceable::Yes),
             function("vfs_hidden", None, 1, Traceable::No),
             function("vfs_read", None, 1, Traceable::Yes),
