@@ -14,6 +14,9 @@ use crate::template::{Host, KernelText, Needs, write};
 
 mod c;
 mod kinds;
+mod maps;
+mod messages;
+mod outputs;
 mod reads;
 mod registers;
 
@@ -219,31 +222,6 @@ fn pointers_flow_through_functions() {
     char _license[] SEC("license") = "GPL";
     #endif
     "#);
-}
-
-#[test]
-fn an_output_is_a_ring_buffer_only_where_nothing_tells_the_difference() {
-    let stamped = |declarations: &str, body: &str, attach: &str| {
-        let text = format!(
-            "{declarations}\nstruct data_t {{ u32 a, b[30]; }};\n\
-             int f(struct CONTEXT *ctx)\n{{\nstruct data_t data = {{}};\n{body}\nreturn 0;\n}}\n"
-        );
-        let context = if attach.starts_with("perf_event") { "bpf_perf_event_data" } else { "pt_regs" };
-        let facts = rewritten(&text.replace("CONTEXT", context), &[attach]).expect("it is good").facts;
-        facts.maps.iter().map(|map| map.stamped).collect::<Vec<_>>()
-    };
-    let (output, submit) = ("BPF_PERF_OUTPUT(out);", "out.perf_submit(ctx, &data, sizeof(data));");
-    assert_eq!(stamped(output, submit, "uprobe:main=f"), [true]);
-    assert_eq!(stamped("BPF_PERF_OUTPUT ( out );", submit, "uprobe:main=f"), [true]);
-    let another = "BPF_PERF_OUTPUT(out); BPF_RINGBUF_OUTPUT(ring, 8);";
-    assert_eq!(stamped(another, submit, "uprobe:main=f"), [true, false]);
-    // A size that only the run tells, another use of the map, one that is declared by a macro of the probe's, hardware counters.
-    let size = "out.perf_submit(ctx, &data, 4 * (bpf_get_smp_processor_id() & 7));";
-    assert_eq!(stamped(output, size, "uprobe:main=f"), [false]);
-    let helper = "bpf_perf_event_output(ctx, &out, 0xffffffffULL, &data, sizeof(data));";
-    assert_eq!(stamped(output, &format!("{submit}{helper}"), "uprobe:main=f"), [false]);
-    assert_eq!(stamped("#define OUT BPF_PERF_OUTPUT(out)\nOUT;", submit, "uprobe:main=f"), [false]);
-    assert_eq!(stamped(output, submit, "perf_event:hardware:cpu-cycles:1000=f"), [false]);
 }
 
 #[test]
@@ -463,43 +441,6 @@ fn libbpf_style_is_passed_through_but_for_prints() {
 }
 
 #[test]
-fn prints_become_records() {
-    insta::assert_snapshot!(changed(
-        "int kprobe__f(struct pt_regs *ctx, struct task_struct *task, const char __user *path, int n)\n\
-         {\n\
-         char format[] = \"sized %d\\n\"; char own[16];\n\
-         bpf_trace_printk(\"plain\\n\");\n\
-         bpf_trace_printk(\"n %d of %lu: %c\", n, task->start_time, 'x');\n\
-         bpf_trace_printk(\"%s %s %s\", task->comm, path, \"literal\");\n\
-         bpf_trace_printk(format, sizeof(format), n);\n\
-         bpf_trace_printk(\"also sized %d\", sizeof(\"also sized %d\"), n);\n\
-         bpf_printk(\"libbpf's %s %pus\", own, path);\n\
-         return 0;\n\
-         }\n",
-        &[]
-    ), @r#"
-    static __always_inline int kprobe__f__body(struct pt_regs *ctx, struct task_struct *task, const char __user *path, int n)
-    dbcc_print(0, 0, 0, (0));
-    dbcc_print(1, 3, 0, (0), (__u64)(n), (__u64)(dbcc_read(task->start_time)), (__u64)('x'));
-    dbcc_print(2, 3, 3, (dbcc_text(0, 0, kernel), dbcc_text(1, 1, user), dbcc_text(2, 2, kernel)), (__u64)(task->comm), (__u64)(path), (__u64)("literal"));
-    dbcc_print(3, 1, 0, (0), (__u64)(n));
-    dbcc_print(4, 1, 0, (0), (__u64)(n));
-    dbcc_print(5, 2, 2, (dbcc_text(0, 0, kernel), dbcc_text(1, 1, user)), (__u64)(own), (__u64)(path));
-    struct dbcc_losses_map dbcc_losses SEC(".maps");
-    struct dbcc_prints_map dbcc_prints SEC(".maps");
-    SEC("kprobe/f") int kprobe__f(struct pt_regs *ctx)
-    {
-    	return kprobe__f__body((void *)ctx, (struct task_struct *)PT_REGS_PARM1(ctx), (const char *)PT_REGS_PARM2(ctx), (int)PT_REGS_PARM3(ctx));
-    }
-    #ifdef BPF_LICENSE
-    char _license[] SEC("license") = DBCC_STRING(BPF_LICENSE);
-    #else
-    char _license[] SEC("license") = "GPL";
-    #endif
-    "#);
-}
-
-#[test]
 fn facts_name_programs_maps_events_and_prints() {
     let facts = rewritten(
         "struct data_t { u32 pid; };\n\
@@ -537,198 +478,6 @@ fn facts_name_programs_maps_events_and_prints() {
 }
 
 #[test]
-fn maps_of_every_macro_compile() {
-    let text = "struct k { u32 a; }; struct v { u64 b; };\n\
-                BPF_HASH(h1); BPF_HASH(h2, u32); BPF_HASH(h3, struct k, struct v); BPF_HASH(h4, struct k, struct v, 7);\n\
-                BPF_PERCPU_HASH(ph1); BPF_PERCPU_HASH(ph4, u32, struct v, 7); BPF_LRU_HASH(lru, u32, u64);\n\
-                BPF_ARRAY(a1); BPF_ARRAY(a2, u32); BPF_ARRAY(a3, struct v, 3); BPF_PERCPU_ARRAY(pa, u64, 3);\n\
-                BPF_HISTOGRAM(i1); BPF_HISTOGRAM(i2, struct k); BPF_HISTOGRAM(i3, struct k, 100);\n\
-                BPF_LPM_TRIE(trie, struct v, u32); BPF_STACK_TRACE(stacks, 10); BPF_PERF_OUTPUT(out);\n\
-                BPF_RINGBUF_OUTPUT(ring, 8); BPF_PERF_ARRAY(counters, 4); BPF_CGROUP_ARRAY(groups, 4);\n\
-                BPF_PROG_ARRAY(progs, 4); BPF_QUEUE(queue, struct v, 8); BPF_STACK(stack, u32, 8);\n\
-                BPF_HASH(inner, u32, u64, 16); BPF_ARRAY_OF_MAPS(outer, \"inner\", 4); BPF_HASH_OF_MAPS(outer2, u32, \"inner\", 4);\n\
-                BPF_SK_STORAGE(per_socket, u64); BPF_TASK_STORAGE(per_task, u64); BPF_DEVMAP(devices, 4);\n\
-                BPF_CPUMAP(cpus, 4); BPF_XSKMAP(sockets, 4); BPF_SOCKMAP(sock_map, 4); BPF_SOCKHASH(sock_hash, u32, 4);\n\
-                BPF_TABLE(\"percpu_hash\", u32, u64, table, 9); BPF_F_TABLE(\"hash\", u32, u64, flagged, 9, 1);\n";
-    let facts = rewritten(text, &[]).expect("it is good").facts;
-    assert_eq!(facts.maps.len(), 35);
-}
-
-#[test]
-fn methods_become_helpers() {
-    insta::assert_snapshot!(changed(
-        "BPF_HASH(counts, u32, u64); BPF_HISTOGRAM(slots); BPF_QUEUE(queue, u64, 8); BPF_RINGBUF_OUTPUT(ring, 8);\n\
-         static void helper(u32 key) { u64 zero = 0; (*counts.lookup_or_init(&key, &zero))++; }\n\
-         int kprobe__vfs_read(struct pt_regs *ctx)\n\
-         {\n\
-         u32 key = 1; u64 one = 1, *found;\n\
-         found = counts.lookup(&key);\n\
-         counts.update(&key, &one); counts.insert(&key, &one); counts.delete(&key);\n\
-         counts.increment(key); counts.increment(key, 5); counts.atomic_increment(key, one);\n\
-         slots.increment(bpf_log2l(one)); queue.push(&one); queue.pop(&one); queue.peek(&one);\n\
-         ring.ringbuf_output(&one, sizeof(one), 0);\n\
-         found = counts . lookup /* why not */ ( &key\n\
-         );\n\
-         found = bpf_map_lookup_elem(&counts, &key);\n\
-         helper(key);\n\
-         return found != 0;\n\
-         }\n",
-        &[]
-    ), @r#"
-    __always_inline static void helper(u32 key) { u64 zero = 0; (*dbcc_lookup_or_init_void(counts, 1, &key, &zero))++; }
-    static __always_inline int kprobe__vfs_read__body(void *dbcc_ctx, struct pt_regs *ctx)
-    found = dbcc_lookup(counts, 1, &key);
-    dbcc_update(counts, 1, &key, &one); dbcc_insert(counts, 1, &key, &one); dbcc_delete(counts, 1, &key);
-    dbcc_increment(counts, 1, key); dbcc_increment(counts, 1, key, 5); dbcc_atomic_increment(counts, 1, key, one);
-    dbcc_increment(slots, 2, bpf_log2l(one)); dbcc_push(queue, 3, &one); dbcc_pop(queue, 3, &one); dbcc_peek(queue, 3, &one);
-    dbcc_ringbuf_output(ring, 4, &one, sizeof(one), 0);
-    found = dbcc_lookup(counts, 1, &key
-    struct dbcc_losses_map dbcc_losses SEC(".maps");
-    u64 dbcc_event_0 SEC(".dbcc.types");
-    SEC("fentry/vfs_read") int kprobe__vfs_read__fentry(unsigned long long *ctx)
-    {
-    	struct pt_regs regs = {};
-
-    	regs.__PT_PARM1_REG = ctx[0];
-    	regs.__PT_PARM2_REG = ctx[1];
-    	regs.__PT_PARM3_REG = ctx[2];
-    	regs.__PT_PARM4_REG = ctx[3];
-    	return kprobe__vfs_read__body(ctx, &regs);
-    }
-    SEC("kprobe/vfs_read") int kprobe__vfs_read(struct pt_regs *ctx)
-    {
-    	return kprobe__vfs_read__body(ctx, (void *)ctx);
-    }
-    #ifdef BPF_LICENSE
-    char _license[] SEC("license") = DBCC_STRING(BPF_LICENSE);
-    #else
-    char _license[] SEC("license") = "GPL";
-    #endif
-    "#);
-}
-
-#[test]
-fn what_is_wrong_with_maps_is_said_at_the_method() {
-    insta::assert_snapshot!(messages(
-        "BPF_HASH(counts, u32, u64);\nBPF_PERF_OUTPUT(events);\n\
-         int kprobe__f(struct pt_regs *ctx)\n{\n\
-         u32 key = 0; u64 value = 0; struct { int x; } odd;\n\
-         counts.lokup(&key);\n\
-         counts.lookup();\n\
-         counts.update(&key);\n\
-         counts.update(&odd, &value);\n\
-         events.frobnicate();\n\
-         count.lookup(&key);\n\
-         return 0;\n}\n",
-        &[]
-    ), @"
-    Error 6:8 `lokup`: map `counts` has no method `lokup`
-      note: methods of a map of this type (hash): lookup, lookup_or_init, lookup_or_try_init, update, insert, delete, increment, atomic_increment
-      help: did you mean `lookup`?
-    Error 7:15 `)`: too few arguments to function call, expected 1, have 0
-    Error 8:19 `)`: too few arguments to function call, expected 2, have 1
-    Warning 9:15 `&odd`: incompatible pointer types passing 'struct (unnamed struct of line 5) *' to parameter of type 'const u32 *' (aka 'const unsigned int *')
-    Error 10:8 `frobnicate`: map `events` has no method `frobnicate`
-      note: methods of a map of this type (perf_output): perf_submit, perf_submit_skb
-    Error 11:1 `count`: use of undeclared identifier 'count'
-      help: did you mean `counts`?
-    ");
-    insta::assert_snapshot!(messages(
-        "BPF_HASH(counts, u32, u64);\n\
-         int kprobe__f(struct pt_regs *ctx) { u64 value = 0; return counts.perf_submit(ctx, &value, 8); }\n",
-        &[]
-    ), @"
-    Error 2:67 `perf_submit`: map `counts` (hash) has no method `perf_submit`
-      note: methods of a map of this type: lookup, lookup_or_init, lookup_or_try_init, update, insert, delete, increment, atomic_increment
-    ");
-}
-
-#[test]
-fn what_is_wrong_with_types_is_said_with_what_the_kernel_has() {
-    insta::assert_snapshot!(messages(
-        "#include <net/sock.h>\n\
-         int kprobe__f(struct pt_regs *ctx, struct sock *sk, struct no_such *none)\n{\n\
-         u32 a = sk->__sk_common.skc_dadr;\n\
-         u32 b = none->field;\n\
-         return undeclared + a + b\n}\n",
-        &[]
-    ), @"
-    Error 4:25 `skc_dadr`: no member named 'skc_dadr' in 'struct sock_common'
-      note: as this kernel's BTF has `struct sock_common`
-      help: did you mean `skc_daddr`?
-    Error 5:13 `-`: incomplete definition of type 'struct no_such'
-      at 2:60 `no_such`: forward declaration of 'struct no_such'
-      note: this kernel's BTF has no `struct no_such`, and the probe does not define it
-    Error 6:8 `undeclared`: use of undeclared identifier 'undeclared'
-      note: `undeclared` is neither in the probe nor in dbcc's headers nor in the kernel's BTF
-    ");
-}
-
-#[test]
-fn names_that_the_kernels_headers_may_have_are_said_with_what_to_write() {
-    insta::assert_snapshot!(messages(
-        "#include <linux/nothing_like_it.h>\n\
-         #define FAMILY(name) AF_##name\n\
-         int kprobe__f(struct pt_regs *ctx)\n{\n\
-         int a = NO_SUCH_MACRO;\n\
-         int b = AF_INET_;\n\
-         int c = FAMILY(INET);\n\
-         int d = no_such_inline(a);\n\
-         int e = kfree(0);\n\
-         int f = BPF_MAP_TYPE_HSH;\n\
-         return a + b + c + d + e + f;\n}\n\
-         static int g(no_such_t *x) { return 0; }\n",
-        &[]
-    ), @"
-    Error 5:9 `NO_SUCH_MACRO`: use of undeclared identifier 'NO_SUCH_MACRO'
-      note: `NO_SUCH_MACRO` is neither in the probe nor in dbcc's headers nor in the kernel's BTF
-      help: if it is a macro of the kernel's headers, write `#define NO_SUCH_MACRO VALUE`, or give `-D NO_SUCH_MACRO=VALUE`
-    Error 6:9 `AF_INET_`: use of undeclared identifier 'AF_INET_'
-      note: `AF_INET_` is neither in the probe nor in dbcc's headers nor in the kernel's BTF
-      help: did you mean `AF_INET` or `AF_INET6`?
-    Error 7:9 `FAMILY`: use of undeclared identifier 'AF_INET'
-      help: `#include <linux/socket.h>` has `AF_INET`
-    Error 8:9 `no_such_inline`: call to undeclared function 'no_such_inline'
-      note: `no_such_inline` is neither in the probe nor in dbcc's headers nor in the kernel's BTF
-      help: if the kernel's headers have it, write it in the probe: `static inline …` or `#define no_such_inline(…) …`
-    Error 9:9 `kfree`: call to undeclared function 'kfree'
-      note: `kfree` is a function of the kernel; a probe can call BPF's helpers (`bpf_…`) and functions of its own
-    Error 10:9 `BPF_MAP_TYPE_HSH`: use of undeclared identifier 'BPF_MAP_TYPE_HSH'
-      note: `BPF_MAP_TYPE_HSH` is neither in the probe nor in dbcc's headers nor in the kernel's BTF
-      help: did you mean `BPF_MAP_TYPE_HASH`?
-    Error 13:14 `no_such_t`: unknown type name 'no_such_t'
-      note: `no_such_t` is neither declared in the probe nor in dbcc's headers nor in the kernel's BTF
-    ");
-}
-
-#[test]
-fn what_rules_refuse_is_said_where_it_stands() {
-    insta::assert_snapshot!(messages(
-        "struct by_value { u64 a, b, c; };\n\
-         static int hidden(struct pt_regs *ctx) { return 0; }\n\
-         int many(struct pt_regs *ctx, int a, int b, int c, int d, int e, int f, int g) { return 0; }\n\
-         int whole(struct pt_regs *ctx, struct by_value v) { return 0; }\n\
-         int writes(struct pt_regs *ctx, struct task_struct *task) { task->pid = 1; task->mm->owner->pid++; return 0; }\n\
-         int wrong(struct pt_regs *ctx, int n) { bpf_trace_printk(\"%d %d\", n); bpf_trace_printk(\"%s\", n); return 0; }\n\
-         TRACEPOINT_PROBE(sched, sched_switch) { return 0; }\n",
-        &["kprobe:f=hidden", "kprobe:f=many", "kprobe:f=whole", "kprobe:f=writes", "kprobe:f=wrong"]
-    ), @r#"
-    Error 2:12 `hidden`: `hidden` is `static` and cannot be attached
-      help: remove `static`
-    Error 3:73 `int g`: only the first 6 arguments are in registers
-      help: read the others from the stack of the probed function
-    Error 4:32 `struct by_value v`: `v` is no integer and no pointer, so it is in no register
-    Error 5:61 `task->pid`: a program cannot write to this memory
-      note: the pointer is one of the kernel's or of the process's
-    Error 5:76 `task->mm->owner->pid`: a program cannot write to this memory
-      note: the pointer is one of the kernel's or of the process's
-    Error 6:41 `bpf_trace_printk("%d %d", n)`: the format wants 2 arguments and is given 1
-    Error 6:94 `n`: `%s` wants a string
-      note: this is of type `int`
-    "#);
-}
-
-#[test]
 fn functions_of_which_nothing_is_said_are_of_the_kind_of_the_others() {
     let text = "static int helper(void *ctx) { return 1; }\nint one(void *ctx) { return helper(ctx); }\n\
                 int kprobe__f(struct pt_regs *ctx) { return 0; }\nint two(struct pt_regs *ctx) { return 0; }\n";
@@ -742,50 +491,6 @@ fn functions_of_which_nothing_is_said_are_of_the_kind_of_the_others() {
     let libbpf = "#include <bpf/bpf_helpers.h>\nSEC(\"xdp\") int one(struct xdp_md *ctx) { return 2; }\n\
                   int two(void *ctx) { return 0; }\nchar _license[] SEC(\"license\") = \"GPL\";\n";
     assert_eq!(kinds(libbpf), ["one xdp"]);
-}
-
-#[test]
-fn prints_go_to_the_trace_pipe_where_that_is_asked_for() {
-    let text =
-        "int kprobe__f(struct pt_regs *ctx) { bpf_trace_printk(\"a %d\\n\", 1); bpf_printk(\"b\"); return 0; }\n";
-    let mut request = request(text, &[]);
-    request.defines.push((crate::facts::TRACE_PIPE.to_owned(), "1".to_owned()));
-    let rewritten = compiled_as(&request, std::path::Path::new("/dev/null")).expect("it is rewritten");
-    assert!(rewritten.facts.prints.is_empty());
-    assert!(rewritten.text.contains("bpf_trace_printk(\"a %d\\n\", 6, 1); bpf_printk(\"b\");"), "{}", rewritten.text);
-}
-
-/// Whoever prints them, reads outputs too.
-#[test]
-fn outputs_stay_perf_buffers_where_others_read() {
-    let text = "BPF_PERF_OUTPUT(out);\n\
-                int kprobe__f(struct pt_regs *ctx) { u64 now = 1; out.perf_submit(ctx, &now, 8); return 0; }\n";
-    let mut request = request(text, &[]);
-    let stamped = |request: &CompileRequest| {
-        let rewritten = compiled_as(request, std::path::Path::new("/dev/null")).expect("it is rewritten");
-        rewritten.facts.maps.iter().map(|map| map.stamped).collect::<Vec<_>>()
-    };
-    assert_eq!(stamped(&request), [true]);
-    request.defines.push((crate::facts::TRACE_PIPE.to_owned(), "1".to_owned()));
-    assert_eq!(stamped(&request), [false]);
-}
-
-#[test]
-fn what_may_not_be_meant_is_a_warning() {
-    insta::assert_snapshot!(messages(
-        "int lonely(struct pt_regs *ctx) { return 0; }\n\
-         int back(struct pt_regs *ctx, int n) { return n; }\n\
-         int kprobe__f(struct pt_regs *ctx, const char *format) { char own[] = \"x\"; own[0] = 'y';\n\
-         bpf_trace_printk(\"%pI4\", &own); return 0; }\n",
-        &["uretprobe:main=back"]
-    ), @r#"
-    Warning 1:5 `lonely`: function `lonely` is not attached to anything
-      help: attach it with `//@ attach KIND:TARGET = lonely` in the probe or `--attach KIND:TARGET=lonely`, or name it by BCC's convention (`kprobe__tcp_sendmsg`)
-    Warning 2:31 `int n`: on return from a function its arguments are gone: this one is not what was passed
-      help: keep it in a map on entry, or use PT_REGS_RC(ctx) for the return value
-    Warning 4:18 `"%pI4"`: only the kernel can format `%pI4`
-      note: this line goes to the kernel's trace pipe as it is
-    "#);
 }
 
 #[test]
