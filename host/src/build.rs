@@ -19,6 +19,7 @@ use crate::input::{ELF, Input};
 use crate::kernel::{self, Kernel, capability};
 use crate::kind::{self, Kind};
 use crate::pipeline::{self, Failure};
+use crate::render::object_line;
 use crate::source::Source;
 use crate::toolchain;
 
@@ -269,8 +270,7 @@ fn write(report: &Report, args: &BuildArgs, colour: bool, out: &mut dyn Write, e
             messages: messages.iter().map(|message| Located::new(message, source)).collect(),
             failures: done.as_ref().map(|done| done.left_out.clone()).unwrap_or_default(),
         };
-        serde_json::to_writer(&mut *out, &json)?;
-        return writeln!(out);
+        return object_line(out, &json);
     }
     err.write_all(diag::render_all(messages, source, colour).as_bytes())?;
     let Ok(done) = done else { return writeln!(err, "{}: not built", source.name) };

@@ -15,6 +15,7 @@ use crate::kind::{self, Target, TargetSpec};
 use crate::lint::{self, Levels};
 use crate::load::{self, Loaded};
 use crate::pipeline::{self, Failure, Prepared};
+use crate::render::object_line;
 use crate::resolve::Point;
 use crate::source::Source;
 
@@ -283,8 +284,7 @@ fn write(
             attach_points: report.points.as_ref().map(|points| points.iter().map(points::json).collect()),
             failures: &report.failures,
         };
-        serde_json::to_writer(&mut *out, &json)?;
-        return writeln!(out);
+        return object_line(out, &json);
     }
     if let Some(text) = report.text.as_deref().filter(|_| args.show_c) {
         writeln!(out, "{text}")?;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use symres::{Debuginfod, Options};
+use symres::{Binary, Debuginfod, Options, Pid, ProcessBinaries};
 
 use crate::cache::{Cache, Shelf};
 
@@ -52,6 +52,27 @@ impl Lookup {
     /// What could not be done as wished, for those who ask.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// The binaries that are meant: that of a name, among those of a process where one is given; without a name all that the
+    /// process runs, its executable first, with what could not be read of it.
+    ///
+    /// # Errors
+    /// When the binary, or all of the process, cannot be found or read.
+    pub fn binaries(&self, pid: Option<u32>, name: Option<&str>) -> Result<(Vec<Binary>, Vec<String>), symres::Error> {
+        let one = |binary| (vec![binary], Vec::new());
+        match (pid.map(Pid), name) {
+            (Some(pid), Some(name)) => Binary::in_process_with(pid, name, &self.options).map(one),
+            (Some(pid), None) => {
+                let ProcessBinaries { mut binaries, unreadable } = Binary::all_of_process(pid, &self.options)?;
+                // Why its executable cannot be read is the reason why there is nothing to say.
+                if binaries.is_empty() {
+                    binaries.push(Binary::of_pid_with(pid, &self.options)?);
+                }
+                Ok((binaries, unreadable.iter().map(|error| format!("not searched: {error}")).collect()))
+            }
+            (None, name) => Binary::find_with(name.unwrap_or_default(), &self.options).map(one),
+        }
     }
 
     /// Takes the progress bar off the terminal before something is printed.

@@ -7,6 +7,7 @@ use symres::{Answer, Binary, Outcome, Pattern};
 use crate::cli::SymbolsArgs;
 use crate::escape::harmless;
 use crate::lookup::Lookup;
+use crate::render::object_line;
 
 mod calls;
 mod json;
@@ -18,6 +19,7 @@ mod table;
 mod text;
 pub mod usdt;
 
+pub(crate) use list::ALL as ALL_FUNCTIONS;
 use query::Query;
 use sites::Sites;
 pub use text::Sink;
@@ -51,7 +53,7 @@ pub fn run(args: &SymbolsArgs, to: &mut Sink<'_>) -> anyhow::Result<bool> {
     let query = Query::new(args, &lookup)?;
     for note in &query.notes {
         match args.json {
-            true => json::line(to.out, serde_json::json!({"kind": "note", "message": note}))?,
+            true => object_line(to.out, serde_json::json!({"kind": "note", "message": note}))?,
             false => to.prose("note: ", &harmless(note))?,
         }
     }
@@ -84,7 +86,7 @@ fn search(
             Err(error) if binaries.len() > 1 => {
                 let note = format!("not searched: {error}");
                 match args.json {
-                    true => json::line(to.out, json::note(binary, &note))?,
+                    true => object_line(to.out, json::note(binary, &note))?,
                     false => to.prose("note: ", &harmless(&note))?,
                 }
                 continue;
@@ -137,10 +139,10 @@ fn write_json(
     let sites = details.sites.then(|| Sites::new(binary));
     let code_lines = details.lines.then(|| binary.lines()).transpose()?;
     for object in binary.notes().iter().chain(&answer.notes).map(|note| json::note(binary, note)) {
-        json::line(to.out, object)?;
+        object_line(to.out, object)?;
     }
     if let Some(object) = json::not_found(binary, pattern, answer) {
-        json::line(to.out, object)?;
+        object_line(to.out, object)?;
     }
     for function in &answer.matches {
         let mut object = json::function("symbol", binary, function, sites.as_ref());
@@ -152,10 +154,10 @@ fn write_json(
         if let (Some(code_lines), Some(fields)) = (&code_lines, object.as_object_mut()) {
             fields.insert("lines".to_owned(), lines::object(&code_lines.of(function)));
         }
-        json::line(to.out, object)?;
+        object_line(to.out, object)?;
     }
     for function in &answer.near {
-        json::line(to.out, json::function("near_miss", binary, function, None))?;
+        object_line(to.out, json::function("near_miss", binary, function, None))?;
     }
     Ok(())
 }

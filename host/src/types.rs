@@ -5,7 +5,7 @@ use std::io::Write;
 
 use anyhow::Context as _;
 use symres::layout::{TypeName, TypeNumber, Types};
-use symres::{Binary, Pid, TypeNames};
+use symres::{Binary, TypeNames};
 
 use crate::bpf::btf::Btf;
 use crate::cli::TypesArgs;
@@ -14,6 +14,7 @@ use crate::escape::harmless;
 use crate::kernel::btf;
 use crate::kind::binary_and_rest;
 use crate::lookup::Lookup;
+use crate::render::object_line;
 
 mod json;
 mod kernel;
@@ -75,7 +76,7 @@ pub fn run(args: &TypesArgs, out: &mut dyn Write, err: &mut dyn Write) -> anyhow
         if let Some(missing) = missing {
             all_found = false;
             match args.json {
-                true => line(out, &serde_json::json!({"kind": "not_found", "name": word, "message": missing}))?,
+                true => object_line(out, serde_json::json!({"kind": "not_found", "name": word, "message": missing}))?,
                 false => writeln!(err, "dbcc: {}", harmless(&missing))?,
             }
         }
@@ -98,11 +99,6 @@ impl<'q> Query<'q> {
         );
         Ok(Self { binary: before, name, steps, text })
     }
-}
-
-fn line(out: &mut dyn Write, object: &serde_json::Value) -> std::io::Result<()> {
-    serde_json::to_writer(&mut *out, object)?;
-    writeln!(out)
 }
 
 /// What is asked of the kernel's types.
@@ -164,7 +160,7 @@ fn of_kernel(
         names.sort();
         names.dedup();
         match args.json {
-            true => names.iter().try_for_each(|(name, source)| line(out, &json::name(source, name)))?,
+            true => names.iter().try_for_each(|(name, source)| object_line(out, json::name(source, name)))?,
             false => text::names(&names.into_iter().map(|(name, _)| name).collect::<Vec<_>>(), out)?,
         }
         return Ok(None);
@@ -182,15 +178,7 @@ fn of_binaries(
     lookup: &Lookup,
     out: &mut dyn Write,
 ) -> anyhow::Result<Option<String>> {
-    let options = lookup.options();
-    let binaries = match (pid.map(Pid), binary) {
-        (Some(pid), Some(name)) => vec![Binary::in_process_with(pid, name, options)?],
-        (Some(pid), None) => match Binary::all_of_process(pid, options)?.binaries {
-            none if none.is_empty() => vec![Binary::of_pid_with(pid, options)?],
-            all => all,
-        },
-        (None, name) => vec![Binary::find_with(name.unwrap_or_default(), options)?],
-    };
+    let (binaries, _) = lookup.binaries(pid, binary)?;
     let mut missing = None;
     for binary in &binaries {
         let reason = of_binary(query, binary, args, lookup, out)?;
@@ -219,7 +207,7 @@ fn of_binary(
             Some(TypeNames { all, .. }) if all.is_empty() => Ok(Some(not_found(query, &source, None))),
             Some(TypeNames { all, cut }) => {
                 match args.json {
-                    true => all.iter().try_for_each(|name| line(out, &json::name(&source, name)))?,
+                    true => all.iter().try_for_each(|name| object_line(out, json::name(&source, name)))?,
                     false => text::names(&all, out)?,
                 }
                 Ok(cut.then(|| format!("`{source}` has more such types than can be listed: name more of it")))
@@ -299,7 +287,7 @@ fn show<'s>(
                 writeln!(out)?;
             }
             match shown.json {
-                true => line(out, &json::layout(types, &shown, *ty))?,
+                true => object_line(out, json::layout(types, &shown, *ty))?,
                 false => text::write(types, &shown, *ty, out)?,
             }
             written += 1;
@@ -312,7 +300,7 @@ fn show<'s>(
                 }
                 let reading = read(types, *ty, &place);
                 match shown.json {
-                    true => line(out, &json::place(types, shown.source, query.text, &place, &reading))?,
+                    true => object_line(out, json::place(types, shown.source, query.text, &place, &reading))?,
                     false => text::place(types, query.text, &place, &reading, out)?,
                 }
                 written += 1;

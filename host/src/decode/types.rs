@@ -90,21 +90,16 @@ impl Types {
 
     fn name_bounded(&self, id: TypeId, depth: u32) -> String {
         let found = self.btf.unqualified(id);
-        let keyword = match found.kind() {
-            Kind::Struct => "struct ",
-            Kind::Union => "union ",
-            Kind::Enum | Kind::Enum64 => "enum ",
-            Kind::Forward if found.flag() => "union ",
-            Kind::Forward => "struct ",
-            Kind::Void => return "void".to_owned(),
-            Kind::Pointer if depth < 8 => return format!("{} *", self.name_bounded(found.target(), depth + 1)),
+        match found.kind() {
+            Kind::Void => "void".to_owned(),
+            Kind::Pointer if depth < 8 => format!("{} *", self.name_bounded(found.target(), depth + 1)),
             Kind::Array if depth < 8 => {
                 let (element, length) = found.array().map_or((TypeId::VOID, 0), |array| (array.element, array.length));
-                return format!("{}[{length}]", self.name_bounded(element, depth + 1));
+                format!("{}[{length}]", self.name_bounded(element, depth + 1))
             }
-            _ => "",
-        };
-        if found.name_offset() == NameOffset(0) { String::new() } else { format!("{keyword}{}", found.name()) }
+            _ if found.name_offset() == NameOffset(0) => String::new(),
+            _ => format!("{}{}", found.keyword(), found.name()),
+        }
     }
 
     /// The layout of a type; of one that does not exist, of 0 bytes.

@@ -8,16 +8,12 @@ use super::listing::{Listing, Row};
 use super::overview::{Overview, Program};
 use super::verified::Verified;
 use crate::cli::Stage;
-
-fn line(out: &mut dyn Write, object: &Value) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, object)?;
-    writeln!(out)
-}
+use crate::render::object_line;
 
 /// A text.
 pub(super) fn text(stage: Stage, text: &str, out: &mut dyn Write) -> io::Result<()> {
     let stage = if stage == Stage::Templated { "templated" } else { "rewritten" };
-    line(out, &json!({"kind": "text", "stage": stage, "text": text}))
+    object_line(out, json!({"kind": "text", "stage": stage, "text": text}))
 }
 
 /// An overview.
@@ -48,7 +44,7 @@ pub(super) fn overview(overview: &Overview, out: &mut dyn Write) -> io::Result<(
         "sections": sections.collect::<Vec<_>>(),
         "not_loaded": overview.not_loaded,
     });
-    line(out, &object)
+    object_line(out, &object)
 }
 
 fn program(program: &Program) -> Value {
@@ -86,7 +82,7 @@ pub(super) fn listing(listing: &Listing, out: &mut dyn Write) -> io::Result<()> 
         "instructions": listing.rows.iter().map(row).collect::<Vec<_>>(),
         "notes": listing.notes,
     });
-    line(out, &object)
+    object_line(out, &object)
 }
 
 fn row(row: &Row) -> Value {

@@ -1,18 +1,15 @@
 //! Functions and USDT probes of a binary, or of what a process has loaded.
 
-use symres::{Binary, Function, Pattern, Pid};
+use symres::{Binary, Function, Pattern};
 
 use super::Item;
 use super::facts::Facts;
 use crate::prototype;
-use crate::symbols::usdt::files;
-
-/// What every function's name fits.
-const ALL: &str = "/./";
+use crate::symbols::{ALL_FUNCTIONS, usdt::files};
 
 /// Functions, each as a directive names it.
 pub(super) fn functions(facts: &Facts<'_>) -> Result<Vec<Item>, String> {
-    let text = if facts.query.text.is_empty() { ALL } else { facts.query.text.as_str() };
+    let text = if facts.query.text.is_empty() { ALL_FUNCTIONS } else { facts.query.text.as_str() };
     let pattern: Pattern = text.parse().map_err(|error: <Pattern as std::str::FromStr>::Err| error.to_string())?;
     let (binaries, of_process) = (opened(facts)?, facts.args.pid.is_some());
     let mut found = Vec::new();
@@ -44,16 +41,10 @@ pub(super) fn functions(facts: &Facts<'_>) -> Result<Vec<Item>, String> {
 }
 
 fn opened(facts: &Facts<'_>) -> Result<Vec<Binary>, String> {
-    let options = facts.lookup.options();
-    let binaries = match (facts.args.pid.map(Pid), facts.query.binary.as_deref()) {
-        (Some(pid), Some(name)) => Binary::in_process_with(pid, name, options).map(|binary| vec![binary]),
-        (Some(pid), None) => Binary::all_of_process(pid, options).map(|all| {
-            all.unreadable.iter().for_each(|error| facts.note(format!("not searched: {error}")));
-            all.binaries
-        }),
-        (None, name) => Binary::find_with(name.unwrap_or_default(), options).map(|binary| vec![binary]),
-    };
-    binaries.map_err(|error| error.to_string())
+    let opened = facts.lookup.binaries(facts.args.pid, facts.query.binary.as_deref());
+    let (binaries, notes) = opened.map_err(|error| error.to_string())?;
+    notes.into_iter().for_each(|note| facts.note(note));
+    Ok(binaries)
 }
 
 fn item(word: &str, binary: &Binary, function: &Function, verbose: bool) -> Item {

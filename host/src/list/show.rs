@@ -9,6 +9,7 @@ use super::query::Query;
 use super::{Item, Source};
 use crate::escape::harmless;
 use crate::prototype::{Argument, Prototype, Where, snippet};
+use crate::render::object_line;
 
 /// A prototype that is longer has its arguments on lines of their own, where no terminal says how wide it is.
 const WIDTH: usize = 120;
@@ -29,7 +30,7 @@ impl Show {
         let prototype = if self.verbose { (source.describe)(facts, item) } else { None };
         let probe = self.verbose.then(|| probe(source, item, prototype.as_ref())).flatten();
         match self.json {
-            true => line(out, &self.object(source, item, prototype.as_ref(), probe)),
+            true => object_line(out, self.object(source, item, prototype.as_ref(), probe)),
             false => self.text(source, item, prototype.as_ref(), probe, out),
         }
     }
@@ -91,7 +92,7 @@ impl Show {
     /// Something that the user should know.
     pub(super) fn note(&self, note: &str, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
         match self.json {
-            true => line(out, &json!({"kind": "note", "message": note})),
+            true => object_line(out, json!({"kind": "note", "message": note})),
             false => writeln!(err, "dbcc: {}", harmless(note)),
         }
     }
@@ -107,7 +108,7 @@ impl Show {
         let kinds: Vec<&str> = query.sources.iter().map(|source| source.kind).collect();
         if self.json {
             let object = json!({"kind": "not_found", "pattern": query.text, "searched": kinds, "near": near});
-            return line(out, &object);
+            return object_line(out, &object);
         }
         let near = near.as_ref().map(|near| format!("; did you mean {near}?")).unwrap_or_default();
         let what = if query.text.is_empty() { String::new() } else { format!(" for `{}`", harmless(&query.text)) };
@@ -121,11 +122,6 @@ fn probe(source: &Source, item: &Item, prototype: Option<&Prototype>) -> Option<
     // What has a target of its own and none here cannot be attached to.
     let target = if source.directive == Some("perf_event") { target? } else { target.unwrap_or(&item.name) };
     snippet(source.directive?, target, prototype).map(|snippet| snippet.to_string())
-}
-
-fn line(out: &mut dyn Write, object: &Value) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, object)?;
-    writeln!(out)
 }
 
 fn of_prototype(prototype: &Prototype) -> Value {

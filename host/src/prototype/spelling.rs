@@ -72,15 +72,10 @@ fn joined(base: &str, inner: &str) -> String {
 }
 
 fn base(found: &Type<'_>) -> String {
-    let tag = match found.kind() {
-        Kind::Struct => "struct ",
-        Kind::Union => "union ",
-        Kind::Enum | Kind::Enum64 => "enum ",
-        Kind::Forward if found.flag() => "union ",
-        Kind::Forward => "struct ",
-        Kind::Void => return "void".to_owned(),
-        _ => "",
-    };
+    if found.kind() == Kind::Void {
+        return "void".to_owned();
+    }
+    let tag = found.keyword();
     let name = found.name();
     if name.is_empty() { format!("{tag}{{…}}") } else { format!("{tag}{name}") }
 }

@@ -64,20 +64,23 @@ impl Renderer for Json {
         }
         self.time.clear();
         self.clock.write(output.time, 9, &mut self.time);
-        line(&mut self.lines, object(&output.body, &self.time))?;
+        object_line(&mut self.lines, object(&output.body, &self.time))?;
         if let Body::Map { map, rows, layout, elapsed, .. } = &output.body {
             for row in rows {
-                line(&mut self.lines, entry(map, row, layout.as_ref(), *elapsed, &self.time))?;
+                object_line(&mut self.lines, entry(map, row, layout.as_ref(), *elapsed, &self.time))?;
             }
         }
         out.write_all(&self.lines)
     }
 }
 
-fn line(lines: &mut Vec<u8>, object: Map<String, JsonValue>) -> io::Result<()> {
-    serde_json::to_writer(&mut *lines, &object)?;
-    lines.push(b'\n');
-    Ok(())
+/// One object on a line of its own.
+///
+/// # Errors
+/// The writer's.
+pub(crate) fn object_line(out: &mut dyn Write, object: impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &object)?;
+    writeln!(out)
 }
 
 fn object(body: &Body, time: &str) -> Map<String, JsonValue> {

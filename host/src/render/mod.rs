@@ -15,6 +15,8 @@ use jiff::tz::TimeZone;
 
 use crate::output::Output;
 
+pub(crate) use json::object_line;
+
 /// Writes records.
 pub trait Renderer {
     /// Writes one record: data to `out`, messages to `err`.

@@ -1,7 +1,5 @@
 //! Functions as JSON lines: everything that is known of them. docs/json.md is the contract.
 
-use std::io::{self, Write};
-
 use serde_json::{Map, Value, json};
 use symres::{
     Answer, Argument, Binary, Caller, Consulted, Function, KnownBy, Location, Machine, Neighbour, Origin, Outcome,
@@ -10,11 +8,6 @@ use symres::{
 
 use super::sites::{self, Sites};
 use super::text::hex;
-
-/// One record.
-pub(super) fn line(out: &mut dyn Write, object: Value) -> io::Result<()> {
-    writeln!(out, "{object}")
-}
 
 /// What is to be known about how the binary was found.
 pub(super) fn note(binary: &Binary, note: &str) -> Value {

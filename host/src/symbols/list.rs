@@ -9,9 +9,10 @@ use super::{json, tables, write_binary};
 use crate::cli::SymbolsArgs;
 use crate::escape::harmless;
 use crate::lookup::Lookup;
+use crate::render::object_line;
 
 /// What every function's name fits.
-const ALL: &str = "/./";
+pub(crate) const ALL: &str = "/./";
 
 /// Lists the functions that fit the pattern, or all. Says whether there are any.
 ///
@@ -32,10 +33,10 @@ pub(super) fn run(
     let sites = args.sites.then(|| Sites::new(binary));
     if args.json {
         for note in binary.notes().iter().chain(&answer.notes) {
-            json::line(to.out, json::note(binary, note))?;
+            object_line(to.out, json::note(binary, note))?;
         }
         for function in functions {
-            json::line(to.out, json::function("symbol", binary, function, sites.as_ref()))?;
+            object_line(to.out, json::function("symbol", binary, function, sites.as_ref()))?;
         }
         return Ok(!functions.is_empty());
     }

@@ -59,35 +59,26 @@ impl Query {
     pub(super) fn new(args: &SymbolsArgs, lookup: &Lookup) -> anyhow::Result<Self> {
         let Words { binary, pattern } = words(args, args.list)?;
         let pattern = pattern.map(|pattern| pattern.parse()).transpose()?;
-        let options = lookup.options();
-        let one = |binary| Ok(Self { binaries: vec![binary], pattern: pattern.clone(), notes: Vec::new() });
-        match (args.pid.map(Pid), binary.as_deref()) {
-            (Some(pid), Some(name)) => one(Binary::in_process_with(pid, name, options)?),
-            (None, Some(name)) => one(Binary::find_with(name, options)?),
-            (Some(pid), None) => Self::of_process(pid, pattern, options),
-            // `words` has refused it.
-            (None, None) => anyhow::bail!("no binary is named"),
+        // `words` has refused it.
+        anyhow::ensure!(args.pid.is_some() || binary.is_some(), "no binary is named");
+        if let (Some(pid), None) = (args.pid, &binary)
+            && let Some(query) = Self::at_address(Pid(pid), pattern.as_ref(), lookup.options())?
+        {
+            return Ok(query);
         }
+        let (binaries, notes) = lookup.binaries(args.pid, binary.as_deref())?;
+        Ok(Self { binaries, pattern, notes })
     }
 
-    /// All that a process runs; for an address of its memory the file that is mapped there.
-    fn of_process(pid: Pid, pattern: Option<Pattern>, options: &Options) -> anyhow::Result<Self> {
-        if let Some(PatternForm::Address(VirtAddr(addr))) = pattern.as_ref().map(Pattern::form)
-            && let Some((binary, virt)) = Binary::at_address(pid, RuntimeAddr(addr), options)?
-        {
-            let mut notes = Vec::new();
-            if virt.0 != addr {
-                notes.push(format!("{addr:#x} of process {pid} is {virt} of this file"));
-            }
-            return Ok(Self { binaries: vec![binary], pattern: Some(virt.to_string().parse()?), notes });
+    /// For an address of a process's memory the file that is mapped there.
+    fn at_address(pid: Pid, pattern: Option<&Pattern>, options: &Options) -> anyhow::Result<Option<Self>> {
+        let Some(PatternForm::Address(VirtAddr(addr))) = pattern.map(Pattern::form) else { return Ok(None) };
+        let Some((binary, virt)) = Binary::at_address(pid, RuntimeAddr(addr), options)? else { return Ok(None) };
+        let mut notes = Vec::new();
+        if virt.0 != addr {
+            notes.push(format!("{addr:#x} of process {pid} is {virt} of this file"));
         }
-        let all = Binary::all_of_process(pid, options)?;
-        let notes = all.unreadable.iter().map(|error| format!("not searched: {error}")).collect();
-        // Why its executable cannot be read is the reason why there is nothing to say.
-        if all.binaries.is_empty() {
-            return Ok(Self { binaries: vec![Binary::of_pid_with(pid, options)?], pattern, notes });
-        }
-        Ok(Self { binaries: all.binaries, pattern, notes })
+        Ok(Some(Self { binaries: vec![binary], pattern: Some(virt.to_string().parse()?), notes }))
     }
 }
 

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use symres::{Binary, Pid, Usdt, UsdtFile, UsdtProbe, UsdtReason, UsdtSite};
 
-use super::json::line;
 use super::query::{self, Words};
 use super::text::Sink;
 use crate::cli::SymbolsArgs;
 use crate::escape::harmless;
+use crate::render::object_line;
 
 /// Lists the USDT probes of a binary that match the pattern (`[PROVIDER:]NAME` with `*`; none: all). Says whether there are
 /// any; what was not found is written with the reason and what to do.
@@ -26,7 +26,7 @@ pub(super) fn run(args: &SymbolsArgs, to: &mut Sink<'_>) -> anyhow::Result<bool>
         files.iter().map(|file| (file, file.usdt.matching(pattern))).filter(|(_, probes)| !probes.is_empty()).collect();
     for note in &notes {
         match args.json {
-            true => line(to.out, json!({"kind": "note", "message": note}))?,
+            true => object_line(to.out, json!({"kind": "note", "message": note}))?,
             false => to.prose("note: ", &harmless(note))?,
         }
     }
@@ -35,7 +35,7 @@ pub(super) fn run(args: &SymbolsArgs, to: &mut Sink<'_>) -> anyhow::Result<bool>
     }
     for (number, (file, probes)) in matching.iter().enumerate() {
         if args.json {
-            probes.iter().try_for_each(|probe| line(to.out, object(file, probe)))?;
+            probes.iter().try_for_each(|probe| object_line(to.out, object(file, probe)))?;
             continue;
         }
         if number > 0 {
@@ -83,7 +83,7 @@ fn not_found(binary: &str, pattern: &str, files: &[UsdtFile], json: bool, to: &m
     };
     if json {
         let shown: Vec<PathBuf> = files.iter().map(|file| file.shown.clone()).collect();
-        return line(
+        return object_line(
             to.out,
             json!({
                 "kind": "not_found",

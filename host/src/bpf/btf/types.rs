@@ -93,6 +93,18 @@ impl<'btf> Type<'btf> {
         self.flag
     }
 
+    /// What C writes before its name: `struct `, `union `, `enum `, or nothing.
+    pub fn keyword(&self) -> &'static str {
+        match self.kind() {
+            Kind::Struct => "struct ",
+            Kind::Union => "union ",
+            Kind::Enum | Kind::Enum64 => "enum ",
+            Kind::Forward if self.flag() => "union ",
+            Kind::Forward => "struct ",
+            _ => "",
+        }
+    }
+
     /// What the type refers to: pointers, typedefs, qualifiers, functions, prototypes (their return type), variables.
     pub fn target(&self) -> TypeId {
         match self.kind {
