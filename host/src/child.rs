@@ -4,7 +4,35 @@ use std::io::{Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
+use signal_hook::consts::SIGTERM;
+use signal_hook::iterator::Signals;
+
+/// The groups of the programs that run: whoever ends this process has to end them too.
+static GROUPS: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// Lets this process end with its parent, and what it started with it.
+///
+/// # Errors
+/// When there is no thread to wait for the parent's end, or no signal that tells it.
+pub fn end_with_parent() -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGTERM])?;
+    std::thread::Builder::new().name("parent".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            let groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
+            // One that has ended just now is not reaped before it is taken off, so its number is nobody else's.
+            for group in groups.iter() {
+                kill_process_group(*group, Signal::KILL).ok();
+            }
+            let _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    })?;
+    set_parent_process_death_signal(Some(Signal::TERM))?;
+    Ok(())
+}
 
 /// What a program may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +109,10 @@ pub fn start(command: &mut Command) -> Result<Running, ChildError> {
     let program = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     match command.spawn() {
-        Ok(child) => Ok(Running { child: Some(child), program }),
+        Ok(child) => {
+            GROUPS.lock().unwrap_or_else(PoisonError::into_inner).push(Pid::from_child(&child));
+            Ok(Running { child: Some(child), program })
+        }
         Err(error) => Err(ChildError::Start { program, error }),
     }
 }
@@ -179,7 +210,7 @@ fn read(
 /// Waits for a program that closed its pipes; none at the deadline.
 fn wait(child: &mut Child, deadline: Instant) -> Option<std::io::Result<ExitStatus>> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    use rustix::process::{PidfdFlags, pidfd_open};
     let pid = Pid::from_child(child);
     // The process is not reaped before `child.wait`, so its id is its own.
     if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
@@ -190,15 +221,22 @@ fn wait(child: &mut Child, deadline: Instant) -> Option<std::io::Result<ExitStat
             return None;
         }
     }
-    Some(child.wait())
+    Some(reap(child))
+}
+
+/// Takes a program off the list of those that run, and then its number from it.
+fn reap(child: &mut Child) -> std::io::Result<ExitStatus> {
+    let group = Pid::from_child(child);
+    GROUPS.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| *other != group);
+    child.wait()
 }
 
 /// Kills a program and all that it started in its group, and reaps it.
 fn kill(child: &mut Child) {
-    let group = rustix::process::Pid::from_child(child);
+    let group = Pid::from_child(child);
     // It may have ended just now; then there is nothing to kill, and it is reaped all the same.
-    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
-    child.wait().ok();
+    kill_process_group(group, Signal::KILL).ok();
+    reap(child).ok();
 }
 
 #[cfg(test)]

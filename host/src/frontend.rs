@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::bpf::btf::Btf;
-use crate::child::{ChildError, Finished, Limits, Running, start};
+use crate::child::{self, ChildError, Finished, Limits, Running, start};
 use crate::clang::{Library, LibraryError};
 use crate::compile;
 use crate::diag::Diagnostic;
@@ -500,8 +500,8 @@ pub fn serve(libclang: &Path, input: impl Read + Send + 'static, output: &mut dy
 
 /// Bounds this process. A bound that the system does not take is no reason not to compile: the parent watches the time.
 fn restrict() {
-    use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
-    set_parent_process_death_signal(Some(Signal::KILL)).ok();
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    child::end_with_parent().ok();
     let limits =
         [(Resource::As, ADDRESS_SPACE), (Resource::Cpu, PROCESSOR_TIME), (Resource::Core, 0), (Resource::Stack, STACK)];
     for (resource, limit) in limits {

@@ -1,9 +1,12 @@
 //! `dbcc check`: mistakes are shown on the line that the user wrote.
 
 use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use dbcc_tests::process::{Running, Signal, wait_until};
 use dbcc_tests::{dbcc, need};
 
 /// What a case expects: `//~ error: TEXT; TEXT` at the end of a line wants one error on that line whose message or help
@@ -176,5 +179,43 @@ fn files_beside_a_probe_are_part_of_it() -> Result<()> {
     let report = finished.stdout() + &finished.stderr();
     assert_eq!(finished.code(), Some(1), "{report}");
     assert!(report.contains("/programs.c:8:8") && report.contains("states.updat(&key, &state);"), "{report}");
+    Ok(())
+}
+
+/// A compiler that hangs ends with dbcc, however that ends, and so does what the compiler started.
+#[test]
+fn a_compiler_that_hangs_ends_with_dbcc() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let alive = folder.path().join("alive");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &alive, rustix::fs::Mode::RWXU)?;
+    // Whoever holds the write end of the FIFO lives.
+    let compiler = folder.path().join("compiler");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = --version ] && echo 'clang version 19.1.7' && exit\nexec 3>{}\nsleep 1000 &\necho here >&3\nwait\n",
+        alive.display()
+    );
+    fs::write(&compiler, script)?;
+    fs::set_permissions(&compiler, fs::Permissions::from_mode(0o755))?;
+    let mut reader = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(&alive)?;
+    let mut read = || -> std::io::Result<Option<usize>> {
+        match reader.read(&mut [0; 16]) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+            read => read.map(Some),
+        }
+    };
+    for signal in [Signal::KILL, Signal::TERM, Signal::INT] {
+        let mut command = dbcc::command()?;
+        command.args(["check", "--no-cache"]).arg(dbcc::probe("netio.c"));
+        command.env("DBCC_CLANG", &compiler).env("DBCC_LIBCLANG", "/usr/lib/llvm-19/lib/libclang-19.so.1");
+        let running = Running::start(command)?;
+        wait_until("the compiler to run", || Ok(read()?.filter(|length| *length > 0)))?;
+        running.signal(signal)?;
+        wait_until("the compiler to end", || Ok(read()?.filter(|length| *length == 0)))?;
+        let finished = running.finish()?;
+        anyhow::ensure!(finished.code() != Some(0), "{}", finished.stderr());
+    }
     Ok(())
 }
