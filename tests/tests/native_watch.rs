@@ -119,6 +119,32 @@ fn wait_for_swaps_after_refusals(dbcc: &mut Attached, wanted: usize) -> Result<(
     })
 }
 
+/// The traced process ends while versions are compiled, attached and swapped, at a moment that differs by how many swaps there
+/// were: dbcc ends with it, whichever version runs then, and what was counted is told.
+#[test]
+fn the_end_of_the_target_during_a_swap_ends_the_probe_with_all_counts() -> Result<()> {
+    need!(can_trace());
+    for swaps in 0..4 {
+        let folder = tempfile::tempdir()?;
+        let mut load = Load::start(folder.path(), 20_000, 2)?;
+        let probe = Edited::new("user.c", load.program())?;
+        let (pid, path) = (load.pid().to_string(), probe.path().display().to_string());
+        let mut dbcc = Attached::start(["--watch", "--interval", "1h", "--pid", &pid, &path])?;
+        load.begin()?;
+        for swap in 1..=swaps {
+            probe.save(2 * swap)?;
+            wait_for_swaps(&mut dbcc, swap)?;
+        }
+        probe.save(2 * swaps + 2)?;
+        let Calls { calls, others, .. } = load.end()?;
+        drop(load);
+        let records = dbcc.finish()?;
+        let found = (sum(&records, "entries")?, sum(&records, "returns")?, sum(&records, "sites")?);
+        ensure!(found == (calls, others, 3 * others), "{swaps}: {found:?} of {calls} and {others}: {}", records.stderr);
+    }
+    Ok(())
+}
+
 #[test]
 fn directives_of_the_new_text_count() -> Result<()> {
     need!(can_trace());
