@@ -18,18 +18,6 @@ pub struct Functions {
 /// The largest list of symbols that is read.
 const LIMIT: u64 = 256 << 20;
 
-/// Whether the kernel lets a function be probed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Traceable {
-    /// It does, as far as is known.
-    Yes,
-    /// It is not among those that ftrace can trace, and kprobes are refused there too.
-    No,
-    /// It is among those that kprobes must not be set at, since they would end up in themselves
-    /// (Documentation/trace/kprobes.rst, "Blacklist").
-    Blacklisted,
-}
-
 /// A name of functions of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Function<'s> {
@@ -39,8 +27,11 @@ pub struct Function<'s> {
     pub module: Option<&'s str>,
     /// How many functions have it.
     pub count: usize,
-    /// Whether they can be probed.
-    pub traceable: Traceable,
+    /// Whether ftrace can trace them, as far as is known: what it cannot is refused to kprobes too.
+    pub traced: bool,
+    /// Whether they are among those that kprobes must not be set at, since they would end up in themselves
+    /// (Documentation/trace/kprobes.rst, "Blacklist"). ftrace traces many of them.
+    pub blacklisted: bool,
 }
 
 /// What the kernel shows of its functions.
@@ -92,13 +83,9 @@ impl Symbols {
         let blacklist = self.blacklist.as_deref().map(|list| words(list, 1, fits)).unwrap_or_default();
         let mut found: HashMap<&str, Function<'_>> = HashMap::new();
         for (name, module) in text_symbols(&self.symbols).filter(|(name, _)| fits(name)) {
-            let traceable = match &list {
-                _ if blacklist.contains(name) => Traceable::Blacklisted,
-                _ if module.is_some_and(is_made) => Traceable::No,
-                Some(list) if !list.contains(name) => Traceable::No,
-                _ => Traceable::Yes,
-            };
-            found.entry(name).or_insert(Function { name, module, count: 0, traceable }).count += 1;
+            let traced = list.as_ref().is_none_or(|list| list.contains(name)) && !module.is_some_and(is_made);
+            let blacklisted = blacklist.contains(name);
+            found.entry(name).or_insert(Function { name, module, count: 0, traced, blacklisted }).count += 1;
         }
         let mut found: Vec<Function<'_>> = found.into_values().collect();
         found.sort_unstable_by_key(|function| function.name);
@@ -143,7 +130,7 @@ pub fn functions(kernel: &Kernel, fits: &dyn Fn(&str) -> bool) -> Result<Functio
 
 fn choose(symbols: &Symbols, fits: &dyn Fn(&str) -> bool) -> Functions {
     let all = symbols.functions(fits);
-    let one = all.iter().filter(|function| function.count == 1 && function.traceable == Traceable::Yes);
+    let one = all.iter().filter(|function| function.count == 1 && function.traced);
     let names: Vec<String> = one.map(|function| function.name.to_owned()).collect();
     let left_out = all.len().saturating_sub(names.len());
     Functions { names, left_out }
@@ -195,14 +182,14 @@ mod tests {
 
     #[test]
     fn what_is_known_of_a_function_is_told() {
-        let symbols = symbols(Some("vfs_read\nnf_x [nf]\n"), Some("0xffff-0xffff\tvfs_twice\n"));
-        let function = |name, module, count, traceable| Function { name, module, count, traceable };
+        let symbols = symbols(Some("vfs_read\nnf_x [nf]\n"), Some("0xffff-0xffff\tvfs_twice\n0x1-0x2\tvfs_read\n"));
+        let function = |name, module, count, traced, blacklisted| Function { name, module, count, traced, blacklisted };
         let expected = [
-            function("bpf_prog_1", Some("bpf"), 1, Traceable::No),
-            function("nf_x", Some("nf"), 1, Traceable::Yes),
-            function("vfs_hidden", None, 1, Traceable::No),
-            function("vfs_read", None, 1, Traceable::Yes),
-            function("vfs_twice", None, 2, Traceable::Blacklisted),
+            function("bpf_prog_1", Some("bpf"), 1, false, false),
+            function("nf_x", Some("nf"), 1, true, false),
+            function("vfs_hidden", None, 1, false, false),
+            function("vfs_read", None, 1, true, true),
+            function("vfs_twice", None, 2, false, true),
         ];
         assert_eq!(symbols.functions(&|_| true), expected);
     }

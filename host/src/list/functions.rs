@@ -3,21 +3,22 @@
 use super::Item;
 use super::facts::Facts;
 use crate::kernel::features;
-use crate::kernel::names::{Function, Traceable};
+use crate::kernel::names::Function;
 use crate::prototype::Prototype;
 
 /// Functions for kprobes. Those that the kernel never lets be probed are there, and marked.
 pub(super) fn probed(facts: &Facts<'_>) -> Result<Vec<Item>, String> {
     let functions = facts.symbols()?.functions(&|name| facts.query.fits(name));
-    Ok(functions.into_iter().filter(|function| is_shown(function, facts.args.all)).map(item).collect())
+    let shown = |function: &Function<'_>| function.traced || function.blacklisted || facts.args.all;
+    Ok(functions.into_iter().filter(shown).map(|function| item(function, function.blacklisted)).collect())
 }
 
 /// Functions for fentry: those of them that the kernel's types describe, and that are the only one of their name.
 pub(super) fn traced(facts: &Facts<'_>) -> Result<Vec<Item>, String> {
     let prototypes = facts.prototypes()?;
     let functions = facts.symbols()?.functions(&|name| facts.query.fits(name) && prototypes.has_function(name));
-    let one = functions.into_iter().filter(|function| function.count == 1 || facts.args.all);
-    Ok(one.filter(|function| function.traceable == Traceable::Yes || facts.args.all).map(item).collect())
+    let shown = |function: &Function<'_>| function.traced && function.count == 1 || facts.args.all;
+    Ok(functions.into_iter().filter(shown).map(|function| item(function, false)).collect())
 }
 
 /// What the kernel's types say of a function.
@@ -38,19 +39,12 @@ pub(super) fn no_fentry(facts: &Facts<'_>) -> Option<String> {
     features::fentry(facts.kernel).err().map(|refusal| refusal.reason)
 }
 
-fn is_shown(function: &Function<'_>, all: bool) -> bool {
-    match function.traceable {
-        Traceable::Yes | Traceable::Blacklisted => true,
-        Traceable::No => all,
-    }
-}
-
-fn item(function: Function<'_>) -> Item {
+fn item(function: Function<'_>, blacklisted: bool) -> Item {
     let mut marks = Vec::new();
-    match function.traceable {
-        Traceable::Yes => {}
-        Traceable::No => marks.push("not traced by the kernel".to_owned()),
-        Traceable::Blacklisted => marks.push("blacklisted".to_owned()),
+    if blacklisted {
+        marks.push("blacklisted".to_owned());
+    } else if !function.traced {
+        marks.push("not traced by the kernel".to_owned());
     }
     if function.count > 1 {
         marks.push(format!("{} functions have this name", function.count));
