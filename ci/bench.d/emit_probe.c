@@ -1,4 +1,7 @@
 // 32 events of 40 bytes for each hit.
+// BCC needs to be told where the registers are declared.
+#include <uapi/linux/ptrace.h>
+
 struct event_t {
     u64 number;
     u64 ns;
