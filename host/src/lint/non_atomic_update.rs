@@ -10,7 +10,6 @@ use crate::source::Span;
 use super::Lint;
 use super::map_access::{Access, Operation, storage};
 use super::scan::Scan;
-use super::sources::Source;
 
 /// The row.
 pub(super) struct NonAtomicUpdate;
@@ -34,8 +33,9 @@ impl Lint for NonAtomicUpdate {
          `map.increment(key)`, which dbcc makes atomic, and `__sync_fetch_and_add(value, n)` (`lock_xadd` in BCC) lose \
          nothing. A map that is per CPU (`BPF_PERCPU_HASH`, `BPF_PERCPU_ARRAY`) needs neither, and is faster; dbcc shows \
          its sums.\n\n\
-         Nothing is said of maps whose keys hold the id of the thread, the number of the CPU or the address of an object: \
-         these entries are changed by one CPU at a time, as a rule; nor of functions that take a `bpf_spin_lock`."
+         Nothing is said of maps whose keys hold the id of the thread, the number of the CPU, the address of an object, both \
+         ports of a connection or the number of a queue of a network device: these entries are changed by one CPU at a \
+         time, as a rule; nor of functions that take a `bpf_spin_lock`."
     }
 
     fn example(&self) -> &'static str {
@@ -206,14 +206,13 @@ fn is_in_sum(tree: &Tree<'_>, id: NodeId) -> bool {
 /// Whether several CPUs may change one entry of a map at once.
 fn is_contended(scan: &Scan<'_, '_>, map: usize) -> bool {
     let is_shared = scan.probe.maps.get(map).and_then(storage).is_some_and(|storage| storage.is_shared);
-    let private = Source::THREAD.or(Source::CPU).or(Source::OBJECT);
     is_shared
         && !scan.accesses_to(map).any(|access| {
             let key = match access.operation {
                 Operation::Add => scan.sources.of(access.key),
                 _ => scan.sources.behind(access.key),
             };
-            key.has(private)
+            key.is_serial()
         })
 }
 

@@ -11,7 +11,7 @@ use crate::rewrite::tree::{DeclId, DeclKind, NodeId, NodeKind};
 
 /// A set of sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Source(u8);
+pub(super) struct Source(u16);
 
 impl Source {
     /// Numbers that stand in the text.
@@ -26,6 +26,12 @@ impl Source {
     pub(super) const OBJECT: Self = Self(16);
     /// Anything else.
     pub(super) const OTHER: Self = Self(32);
+    /// The port of a socket.
+    const LOCAL_PORT: Self = Self(64);
+    /// The port that a socket is connected to.
+    const REMOTE_PORT: Self = Self(128);
+    /// The number of a queue of a network device.
+    const QUEUE: Self = Self(256);
 
     /// Both sets.
     #[must_use]
@@ -42,6 +48,24 @@ impl Source {
     #[must_use]
     pub(super) fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
+    }
+
+    /// Whether it names something that one CPU at a time works on, as a rule: a thread, a CPU, an object; a connection, by both
+    /// of its ports, which the kernel changes under the lock of its socket (`lock_sock` and `bh_lock_sock`, include/net/sock.h);
+    /// a queue, which is polled by one CPU and sent to under its lock (`HARD_TX_LOCK`, include/linux/netdevice.h).
+    pub(super) fn is_serial(self) -> bool {
+        let is_connection = self.has(Self::LOCAL_PORT) && self.has(Self::REMOTE_PORT);
+        is_connection || self.has(Self::THREAD.or(Self::CPU).or(Self::OBJECT).or(Self::QUEUE))
+    }
+
+    /// What fields of these names hold in the structs and records of the kernel; none of those that say nothing of a key.
+    fn of_field(name: &str) -> Option<Self> {
+        Some(match name {
+            "skc_num" | "inet_num" | "inet_sport" | "sport" => Self::LOCAL_PORT,
+            "skc_dport" | "inet_dport" | "dport" => Self::REMOTE_PORT,
+            "queue_mapping" => Self::QUEUE,
+            _ => return None,
+        })
     }
 
     fn is_empty(self) -> bool {
@@ -210,9 +234,9 @@ impl<'p, 'u> Sources<'p, 'u> {
                 // `tgid_pid` and the like are names of the probe's own.
                 (_, "tgid") if member.arrow => Source::PROCESS,
                 (_, "pid" | "tid" | "prev_pid" | "next_pid") if member.arrow && self.is_foreign(id) => Source::THREAD,
-                _ => match self.place(id) {
+                (_, name) => match self.place(id) {
                     Some((decl, field)) => self.variable(decl, field, depth + 1),
-                    None => unknown,
+                    None => Source::of_field(name).filter(|_| self.is_foreign(id)).unwrap_or(unknown),
                 },
             },
             NodeKind::AddressOf => Source::OBJECT,
@@ -251,6 +275,9 @@ impl<'p, 'u> Sources<'p, 'u> {
         match name {
             "bpf_get_current_pid_tgid" | "bpf_get_current_task" | "bpf_get_current_task_btf" => Some(Source::THREAD),
             "bpf_get_smp_processor_id" => Some(Source::CPU),
+            "__builtin_bswap16" | "__builtin_bswap32" => {
+                tree.arguments(call).first().map(|value| self.value(*value, depth + 1))
+            }
             _ => {
                 let function = tree.function_named(name)?;
                 let returns = tree.nodes_of(function).filter(|(_, node)| node.kind == NodeKind::Return);

@@ -91,3 +91,32 @@ fn what_to_write_instead() {
         assert!(help(&format!("{looked} {body}")).contains("BPF_PERCPU_HASH"), "{body}");
     }
 }
+
+#[test]
+fn connections_and_queues_are_worked_on_by_one_cpu_at_a_time() {
+    let text = |fields: &str| {
+        format!(
+            "struct key_t {{ u32 from; u32 to; u16 port; u16 other; }};\nBPF_HASH(m, struct key_t);\n\
+             TRACEPOINT_PROBE(tcp, tcp_retransmit_skb)\n{{\n    const struct sock *sk = args->skaddr;\n\
+             \x20   const struct sk_buff *skb = args->skbaddr;\n    struct key_t key = {{}};\n    {fields}\n\
+             \x20   u64 *v = m.lookup(&key);\n    if (v)\n        (*v)++;\n    return skb == 0;\n}}\n"
+        )
+    };
+    let addresses = "key.from = sk->__sk_common.skc_rcv_saddr; key.to = sk->__sk_common.skc_daddr;";
+    for serial in [
+        "key.port = args->sport; key.other = args->dport;",
+        "u16 other = sk->__sk_common.skc_dport; key.port = sk->sk_num; key.other = ntohs(other);",
+        "bpf_probe_read_kernel(&key.port, 2, &sk->__sk_common.skc_num); key.other = bpf_ntohs(args->dport);",
+        "key.port = skb->queue_mapping;",
+    ] {
+        check(LINT, &text(&format!("{addresses} {serial}")), &[], &[]);
+    }
+    for shared in [
+        // All connections to a port, all of a port, and ports that are none of a socket.
+        "key.other = args->dport;",
+        "key.port = sk->__sk_common.skc_num;",
+        "key.port = args->state; key.other = args->family;",
+    ] {
+        check(LINT, &text(&format!("{addresses} {shared}")), &[], &["(*v)++"]);
+    }
+}
