@@ -102,8 +102,12 @@ pub struct RunArgs {
     #[arg(required = true, value_name = "PROBE")]
     pub probe: Option<String>,
 
+    /// What stands behind the probe, and is too much
+    #[arg(hide = true)]
+    pub surplus: Vec<String>,
+
     /// Trace this process only (repeatable): FILTER_PID and uprobes are limited to it, and its executable is the default binary
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = pid)]
     pub pid: Vec<u32>,
 
     /// Print maps this often, such as 1s or 500ms [default: what the probe says, else 1s]
@@ -197,7 +201,7 @@ pub struct SymbolsArgs {
     /// (`0x57a8c0`), FUNCTION+OFFSET, FILE:LINE, or FUNCTION@plt
     pub pattern: Option<String>,
     /// Look into this process: its executable, and the libraries that it has loaded
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = pid)]
     pub pid: Option<u32>,
     /// List all functions, or those that PATTERN fits, a line each
     #[arg(long, conflicts_with = "usdt")]
@@ -226,6 +230,23 @@ pub struct SymbolsArgs {
     /// Print JSON lines
     #[arg(long)]
     pub json: bool,
+}
+
+/// Reads the id of a process. What `$(pidof NAME)` gives is nothing, or several ids, now and then.
+fn pid(text: &str) -> Result<u32, String> {
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let words: Vec<&str> = text.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+    if words.len() > 1 && words.iter().copied().all(is_number) {
+        let each: Vec<String> = words.iter().map(|word| format!("--pid {word}")).collect();
+        return Err(format!("one process each time: {}", each.join(" ")));
+    }
+    if !is_number(text) {
+        let why =
+            "it is not the id of a process; `pidof NAME` tells ids, and nothing where no process of that name runs";
+        return Err(why.to_owned());
+    }
+    // PID_MAX_LIMIT of include/linux/threads.h.
+    text.parse().map_err(|_| "ids of processes are at most 4194304".to_owned())
 }
 
 /// `dbcc probes`.

@@ -1,9 +1,13 @@
 //! Validated settings, made once from the arguments.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::{BuildArgs, CompileArgs, RunArgs};
+use clap::CommandFactory as _;
+
+use crate::builtin;
+use crate::cli::{BuildArgs, Cli, CompileArgs, RunArgs};
+use crate::diag;
 use crate::directive::{Attach, BufferSize, is_identifier, parse_attach, parse_duration, parse_size};
 use crate::facts::{Features, TRACE_PIPE};
 use crate::input::{Input, InputError};
@@ -82,6 +86,25 @@ pub enum ConfigError {
     /// There is nothing to run.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// What stands first is neither a command nor a probe.
+    #[error("there is no command and no built-in probe `{name}`; did you mean `{near}`?")]
+    NoCommand {
+        /// What stands there.
+        name: String,
+        /// What is like it.
+        near: String,
+    },
+    /// A run is of one probe.
+    #[error("one run is of one probe, and `{surplus}` stands behind `{probe}`; start dbcc for each")]
+    Surplus {
+        /// The probe.
+        probe: String,
+        /// What stands behind it.
+        surplus: String,
+    },
+    /// The id of a process where the probe is named.
+    #[error("`{0}` stands where the probe is named; for several processes write --pid before each id")]
+    BarePid(String),
     /// A process that does not exist.
     #[error("no process has the id {0}")]
     NoProcess(u32),
@@ -102,6 +125,7 @@ impl RunSettings {
     /// The first argument that cannot be used, and why.
     pub fn new(args: &RunArgs) -> Result<Self, ConfigError> {
         let name = args.probe.as_deref().unwrap_or_default();
+        check_words(name, &args.surplus)?;
         let pids = check_pids(&args.pid)?;
         if args.count == Some(0) {
             return Err(argument("--count", "0 records would end before the first".into()));
@@ -204,6 +228,29 @@ fn argument(argument: &str, why: String) -> ConfigError {
     ConfigError::Argument { argument: argument.to_owned(), why }
 }
 
+/// Checks what stands without an option.
+fn check_words(probe: &str, surplus: &[String]) -> Result<(), ConfigError> {
+    let is_probe = probe.contains(['/', '.']) || builtin::find(probe).is_some() || Path::new(probe).is_file();
+    match surplus.first() {
+        Some(surplus) if is_probe => {
+            return Err(ConfigError::Surplus { probe: probe.to_owned(), surplus: surplus.clone() });
+        }
+        Some(_) if probe.bytes().all(|byte| byte.is_ascii_digit()) => {
+            return Err(ConfigError::BarePid(probe.to_owned()));
+        }
+        _ if is_probe => return Ok(()),
+        _ => {}
+    }
+    let cli = Cli::command();
+    let commands = cli.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
+    let names = commands.chain(builtin::all().into_iter().map(|probe| probe.name));
+    match diag::nearest(probe, names) {
+        Some(near) => Err(ConfigError::NoCommand { name: probe.to_owned(), near: near.to_owned() }),
+        // What there is instead, reading the probe tells.
+        None => Ok(()),
+    }
+}
+
 fn attaches(given: &[String]) -> Result<Vec<Attach>, ConfigError> {
     given.iter().map(|text| parse_attach(text).map_err(|why| argument("--attach", why))).collect()
 }
@@ -214,7 +261,8 @@ fn defines(given: &[String]) -> Result<Vec<(String, String)>, ConfigError> {
         .map(|text| {
             let (name, value) = text.split_once('=').unwrap_or((text, "1"));
             if !is_identifier(name) {
-                return Err(argument("-D", format!("`{name}` is no C identifier")));
+                let why = format!("`{name}` is no name of a macro; write NAME or NAME=VALUE");
+                return Err(argument("-D", why));
             }
             if value.contains(['\n', '\r', '\0']) {
                 return Err(argument("-D", format!("the value of `{name}` has a line end")));

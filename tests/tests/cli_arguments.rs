@@ -32,6 +32,26 @@ fn a_process_that_does_not_exist_is_named() -> Result<()> {
 }
 
 #[test]
+fn what_is_no_process_id_is_named_with_where_ids_come_from() -> Result<()> {
+    // What `--pid $(pidof NAME)` becomes where no such process runs.
+    refused(&dbcc::run(["--pid", "netio"])?, 2, &["'netio' for '--pid <N>'", "pidof"]);
+    refused(&dbcc::run(["check", "netio", "--pid", "mysqld"])?, 2, &["'mysqld'", "pidof"]);
+    // And where several do.
+    refused(&dbcc::run(["--pid", "12 13", "netio"])?, 2, &["--pid 12 --pid 13"]);
+    refused(&dbcc::run(["--pid", "12", "13", "netio"])?, 2, &["`13` stands where the probe is named", "--pid before"]);
+    refused(&dbcc::run(["netio", "--pid", "99999999999"])?, 2, &["at most 4194304"]);
+    Ok(())
+}
+
+#[test]
+fn a_command_that_is_mistyped_and_a_second_probe_are_named() -> Result<()> {
+    refused(&dbcc::run(["symbls", "mysqld", "f"])?, 2, &["no command", "`symbls`; did you mean `symbols`?"]);
+    refused(&dbcc::run(["netoi"])?, 2, &["`netoi`; did you mean `netio`?"]);
+    refused(&dbcc::run(["netio", "mysql_conn"])?, 2, &["`mysql_conn` stands behind `netio`"]);
+    Ok(())
+}
+
+#[test]
 fn an_unknown_flag_is_named_with_the_nearest_one() -> Result<()> {
     refused(&dbcc::run(["netio", "--durations", "1s"])?, 2, &["--durations", "--duration"]);
     Ok(())
@@ -51,6 +71,7 @@ fn values_that_make_no_sense_are_refused() -> Result<()> {
     refused(&dbcc::run(["netio", "--count", "0"])?, 2, &["--count"]);
     refused(&dbcc::run(["netio", "--attach", "somewhere"])?, 2, &["--attach", "somewhere"]);
     refused(&dbcc::run(["netio", "--attach", "sonde:tcp_sendmsg=f"])?, 2, &["sonde"]);
+    refused(&dbcc::run(["netio", "-D", "=3"])?, 2, &["-D", "NAME=VALUE"]);
     Ok(())
 }
 

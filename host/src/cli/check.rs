@@ -34,7 +34,7 @@ pub struct CheckArgs {
     #[arg(long)]
     pub targets: bool,
     /// Look attach points up in this process (repeatable): its executable is the default binary
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = super::pid)]
     pub pid: Vec<u32>,
     /// The binary of attach points that name none: a path, a name on PATH, or the name of a running process
     #[arg(long, value_name = "BINARY")]

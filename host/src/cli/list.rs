@@ -32,7 +32,7 @@ pub struct ListArgs {
     #[arg(long)]
     pub all: bool,
     /// Look into this process: its executable, and the libraries that it has loaded
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = super::pid)]
     pub pid: Option<u32>,
     /// Look for debug files in this folder first, before /usr/lib/debug (repeatable)
     #[arg(long, value_name = "DIR")]

@@ -44,7 +44,7 @@ pub struct NewArgs {
     #[arg(long, value_name = "[BINARY:][PROVIDER:]NAME")]
     pub usdt: Vec<String>,
     /// Look into this process: its executable is the binary of places that name none
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = super::pid)]
     pub pid: Option<u32>,
     /// The binary of places that name none: a path, a name on PATH, or the name of a running process
     #[arg(long, value_name = "BINARY")]

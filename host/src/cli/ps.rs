@@ -17,7 +17,7 @@ pub struct PsArgs {
     #[arg(long, conflicts_with = "interval")]
     pub now: bool,
     /// Show what this process holds, and what that uses
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = super::pid)]
     pub pid: Option<u32>,
     /// Print JSON lines: one object a program, map or link
     #[arg(long)]

@@ -9,7 +9,7 @@ use clap::Args;
 )]
 pub struct TraceArgs {
     /// Show lines of this process only (repeatable)
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = super::pid)]
     pub pid: Vec<u32>,
     /// Show lines of threads of this command name only (repeatable)
     #[arg(long, value_name = "NAME")]

@@ -22,7 +22,7 @@ pub struct TypesArgs {
     #[arg(long, value_name = "BINARY")]
     pub binary: Option<String>,
     /// Look into this process: its executable, and the libraries that it has loaded
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = super::pid)]
     pub pid: Option<u32>,
     /// Show what members consist of, so many levels deep
     #[arg(long, value_name = "N", default_value_t = 0)]

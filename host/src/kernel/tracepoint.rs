@@ -170,7 +170,7 @@ impl Tracepoint {
 }
 
 /// The most like of the kernel's tracepoints; none where they cannot be listed.
-fn nearest_event(tracefs: &Tracefs, category: &str, name: &str) -> Option<String> {
+pub fn nearest_event(tracefs: &Tracefs, category: &str, name: &str) -> Option<String> {
     let events = tracefs.read("available_events").ok()?;
     // The right name in another category is the likeliest mistake.
     let same_name = events.lines().find(|line| line.split_once(':').is_some_and(|(_, found)| found == name));

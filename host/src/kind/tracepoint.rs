@@ -5,6 +5,7 @@ use super::{is_plain, target, target_error, wrong_target};
 use crate::bpf::perf_event;
 use crate::bpf::program::ProgramType;
 use crate::bpf::{Error, Program};
+use crate::kernel::tracepoint::nearest_event;
 
 /// The row.
 pub(super) struct Tracepoint;
@@ -65,7 +66,9 @@ impl Kind for Tracepoint {
         let tracefs = options.tracefs.map_err(|error| Error::from_io(what(), error))?;
         let id = tracefs.read(&format!("events/{category}/{name}/id")).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => {
-                Error { said: "the kernel has no such tracepoint".to_owned(), ..Error::new(what(), libc::ENOENT) }
+                let near = nearest_event(tracefs, category, name).map(|near| format!("; did you mean {near}?"));
+                let said = format!("the kernel has no such tracepoint{}", near.unwrap_or_default());
+                Error { said, ..Error::new(what(), libc::ENOENT) }
             }
             _ => Error::from_io(what(), &error),
         })?;
