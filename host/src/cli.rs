@@ -99,11 +99,11 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// A probe file in C, the name of a built-in probe, or an object of `dbcc build` or of libbpf
-    #[arg(required = true, value_name = "PROBE")]
+    #[arg(index = 1, required = true, value_name = "PROBE")]
     pub probe: Option<String>,
 
     /// What stands behind the probe, and is too much
-    #[arg(hide = true)]
+    #[arg(index = 2, hide = true)]
     pub surplus: Vec<String>,
 
     /// Trace this process only (repeatable): FILTER_PID and uprobes are limited to it, and its executable is the default binary
