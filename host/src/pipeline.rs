@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use crossbeam_channel::Receiver;
 
-use crate::bpf::sys;
+use crate::bpf::memory;
 use crate::cache::{Cache, Key};
 use crate::config::{CompileSettings, ConfigError, RunSettings};
 use crate::diag::{self, Diagnostic};
@@ -121,7 +121,7 @@ pub fn run(settings: &RunSettings, stop: Receiver<String>, streams: &mut Streams
     for output in first {
         renderer.record(&output, streams.out, streams.err)?;
     }
-    sys::give_back_memory();
+    memory::give_back();
     let mut lost = Vec::new();
     for output in session {
         renderer.record(&output, streams.out, streams.err)?;

@@ -17,6 +17,7 @@ pub mod iter;
 pub mod link;
 mod log;
 pub mod map;
+pub mod memory;
 pub mod multi;
 pub mod object;
 pub mod perf;

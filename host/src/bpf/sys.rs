@@ -87,16 +87,6 @@ pub(super) fn perf_event_open_on(attributes: &mut perf_event_attr, thread: i32, 
     }
 }
 
-/// Gives memory that was freed back to the system: what a start needs for a moment, of all threads, is not to be held while a
-/// probe runs. The C library of GNU keeps it otherwise (malloc_trim(3)); others need no asking.
-pub fn give_back_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: it takes a number and may be called at any time from any thread.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
 /// Nanoseconds of CLOCK_MONOTONIC, the clock of `bpf_ktime_get_ns` and of the events in perf buffers.
 pub fn monotonic() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -117,33 +107,5 @@ pub(super) unsafe fn new_fd(returned: c_long) -> io::Result<OwnedFd> {
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         Ok(_) => Err(io::Error::last_os_error()),
         Err(error) => Err(io::Error::other(error)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Memory of this process that is no file's, in KiB (proc_pid_status(5)).
-    fn anonymous() -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
-    }
-
-    #[test]
-    #[cfg(target_env = "gnu")]
-    fn memory_that_a_thread_freed_goes_back() {
-        // The last piece keeps the C library from giving back what lies before it by itself.
-        let thread = std::thread::spawn(|| {
-            let mut pieces: Vec<Vec<u8>> = (0..32_000).map(|_| vec![1; 1000]).collect();
-            pieces.pop()
-        });
-        let last = thread.join().unwrap();
-        let before = anonymous();
-        give_back_memory();
-        let after = anonymous();
-        assert!(before.saturating_sub(after) > 16_000, "{before} and {after} KiB");
-        drop(last);
     }
 }
