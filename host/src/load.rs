@@ -22,7 +22,7 @@ mod fill;
 mod form;
 mod pin;
 
-pub use early::open_early;
+pub use early::{expect_events, open_early};
 
 use form::Choice;
 

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use libbpf_sys::{PERF_TYPE_TRACEPOINT, perf_event_attr};
+use libbpf_sys::{PERF_COUNT_SW_DUMMY, PERF_TYPE_SOFTWARE, PERF_TYPE_TRACEPOINT, perf_event_attr};
 
 use super::program::c_string;
 use super::sys;
@@ -186,6 +186,17 @@ pub fn counting(counter: Counter, sampling: Sampling, place: Where) -> io::Resul
         }
         other => other,
     }
+}
+
+/// Has the kernel follow which processes run where, as it does while there are events of single processes and for a second
+/// after the last. For the first of them it waits for a grace period of RCU, 10 ms and more, before it returns
+/// (kernel/events/core.c: account_event). The event counts nothing.
+///
+/// # Errors
+/// The kernel's: `EACCES` without CAP_PERFMON where `kernel.perf_event_paranoid` asks for it.
+pub fn follow_processes() -> io::Result<()> {
+    let mut attributes = attributes(PERF_TYPE_SOFTWARE, PERF_COUNT_SW_DUMMY.into());
+    sys::perf_event_open(&mut attributes, Some(std::process::id())).map(drop)
 }
 
 /// An event at a tracepoint by the number in its `id` file.

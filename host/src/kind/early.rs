@@ -2,7 +2,7 @@
 //!
 //! The kernel takes longer for the first of them than for all else of a start from the cache: it waits until no CPU can be
 //! in the middle of copying a process (kernel/events/uprobes.c: `register_for_each_vma` takes `dup_mmap_sem` for writing, and
-//! that waits for a grace period of RCU, 10 ms and more).
+//! that waits for a grace period of RCU, 10 ms and more). For the first that is one process's it waits for another.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,7 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use crate::bpf::perf_event::Pmu;
+use crate::bpf::perf_event::{self, Pmu};
+
+/// Begins what the kernel waits for before it opens the first event that is one process's, beside which the places of events
+/// are looked for. Without a thread, and after a refusal, whoever opens an event waits.
+pub fn expect_events_of_processes() {
+    let follow = || drop(perf_event::follow_processes());
+    drop(std::thread::Builder::new().name("dbcc-processes".to_owned()).spawn(follow));
+}
 
 /// An event of a uprobe or uretprobe.
 #[derive(Debug, Clone, PartialEq, Eq)]

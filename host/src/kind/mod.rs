@@ -33,7 +33,7 @@ mod tracepoint;
 mod uprobe;
 mod usdt;
 
-pub use early::{Early, EarlyEvent};
+pub use early::{Early, EarlyEvent, expect_events_of_processes};
 pub use kretprobe::remove_stale;
 pub(crate) use pattern::is_regex;
 pub use pattern::{Matcher, NamePattern};

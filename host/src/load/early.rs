@@ -1,7 +1,16 @@
 //! Which events can be opened while programs are loaded.
 
 use crate::facts::Facts;
-use crate::kind::{Early, EarlyEvent, Target};
+use crate::kind::{self, Early, EarlyEvent, Target};
+
+/// Begins what the kernel waits for before it opens the first event of a user function in one process, where a probe will
+/// need such events.
+pub fn expect_events(facts: &Facts, pids: &[u32]) {
+    let mut forms = facts.programs.iter().flat_map(|program| &program.forms);
+    if !pids.is_empty() && forms.any(|form| matches!(form.kind.as_str(), "uprobe" | "uretprobe" | "usdt")) {
+        kind::expect_events_of_processes();
+    }
+}
 
 /// Begins to open the events of programs that are attached to single places of user functions, each by an event of its own.
 /// `planned` are indexes into [`Facts::programs`] with their targets.

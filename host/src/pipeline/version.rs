@@ -65,6 +65,9 @@ pub(super) fn make(prepared: &Prepared, kernel: &Kernel, terms: Terms<'_>) -> Re
     let Terms { settings, source, fills, carried, opens_early, seating } = terms;
     let facts = &compiled.facts;
     let began = Instant::now();
+    if opens_early {
+        load::expect_events(facts, &settings.pids);
+    }
     let lookup = Lookup::new(&settings.debug_dirs, settings.compile.use_cache);
     let mut notes: Vec<String> = notes.iter().chain(lookup.notes()).cloned().collect();
     let (pids, most, at_entry) = (&settings.pids, settings.max_targets, settings.at_entry);

@@ -71,12 +71,22 @@ fn main() -> Result<()> {
     let server = installed.start()?;
     let load = ConnectionLoad::start(server.port);
     let caches = tempfile::tempdir()?;
-    let contenders = contenders(&folder, server.binary(), &program, caches.path())?;
+    print_setting(&program, rounds);
+    for pid in [None, Some(server.pid())] {
+        let contenders = contenders(&folder, server.binary(), &program, caches.path(), pid)?;
+        let measured = measure(&contenders, rounds)?;
+        println!("\n{}:\n", if pid.is_none() { "In all processes" } else { "In the server's process alone (`--pid`)" });
+        report(rounds, &contenders, &measured)?;
+    }
+    load.stop()
+}
 
+/// Starts all of them so many times.
+fn measure(contenders: &[Contender], rounds: usize) -> Result<BTreeMap<&'static str, Measured>> {
     let mut measured: BTreeMap<&str, Measured> = BTreeMap::new();
     // Interleaved, so that what else the machine does meets all alike. The first round warms the page cache.
     for round in 0..=rounds {
-        for contender in &contenders {
+        for contender in contenders {
             let (attached, event, steady) = start_time(contender).with_context(|| contender.name.to_owned())?;
             let peak = peak_memory(contender).with_context(|| contender.name.to_owned())?;
             if round > 0 {
@@ -89,19 +99,27 @@ fn main() -> Result<()> {
         }
         eprintln!("bench: round {round} of {rounds}");
     }
-    load.stop()?;
-    report(&program, rounds, &contenders, &measured)
+    Ok(measured)
 }
 
-fn contenders(folder: &Path, binary: &Path, program: &[String; 3], caches: &Path) -> Result<Vec<Contender>> {
+/// The tools, tracing all processes of a binary or one of them.
+fn contenders(
+    folder: &Path,
+    binary: &Path,
+    program: &[String; 3],
+    caches: &Path,
+    pid: Option<u32>,
+) -> Result<Vec<Contender>> {
     let [file, function, map] = program;
     let path = binary.display();
     let attach = format!("uprobe:{path}:login_connection={function}");
+    let pid = pid.map(|pid| pid.to_string());
+    let options = |option: &str| pid.iter().flat_map(|pid| [option.to_owned(), pid.clone()]).collect::<Vec<_>>();
     let dbcc = |name, cold| {
         Ok::<_, anyhow::Error>(Contender {
             name,
             program: dbcc::binary()?,
-            arguments: ["--json", "--attach", &attach, file].map(str::to_owned).to_vec(),
+            arguments: [options("--pid"), ["--json", "--attach", &attach, file].map(str::to_owned).to_vec()].concat(),
             attached: r#""kind":"attached""#,
             event: r#""kind":"event""#,
             cache: caches.join(name),
@@ -115,7 +133,11 @@ fn contenders(folder: &Path, binary: &Path, program: &[String; 3], caches: &Path
         Contender {
             name: "BCC",
             program: folder.join("bcc-host"),
-            arguments: [file, &path.to_string(), SYMBOL, function, map].map(str::to_owned).to_vec(),
+            arguments: [file, &path.to_string(), SYMBOL, function, map]
+                .into_iter()
+                .map(str::to_owned)
+                .chain(pid.clone())
+                .collect(),
             attached: "attached",
             event: "event ",
             cache: caches.join("BCC"),
@@ -124,7 +146,7 @@ fn contenders(folder: &Path, binary: &Path, program: &[String; 3], caches: &Path
         Contender {
             name: "bpftrace",
             program: PathBuf::from("bpftrace"),
-            arguments: ["-B", "line", "-e", &script].map(str::to_owned).to_vec(),
+            arguments: [options("-p"), ["-B", "line", "-e", &script].map(str::to_owned).to_vec()].concat(),
             attached: "Attaching",
             event: "event ",
             cache: caches.join("bpftrace"),
@@ -135,6 +157,9 @@ fn contenders(folder: &Path, binary: &Path, program: &[String; 3], caches: &Path
 
 /// Milliseconds from start to "attached" and to the first event, and the memory in KiB that is in use when things have settled.
 fn start_time(contender: &Contender) -> Result<(f64, f64, f64)> {
+    // What the kernel keeps ready for the events of single processes it keeps for a second (kernel/events/core.c:
+    // perf_sched_delayed): each is to start as the only tool.
+    thread::sleep(Duration::from_millis(1500));
     let start = Instant::now();
     let mut running = contender.start()?;
     let mut until = |what: &str, text: &str| -> Result<f64> {
@@ -243,19 +268,18 @@ fn median(values: &[f64]) -> f64 {
     }
 }
 
-fn report(
-    program: &[String; 3],
-    rounds: usize,
-    contenders: &[Contender],
-    measured: &BTreeMap<&str, Measured>,
-) -> Result<()> {
-    let of = |name: &str| measured.get(name).with_context(|| format!("{name} was not measured"));
+/// What all tables have in common.
+fn print_setting(program: &[String; 3], rounds: usize) {
     let [file, ..] = program;
     let name = Path::new(file).file_name().unwrap_or_default().display();
     println!("Machine: {}.", machine());
     println!("Versions: {}.", versions());
     println!("{}", headers());
-    println!("Program: `{name}`, a uprobe on `login_connection` of MySQL 5.6.24; {rounds} rounds, medians.\n");
+    println!("Program: `{name}`, a uprobe on `login_connection` of MySQL 5.6.24; {rounds} rounds, medians.");
+}
+
+fn report(rounds: usize, contenders: &[Contender], measured: &BTreeMap<&str, Measured>) -> Result<()> {
+    let of = |name: &str| measured.get(name).with_context(|| format!("{name} was not measured"));
     println!(
         "| | start to attached | of BCC's | to first event | of BCC's | memory then | of BCC's | peak memory | of BCC's |"
     );
