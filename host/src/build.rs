@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::built::{self, Built, Ties, Variant};
@@ -81,6 +80,7 @@ pub fn run(args: &BuildArgs, colour: bool, out: &mut dyn Write, err: &mut dyn Wr
             (None, Some(output)) => output.clone(),
             (None, None) => name,
         };
+        check_place(&path)?;
         let report = match build(&source, &settings, &args.attach, &path) {
             Ok(done) => Report { source, done: Ok(done) },
             Err(Failure::Probe { source, diagnostics }) => Report { source, done: Err(diagnostics) },
@@ -148,7 +148,7 @@ fn build(source: &Source, settings: &CompileSettings, attaches: &[String], path:
         variants,
     };
     let bytes = built.to_bytes().map_err(|error| Failure::Run(error.into()))?;
-    put(path, &bytes).with_context(|| format!("cannot write {}", path.display())).map_err(Failure::Unusable)?;
+    put(path, &bytes).map_err(|error| cannot_write(path, error))?;
     Ok(Done { path: path.to_owned(), bytes: bytes.len(), built, warnings, left_out })
 }
 
@@ -218,20 +218,45 @@ fn spare(facts: &Facts) -> Vec<&str> {
     forms.map(|form| form.program.as_str()).collect()
 }
 
+/// Says whether an object can be written there, before anything is compiled for it.
+fn check_place(path: &Path) -> Result<(), Failure> {
+    let folder = folder_of(path);
+    if folder.is_dir() {
+        return check_is_free(path).map_err(|error| cannot_write(path, error));
+    }
+    let why = format!("there is no folder `{}`", folder.display());
+    Err(cannot_write(path, io::Error::new(io::ErrorKind::NotFound, why)))
+}
+
+fn cannot_write(path: &Path, error: io::Error) -> Failure {
+    Failure::Unusable(anyhow::Error::from(error).context(format!("cannot write `{}`", path.display())))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// An older object may be written over, and nothing else.
+fn check_is_free(path: &Path) -> io::Result<()> {
+    // Opening a FIFO would wait for a writer.
+    if std::fs::metadata(path).is_ok_and(|known| !known.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there, and is no file"));
+    }
+    let mut start = [0; 4];
+    match std::fs::File::open(path).and_then(|mut file| io::Read::read(&mut file, &mut start)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(0) => Ok(()),
+        Ok(_) if start == *ELF => Ok(()),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there, and is no object")),
+        Err(error) => Err(error),
+    }
+}
+
 /// Writes an object whole or not at all, over an older one, and over nothing else.
 fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    let mut start = [0; 4];
-    let known = std::fs::File::open(path).and_then(|mut file| io::Read::read(&mut file, &mut start));
-    match known {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Ok(0) => {}
-        Ok(_) if start == *ELF => {}
-        Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there, and is no object")),
-        Err(error) => return Err(error),
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    check_is_free(path)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder_of(path))?;
     file.write_all(bytes)?;
     file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
     file.persist(path)?;

@@ -25,11 +25,12 @@ const MAX_DEPTH: usize = 200;
 /// # Errors
 /// When it cannot be read, is larger than [`MAX_SOURCE`] with all that it includes, or holds NUL bytes.
 pub fn read(path: &Path) -> Result<Source, SourceError> {
-    with_includes(Source::read(path)?)
+    let linked = std::fs::read_link(path).is_ok().then(|| std::fs::canonicalize(path).ok()).flatten();
+    with_includes(Source::read(path)?, linked.as_deref())
 }
 
-/// Takes the files that a probe includes into its text.
-fn with_includes(mut source: Source) -> Result<Source, SourceError> {
+/// Takes the files that a probe includes into its text. `linked` is the file that the probe's name is a link to.
+fn with_includes(mut source: Source, linked: Option<&Path>) -> Result<Source, SourceError> {
     let Some(dir) = source.dir.clone() else { return Ok(source) };
     let lexed = Lexed::new(&source.text);
     if !lexed.includes().iter().any(|include| include.quoted) {
@@ -37,8 +38,17 @@ fn with_includes(mut source: Source) -> Result<Source, SourceError> {
     }
     let main = source.name.clone();
     let top = File { name: main.clone(), dir };
-    let mut inliner =
-        Inliner { top: &top, text: String::new(), parts: Vec::new(), files: 0, open: Vec::new(), guarded: Vec::new() };
+    let linked =
+        linked.and_then(|path| Some(File { name: path.display().to_string(), dir: path.parent()?.to_owned() }));
+    let mut inliner = Inliner {
+        top: &top,
+        linked: linked.as_ref(),
+        text: String::new(),
+        parts: Vec::new(),
+        files: 0,
+        open: Vec::new(),
+        guarded: Vec::new(),
+    };
     inliner.add(&source.text, &top, 0);
     let Inliner { text, parts, files, .. } = inliner;
     let size = u64::try_from(text.len()).unwrap_or(u64::MAX);
@@ -60,6 +70,8 @@ struct File {
 struct Inliner<'t> {
     /// The probe: includes are looked for beside it after the file that has them.
     top: &'t File,
+    /// Where the probe is a link, the file that it leads to: includes are looked for beside it last.
+    linked: Option<&'t File>,
     text: String,
     parts: Vec<Part>,
     files: usize,
@@ -150,7 +162,7 @@ impl<'t> Inliner<'t> {
         if Path::new(name).file_name()? == "vmlinux.h" {
             return None;
         }
-        [by, self.top].into_iter().find_map(|beside| {
+        [by, self.top].into_iter().chain(self.linked).find_map(|beside| {
             let path = std::fs::canonicalize(beside.dir.join(name)).ok()?;
             // Opening a FIFO would wait for a writer.
             if self.open.contains(&path) || !std::fs::metadata(&path).ok()?.is_file() {

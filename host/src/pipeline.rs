@@ -70,6 +70,8 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::Quiet,
+            // Whatever else is written to says where itself.
+            io::ErrorKind::StorageFull => Self::Run(anyhow::Error::from(error).context("cannot write the output")),
             _ => Self::Run(error.into()),
         }
     }

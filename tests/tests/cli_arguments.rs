@@ -105,3 +105,13 @@ fn a_function_that_the_binary_does_not_have_is_named_with_its_reason() -> Result
     refused(&dbcc::run(["--attach", attach, &probe])?, 1, &["no_such_function", "/bin/true"]);
     Ok(())
 }
+
+#[test]
+fn output_that_cannot_be_written_is_an_error_that_says_so() -> Result<()> {
+    for arguments in [&["probes", "netio"][..], &["cache"], &["check", "--explain"], &["types", "sock"]] {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec \"$0\" \"$@\" > /dev/full"]).arg(dbcc::binary()?).args(arguments);
+        refused(&run(command)?, 1, &["dbcc: cannot write the output: "]);
+    }
+    Ok(())
+}

@@ -196,3 +196,21 @@ fn a_report_is_json() -> Result<()> {
     assert!(reports.iter().all(|report| folder.path().join(report["object"].as_str().unwrap_or("-")).is_file()));
     Ok(())
 }
+
+#[test]
+fn where_no_object_can_be_written_nothing_is_compiled() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let probe = text(folder.path(), "wrong.c", "int this does not compile;\n")?;
+    let fifo = folder.path().join("fifo").display().to_string();
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)?;
+    for (output, why) in
+        [("no/such/x.o", "there is no folder `no/such`"), ("wrong.c", "is no object"), (&fifo, "is no file")]
+    {
+        let refused = build(&[&probe, "-o", output], folder.path())?;
+        assert_eq!(refused.code(), Some(2), "{}", refused.stderr());
+        let stderr = refused.stderr();
+        assert!(stderr.contains(&format!("cannot write `{output}`: ")) && stderr.contains(why), "{stderr}");
+        assert!(!stderr.contains("does not compile"), "{stderr}");
+    }
+    Ok(())
+}

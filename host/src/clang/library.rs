@@ -15,7 +15,7 @@ use clang_sys::{
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
     /// The dynamic linker refused it.
-    #[error("failed to load libclang `{path}`: {error}")]
+    #[error("failed to load libclang `{path}` (DBCC_LIBCLANG names another): {error}")]
     Load {
         /// The path as configured.
         path: PathBuf,

@@ -118,3 +118,21 @@ fn messages_point_into_the_file_that_is_meant() {
     assert!(located.labels[0].file.is_some_and(|file| file.ends_with("/p.c")));
     assert_eq!(located.labels[0].place.line, 3);
 }
+
+#[test]
+fn includes_are_looked_for_beside_what_a_link_leads_to() {
+    let (dir, source) = probe(&[
+        ("real/p.c", "#include \"x.h\"\n#include \"y.h\"\nint p;\n"),
+        ("real/x.h", "int hidden;\n"),
+        ("real/y.h", "#include \"z.h\"\n"),
+        ("real/z.h", "int z;\n"),
+        ("x.h", "int x;\n"),
+        ("p.c", ""),
+    ]);
+    assert_eq!(source.text, "");
+    let link = dir.path().join("link.c");
+    std::os::unix::fs::symlink("real/p.c", &link).expect("the link can be made");
+    let source = read(&link).expect("the probe can be read");
+    // Beside the link comes first, as for clang.
+    assert_eq!(source.text, "int x;\nint z;\nint p;\n");
+}
