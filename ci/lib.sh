@@ -64,6 +64,26 @@ own_apt() {
     -o "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false")
 }
 
+# exec_beside_headers COMMAND…: becomes a benchmark that runs BCC too, which compiles against the headers of the running
+# kernel. Where Debian has none for it, BCC gets those of Debian's own kernel, in a mount namespace of the benchmark's: it
+# looks for them under /lib/modules, and nothing is left there.
+exec_beside_headers() {
+  local kernel headers build
+  kernel=$(uname -r)
+  [ ! -e "/lib/modules/$kernel/build" ] || exec "$@"
+  headers=("/usr/src/linux-headers-6.1.0-"*-amd64)
+  build=${headers[-1]}
+  say "no headers for $kernel: BCC gets ${build##*/} instead"
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  exec unshare --mount --propagation private bash -euc '
+    mount -t tmpfs headers /lib/modules
+    mkdir "/lib/modules/$1"
+    ln -s "$2" "/lib/modules/$1/build"
+    ln -s "${2%-amd64}-common" "/lib/modules/$1/source"
+    shift 2
+    exec "$@"' bash "$kernel" "$build" "$@"
+}
+
 # free_port: a TCP port of 127.0.0.1 that nobody listens on, below those that clients get from the kernel.
 free_port() {
   python3 - << 'PYTHON'
