@@ -186,7 +186,10 @@ fn merge(
     names_at: impl FnOnce(Vec<VirtAddr>) -> Result<Aliases, Error>,
 ) -> Result<Merged, Error> {
     let mut discarded = 0;
-    let mut sources: BTreeMap<Identity, Source> = BTreeMap::new();
+    let mut sources: Vec<Source> = Vec::new();
+    let mut by_identity: BTreeMap<Identity, usize> = BTreeMap::new();
+    // Most places are copies of the same few functions, which are described once in each unit.
+    let mut by_description: HashMap<*const Described, usize> = HashMap::new();
     for occurrence in found {
         let entry = occurrence.code.entry;
         // The linker leaves 0, 1 or the largest address where it removed the code; none of them is in the file.
@@ -195,17 +198,24 @@ fn merge(
             continue;
         }
         let function = &occurrence.function;
-        let identity = Identity { qualified: function.qualified(), declared: function.declared.clone() };
-        let source = sources.entry(identity).or_default();
+        let index = *by_description.entry(Arc::as_ptr(function)).or_insert_with(|| {
+            let identity = Identity { qualified: function.qualified(), declared: function.declared.clone() };
+            *by_identity.entry(identity).or_insert_with(|| {
+                sources.push(Source::default());
+                sources.len() - 1
+            })
+        });
+        let Some(source) = sources.get_mut(index) else { continue };
         let places = if occurrence.callers.is_some() { &mut source.inlined } else { &mut source.bodies };
         places.entry(entry).or_insert(occurrence);
     }
     let mut rows = Rows::new(elf, pattern, functions);
-    let bodies = sources.values().flat_map(|source| source.bodies.keys());
+    let bodies = sources.iter().flat_map(|source| source.bodies.keys());
     let names = names_at(bodies.map(|addr| VirtAddr(*addr)).filter(|addr| !rows.by_addr.contains_key(addr)).collect())?;
-    for source in sources.into_values() {
-        rows.add(source, &names)?;
+    for index in by_identity.into_values() {
+        rows.add(sources.get_mut(index).map(std::mem::take).unwrap_or_default(), &names)?;
     }
+    rows.code.read_all(rows.functions.iter_mut().flat_map(|function| &mut function.places))?;
     Ok(Merged { places: rows.places, discarded })
 }
 
@@ -247,7 +257,7 @@ impl<'a> Rows<'a> {
             self.places.push(Known { row, inlined: true, wanted });
             let callers = copy.callers.unwrap_or_default();
             let size = ByteSpan(copy.code.size());
-            let place = self.code.place(VirtAddr(addr), size, PlaceKind::Inlined(Inlined { callers }))?;
+            let place = self.code.place_to_read(VirtAddr(addr), size, PlaceKind::Inlined(Inlined { callers }))?;
             if let Some(function) = self.functions.get_mut(row) {
                 note(function, &copy.function);
                 function.places.push(place);
@@ -269,7 +279,7 @@ impl<'a> Rows<'a> {
                     return Ok(None);
                 }
                 let row = self.push(&body.function, role);
-                let place = self.code.place(addr, ByteSpan(body.code.size()), PlaceKind::Body)?;
+                let place = self.code.place_to_read(addr, ByteSpan(body.code.size()), PlaceKind::Body)?;
                 if let Some(function) = self.functions.get_mut(row) {
                     function.aliases = Alias::others(symbols.into_iter().flatten(), &function.mangled);
                     function.places.push(place);

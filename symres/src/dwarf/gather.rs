@@ -69,24 +69,32 @@ pub(crate) fn wanted(tree: &Tree, start: usize, elsewhere: &Elsewhere) -> Vec<us
     if elsewhere.is_empty() && !tree.iter().any(|(_, node)| node.wanted) {
         return Vec::new();
     }
-    let is_wanted = |mut node: Node| {
-        for _ in 0..MAX_CHAIN {
-            if node.wanted || elsewhere.far.contains(&(start + node.offset)) {
-                return true;
-            }
-            node = match node.origin {
-                Origin::None => return false,
-                Origin::Far(offset) => return elsewhere.far.contains(&offset),
-                Origin::Alt(offset) => return elsewhere.alt.contains(&offset),
-                Origin::Here(offset) => match tree.at(offset).and_then(|index| tree.get(index)) {
-                    Some(origin) => *origin,
-                    None => return false,
-                },
-            };
-        }
-        false
+    let is_elsewhere = |node: &Node| match node.origin {
+        Origin::Far(offset) => elsewhere.far.contains(&offset),
+        Origin::Alt(offset) => elsewhere.alt.contains(&offset),
+        Origin::None | Origin::Here(_) => false,
     };
-    tree.iter().filter(|(_, node)| node.kind != Kind::Scope && is_wanted(**node)).map(|(index, _)| index).collect()
+    let by_itself = |(index, node): (usize, &Node)| {
+        let wanted = node.wanted || is_elsewhere(node) || elsewhere.far.contains(&(start + node.offset));
+        wanted.then_some(index)
+    };
+    // What refers to something wanted is wanted too, which others may refer to in turn.
+    let mut all: Vec<usize> = tree.iter().filter_map(by_itself).collect();
+    let offset_of = |index: &usize| tree.get(*index).map(|node| node.offset);
+    let mut new: Vec<usize> = all.iter().filter_map(offset_of).collect();
+    for _ in 1..MAX_CHAIN {
+        let refers = |node: &Node| matches!(node.origin, Origin::Here(offset) if new.binary_search(&offset).is_ok());
+        let found: Vec<usize> = tree.iter().filter(|(_, node)| refers(node)).map(|(index, _)| index).collect();
+        new = found.iter().filter_map(offset_of).collect();
+        all.extend(found);
+        if new.is_empty() {
+            break;
+        }
+    }
+    all.sort_unstable();
+    all.dedup();
+    all.retain(|index| tree.get(*index).is_some_and(|node| node.kind != Kind::Scope));
+    all
 }
 
 /// The same, where it is not known which entries of other units are wanted: each is looked at.

@@ -376,8 +376,9 @@ impl<'f> Information<'f> {
         let run = || {
             let mut results = Vec::new();
             let mut next = shares.take();
+            let mut info = module.sections.get(SectionId::DebugInfo).fresh();
             while next.is_some() {
-                let info = module.sections.get(SectionId::DebugInfo).fresh();
+                info.forget();
                 let view = self.view(module, &info, test);
                 let mut read = 0;
                 while read < FORGET {

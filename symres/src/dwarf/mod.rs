@@ -18,6 +18,7 @@ pub(crate) mod reader;
 mod remembered;
 mod rows;
 pub(crate) mod sections;
+mod shape;
 #[allow(dead_code, reason = "its tests read more than an answer tells")]
 pub(crate) mod signature;
 mod split;

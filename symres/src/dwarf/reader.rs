@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use gimli::{ReaderOffsetId, RunTimeEndian};
 
@@ -25,6 +25,8 @@ pub(crate) struct Section<'f> {
     len: usize,
     endian: RunTimeEndian,
     pages: Vec<OnceLock<Box<[u8]>>>,
+    /// Memory for pages that are yet to be read.
+    spare: Mutex<Vec<Box<[u8]>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -45,12 +47,12 @@ impl fmt::Debug for Section<'_> {
 impl<'f> Section<'f> {
     /// A section that does not exist.
     pub(crate) fn empty(endian: RunTimeEndian) -> Self {
-        Self { source: Source::Memory(&[]), len: 0, endian, pages: Vec::new() }
+        Self { source: Source::Memory(&[]), len: 0, endian, pages: Vec::new(), spare: Mutex::default() }
     }
 
     /// The bytes of the section in memory.
     pub(crate) fn in_memory(bytes: &'f [u8], endian: RunTimeEndian) -> Self {
-        Self { source: Source::Memory(bytes), len: bytes.len(), endian, pages: Vec::new() }
+        Self { source: Source::Memory(bytes), len: bytes.len(), endian, pages: Vec::new(), spare: Mutex::default() }
     }
 
     /// A section of a file.
@@ -65,7 +67,7 @@ impl<'f> Section<'f> {
         let len = elf.unpacked_len(section)?;
         let len =
             usize::try_from(len).map_err(|_| elf.contents.damaged("its debug information does not fit in memory"))?;
-        Ok(Self { source: Source::Packed(elf, section), len, endian, pages: Vec::new() })
+        Ok(Self { source: Source::Packed(elf, section), len, endian, pages: Vec::new(), spare: Mutex::default() })
     }
 
     /// `len` bytes at `offset` of a file.
@@ -80,13 +82,30 @@ impl<'f> Section<'f> {
             return Ok(Self::in_memory(bytes, endian));
         }
         let pages = (0..len.div_ceil(PAGE)).map(|_| OnceLock::new()).collect();
-        Ok(Self { source: Source::File(contents, offset), len, endian, pages })
+        Ok(Self { source: Source::File(contents, offset), len, endian, pages, spare: Mutex::default() })
     }
 
     /// The same bytes with no page read yet: what is read through it is forgotten with it.
     pub(crate) fn fresh(&self) -> Self {
         let pages = (0..self.pages.len()).map(|_| OnceLock::new()).collect();
-        Self { source: self.source, len: self.len, endian: self.endian, pages }
+        Self { source: self.source, len: self.len, endian: self.endian, pages, spare: Mutex::default() }
+    }
+
+    /// Forgets the pages that were read, and keeps their memory for others: the system hands out memory page by page, which takes
+    /// longer than filling it.
+    pub(crate) fn forget(&mut self) {
+        let spare = self.spare.get_mut().unwrap_or_else(PoisonError::into_inner);
+        spare.extend(self.pages.iter_mut().filter_map(OnceLock::take).filter(|page| page.len() == PAGE));
+    }
+
+    /// Reads the page of this index.
+    fn page(&self, index: usize) -> Result<Box<[u8]>, gimli::Error> {
+        let start = index.saturating_mul(PAGE);
+        let len = PAGE.min(self.len.saturating_sub(start));
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut page = spare.filter(|page| page.len() == len).unwrap_or_else(|| vec![0; len].into_boxed_slice());
+        self.fill(start, &mut page)?;
+        Ok(page)
     }
 
     /// Its length in bytes.
@@ -142,18 +161,15 @@ impl<'f> Section<'f> {
         if at >= self.len {
             return Ok(None);
         }
-        let Source::File(contents, offset) = self.source else {
+        if !matches!(self.source, Source::File(..)) {
             return Ok(self.memory()?.and_then(|bytes| bytes.get(at..)));
-        };
+        }
         let index = at / PAGE;
         let Some(page) = self.pages.get(index) else { return Ok(None) };
         let bytes = match page.get() {
             Some(bytes) => bytes,
             None => {
-                let start = index * PAGE;
-                let len = PAGE.min(self.len - start);
-                let read = contents.read(offset + start as u64, len as u64, "debug information");
-                let read = read.map_err(|_| gimli::Error::Io)?.into_boxed_slice();
+                let read = self.page(index)?;
                 // Another thread may have read the same page meanwhile: the bytes are the same.
                 page.get_or_init(|| read)
             }
@@ -178,9 +194,22 @@ impl fmt::Debug for SectionReader<'_> {
     }
 }
 
-impl SectionReader<'_> {
+impl<'s> SectionReader<'s> {
     fn eof(&self) -> gimli::Error {
         gimli::Error::UnexpectedEof(ReaderOffsetId(self.at as u64))
+    }
+
+    /// What is in memory in one piece at the position: one byte at least.
+    ///
+    /// # Errors
+    ///
+    /// At the end.
+    #[inline]
+    pub(super) fn ahead(&mut self) -> gimli::Result<&'s [u8]> {
+        if self.chunk.is_empty() {
+            self.refill()?;
+        }
+        Ok(self.chunk)
     }
 
     /// Fetches the bytes at the position.

@@ -1,8 +1,9 @@
 //! The functions of one unit: where their entries are, what they are nested in and what they refer to.
 
-use gimli::{Attribute, AttributeValue, constants};
+use gimli::{Abbreviation, Attribute, AttributeValue, Reader as _, UnitOffset, constants};
 
 use super::sections::{Dwarf, Reader, Unit};
+use super::shape::{Read, Shape, Shapes, Text, is_code, is_declaration, is_name, is_origin};
 use super::values::Values;
 use super::wanted::Wanted;
 
@@ -31,7 +32,7 @@ pub(crate) enum Origin {
 }
 
 /// One entry.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
     /// In its unit.
     pub(crate) offset: usize,
@@ -44,6 +45,10 @@ pub(crate) struct Node {
     pub(crate) has_code: bool,
     pub(crate) origin: Origin,
 }
+
+/// For each so many bytes of a unit memory is set aside for an entry, and for so many entries at most.
+const LIKELY: usize = 32;
+const MOST_LIKELY: usize = 1 << 16;
 
 const NO_PARENT: u32 = u32::MAX;
 
@@ -89,54 +94,46 @@ impl NameTest<'_> {
 impl Tree {
     /// Reads the unit. What cannot be read ends it: entries are found only behind those before them.
     pub(crate) fn of<'s>(dwarf: &Dwarf<'s>, unit: &Unit<'s>, test: NameTest<'_>) -> Self {
-        let mut tree = Self::default();
-        tree.damaged = tree.read(dwarf, unit, test).is_err();
+        let likely = unit.header.length_including_self() / LIKELY;
+        let mut tree = Self { nodes: Vec::with_capacity(likely.min(MOST_LIKELY)), damaged: false };
+        tree.damaged = tree.read(dwarf, unit, test, true).is_err();
         tree
     }
 
-    fn read<'s>(&mut self, dwarf: &Dwarf<'s>, unit: &Unit<'s>, test: NameTest<'_>) -> gimli::Result<()> {
-        let mut entries = unit.entries_raw(None)?;
+    /// Without `quickly`, each entry is read by `gimli`, which finds the same.
+    fn read<'s>(&mut self, dwarf: &Dwarf<'s>, unit: &Unit<'s>, test: NameTest<'_>, quickly: bool) -> gimli::Result<()> {
+        let header = &unit.header;
+        let mut input = header.range_from(header.root_offset()..)?;
+        let mut shapes = Shapes::new(&unit.abbreviations, unit.encoding(), input.endian());
         // The innermost node around the next entry, for each level of nesting.
         let mut around: Vec<u32> = Vec::new();
-        while !entries.is_empty() {
-            let offset = entries.next_offset().0;
-            let Some(abbreviation) = entries.read_abbreviation()? else {
-                around.pop();
-                if around.is_empty() {
-                    // The root is closed; what follows is padding.
-                    return Ok(());
-                }
-                continue;
+        while !input.is_empty() {
+            let offset = header.length_including_self() - input.len();
+            let quick = match quickly {
+                true => Entry::quick(&mut input, offset, &mut shapes, dwarf, unit, test)?,
+                false => None,
+            };
+            let entry = match quick {
+                Some(entry) => entry,
+                None => Entry::read(&mut input, UnitOffset(offset), dwarf, unit, test)?,
             };
             let mut parent = around.last().copied().unwrap_or(NO_PARENT);
-            let kind = match abbreviation.tag() {
-                constants::DW_TAG_namespace
-                | constants::DW_TAG_class_type
-                | constants::DW_TAG_structure_type
-                | constants::DW_TAG_union_type
-                | constants::DW_TAG_enumeration_type
-                | constants::DW_TAG_interface_type
-                | constants::DW_TAG_module => Some(Kind::Scope),
-                constants::DW_TAG_subprogram => Some(Kind::Function),
-                constants::DW_TAG_inlined_subroutine => Some(Kind::Inlined),
-                _ => None,
-            };
-            match kind {
-                None => entries.skip_attributes(abbreviation.attributes())?,
-                // It has nothing in it that has a name. A declaration may be of a class that is defined elsewhere.
-                Some(Kind::Scope) if !abbreviation.has_children() && !is_declaration(abbreviation) => {
-                    entries.skip_attributes(abbreviation.attributes())?;
-                }
-                Some(kind) => {
-                    let mut node = Node { offset, parent, kind, wanted: false, has_code: false, origin: Origin::None };
-                    for specification in abbreviation.attributes() {
-                        let attribute = entries.read_attribute(*specification)?;
-                        node.note(dwarf, unit, &attribute, test)?;
+            let has_children = match entry {
+                Entry::End => {
+                    around.pop();
+                    if around.is_empty() {
+                        // The root is closed; what follows is padding.
+                        return Ok(());
                     }
-                    parent = self.push(node);
+                    continue;
                 }
-            }
-            if abbreviation.has_children() {
+                Entry::Passed { has_children } => has_children,
+                Entry::Told { told: Told { kind, wanted, has_code, origin }, has_children } => {
+                    parent = self.push(Node { offset, parent, kind, wanted, has_code, origin });
+                    has_children
+                }
+            };
+            if has_children {
                 around.push(parent);
             } else if around.is_empty() {
                 return Ok(());
@@ -172,37 +169,217 @@ impl Tree {
     }
 }
 
-/// Entries of this form say that they only declare something.
-fn is_declaration(abbreviation: &gimli::Abbreviation) -> bool {
-    abbreviation.attributes().iter().any(|specification| specification.name() == constants::DW_AT_declaration)
+/// What an entry tells of itself.
+#[derive(Debug)]
+struct Told {
+    kind: Kind,
+    wanted: bool,
+    has_code: bool,
+    origin: Origin,
 }
 
-impl Node {
-    fn note<'s>(
-        &mut self,
+/// What was read at a place.
+#[derive(Debug)]
+enum Entry {
+    /// The end of what is nested in an entry.
+    End,
+    /// Nothing that matters.
+    Passed {
+        has_children: bool,
+    },
+    Told {
+        told: Told,
+        has_children: bool,
+    },
+}
+
+impl Entry {
+    /// Reads the next entry, which is at this offset, if it is of a usual shape.
+    fn quick<'s>(
+        input: &mut Reader<'s>,
+        offset: usize,
+        shapes: &mut Shapes<'_>,
         dwarf: &Dwarf<'s>,
         unit: &Unit<'s>,
-        attribute: &Attribute<Reader<'s>>,
         test: NameTest<'_>,
-    ) -> gimli::Result<()> {
-        match attribute.name() {
-            constants::DW_AT_name | constants::DW_AT_linkage_name | constants::DW_AT_MIPS_linkage_name
-                if self.kind == Kind::Function && !self.wanted =>
-            {
-                // A string that cannot be read is no name; the rest of the unit can.
-                self.wanted = test.fits(dwarf, unit, attribute.value()).unwrap_or(false);
+    ) -> gimli::Result<Option<Self>> {
+        let mut wanted = false;
+        let fits = |text: Text<'_>| match text {
+            _ if wanted => {}
+            Text::At(offset) => {
+                wanted = test.fits(dwarf, unit, AttributeValue::DebugStrRef(offset)).unwrap_or(false);
             }
-            constants::DW_AT_abstract_origin | constants::DW_AT_specification | constants::DW_AT_extension => {
-                self.origin = match attribute.value() {
-                    AttributeValue::UnitRef(offset) => Origin::Here(offset.0),
-                    AttributeValue::DebugInfoRef(offset) => Origin::Far(offset.0),
-                    AttributeValue::DebugInfoRefSup(offset) => Origin::Alt(offset.0),
-                    _ => self.origin,
-                };
+            Text::Here(name) => wanted = test.wanted.fits(name),
+        };
+        let Some((read, mut len)) = shapes.read(input.ahead()?, fits) else { return Ok(None) };
+        let entry = match read {
+            Read::End => Entry::End,
+            Read::Entry { shape: Shape { kind: None, has_children, .. }, .. } => {
+                Entry::Passed { has_children: *has_children }
             }
-            constants::DW_AT_low_pc | constants::DW_AT_ranges | constants::DW_AT_entry_pc => self.has_code = true,
-            _ => {}
+            Read::Entry { shape: Shape { kind: Some(kind), has_children, has_code, .. }, origin, next } => {
+                let told = Told { kind: *kind, wanted, has_code: *has_code, origin };
+                // Only what is farther on can be next.
+                let beyond = next.and_then(|next| next.checked_sub(offset)).filter(|beyond| *beyond > len);
+                len = beyond.unwrap_or(len);
+                Entry::Told { told, has_children: *has_children && beyond.is_none() }
+            }
+        };
+        input.skip(len)?;
+        Ok(Some(entry))
+    }
+
+    /// Reads the next entry, which is at this offset, whatever its shape.
+    fn read<'s>(
+        input: &mut Reader<'s>,
+        offset: UnitOffset<usize>,
+        dwarf: &Dwarf<'s>,
+        unit: &Unit<'s>,
+        test: NameTest<'_>,
+    ) -> gimli::Result<Self> {
+        let mut entries = unit.entries_raw(Some(offset))?;
+        let entry = match entries.read_abbreviation()? {
+            None => Entry::End,
+            Some(abbreviation) => {
+                let has_children = abbreviation.has_children();
+                match Kind::of(abbreviation) {
+                    None => {
+                        entries.skip_attributes(abbreviation.attributes())?;
+                        Entry::Passed { has_children }
+                    }
+                    Some(kind) => {
+                        let mut told = Told { kind, wanted: false, has_code: false, origin: Origin::None };
+                        for specification in abbreviation.attributes() {
+                            let attribute = entries.read_attribute(*specification)?;
+                            told.note(dwarf, unit, &attribute, test);
+                        }
+                        Entry::Told { told, has_children }
+                    }
+                }
+            }
+        };
+        input.skip(entries.next_offset().0.saturating_sub(offset.0))?;
+        Ok(entry)
+    }
+}
+
+impl Kind {
+    /// Of the entries of an abbreviation: none where they do not matter.
+    pub(super) fn of(abbreviation: &Abbreviation) -> Option<Self> {
+        match abbreviation.tag() {
+            constants::DW_TAG_namespace
+            | constants::DW_TAG_class_type
+            | constants::DW_TAG_structure_type
+            | constants::DW_TAG_union_type
+            | constants::DW_TAG_enumeration_type
+            | constants::DW_TAG_interface_type
+            | constants::DW_TAG_module => {
+                // What has nothing in it has nothing in it that has a name. A declaration may be of a class that is defined
+                // elsewhere.
+                (abbreviation.has_children() || is_declaration(abbreviation)).then_some(Kind::Scope)
+            }
+            constants::DW_TAG_subprogram => Some(Kind::Function),
+            constants::DW_TAG_inlined_subroutine => Some(Kind::Inlined),
+            _ => None,
         }
-        Ok(())
+    }
+}
+
+impl Told {
+    fn note<'s>(&mut self, dwarf: &Dwarf<'s>, unit: &Unit<'s>, attribute: &Attribute<Reader<'s>>, test: NameTest<'_>) {
+        let (name, value) = (attribute.name(), attribute.value());
+        self.has_code |= is_code(name);
+        if is_name(name) && self.kind == Kind::Function && !self.wanted {
+            // A string that cannot be read is no name; the rest of the unit can.
+            self.wanted = test.fits(dwarf, unit, value).unwrap_or(false);
+        } else if is_origin(name) {
+            self.origin = match value {
+                AttributeValue::UnitRef(offset) => Origin::Here(offset.0),
+                AttributeValue::DebugInfoRef(offset) => Origin::Far(offset.0),
+                AttributeValue::DebugInfoRefSup(offset) => Origin::Alt(offset.0),
+                _ => self.origin,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::process::Command;
+
+    use gimli::DwarfFileType;
+
+    use super::*;
+    use crate::dwarf::budget::Budget;
+    use crate::dwarf::load::{abbreviations, open};
+    use crate::dwarf::sections::Sections;
+    use crate::elf::Elf;
+    use crate::file::Contents;
+
+    /// How many nodes the units of a file have, how many of them are wanted, and how many entries were read quickly.
+    fn compare(path: &Path, wanted: &Wanted) -> (usize, usize, usize) {
+        let elf = Elf::parse(Contents::open(path, path).unwrap()).unwrap();
+        let sections = Sections::of(&elf, DwarfFileType::Main).unwrap();
+        let dwarf = sections.dwarf();
+        let strings = wanted.offsets(sections.get(gimli::SectionId::DebugStr)).unwrap();
+        let mut counts = (0, 0, 0);
+        for strings in [strings.as_ref(), None] {
+            let mut headers = dwarf.units();
+            while let Some(header) = headers.next().unwrap() {
+                let budget = Budget::new(1 << 30);
+                let (unit, _) = open(&dwarf, header, abbreviations(&dwarf, &header, &budget).unwrap()).unwrap();
+                let test = NameTest { wanted, strings };
+                let (mut quick, mut slow) = (Tree::default(), Tree::default());
+                quick.read(&dwarf, &unit, test, true).unwrap();
+                slow.read(&dwarf, &unit, test, false).unwrap();
+                assert_eq!(quick.nodes, slow.nodes, "{} {wanted:?}", path.display());
+                counts.0 += quick.nodes.len();
+                counts.1 += quick.nodes.iter().filter(|node| node.wanted).count();
+                counts.2 += read_quickly(&dwarf, &unit, test);
+            }
+        }
+        counts
+    }
+
+    fn read_quickly<'s>(dwarf: &Dwarf<'s>, unit: &Unit<'s>, test: NameTest<'_>) -> usize {
+        let mut input = unit.header.range_from(unit.header.root_offset()..).unwrap();
+        let mut shapes = Shapes::new(&unit.abbreviations, unit.encoding(), input.endian());
+        let mut count = 0;
+        while !input.is_empty() {
+            let offset = unit.header.length_including_self() - input.len();
+            match Entry::quick(&mut input, offset, &mut shapes, dwarf, unit, test).unwrap() {
+                Some(_) => count += 1,
+                None => drop(Entry::read(&mut input, UnitOffset(offset), dwarf, unit, test).unwrap()),
+            }
+        }
+        count
+    }
+
+    #[test]
+    fn what_is_read_quickly_is_what_is_read_slowly() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/inlined.cc");
+        let builds: &[(&str, &[&str])] = &[
+            ("g++", &["-gdwarf-2"]),
+            ("g++", &["-gdwarf-3"]),
+            ("g++", &["-gdwarf-4"]),
+            ("g++", &["-gdwarf-5"]),
+            ("g++", &["-gdwarf-5", "-gdwarf64"]),
+            ("g++", &["-gdwarf-4", "-fdebug-types-section"]),
+            ("clang++", &["-gdwarf-4"]),
+            ("clang++", &["-gdwarf-5"]),
+        ];
+        for (compiler, flags) in builds {
+            let object = folder.path().join("object.so");
+            let mut command = Command::new(compiler);
+            command.args(["-O2", "-w", "-shared", "-fPIC", "-o"]).arg(&object).args(*flags).arg(&source);
+            let Ok(status) = command.status() else { continue };
+            assert!(status.success(), "{command:?}");
+            for wanted in [Wanted::Any, Wanted::Part("e".into()), Wanted::Words(vec!["leaf".into(), "mix".into()])] {
+                let (nodes, fitting, quick) = compare(&object, &wanted);
+                assert!(nodes > 20 && fitting > 0 && quick > nodes / 2, "{command:?}: {nodes} {fitting} {quick}");
+            }
+        }
     }
 }

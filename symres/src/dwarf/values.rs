@@ -14,6 +14,8 @@ const COARSE_BITS: u32 = 18;
 pub(crate) struct Values {
     /// Sorted, apart from each other, both ends included.
     intervals: Vec<(u32, u32)>,
+    /// Where there are more than [`FEW`] intervals: most numbers that are asked for are none of the set.
+    coarse: Option<Coarse>,
 }
 
 impl Values {
@@ -28,7 +30,8 @@ impl Values {
             }
         }
         joined.shrink_to_fit();
-        Self { intervals: joined }
+        let coarse = (joined.len() > FEW).then(|| Coarse::new(&joined));
+        Self { intervals: joined, coarse }
     }
 
     /// The numbers of both.
@@ -37,6 +40,9 @@ impl Values {
     }
 
     pub(crate) fn contains(&self, value: u32) -> bool {
+        if self.coarse.as_ref().is_some_and(|coarse| !coarse.may_contain(value)) {
+            return false;
+        }
         let behind = self.intervals.partition_point(|(low, _)| *low <= value);
         behind.checked_sub(1).and_then(|at| self.intervals.get(at)).is_some_and(|(_, high)| value <= *high)
     }
@@ -45,7 +51,8 @@ impl Values {
     pub(crate) fn scanner(&self, endian: RunTimeEndian) -> Scanner<'_> {
         let count: u64 = self.intervals.iter().map(|(low, high)| u64::from(high - low) + 1).sum();
         if count > FEW as u64 {
-            return Scanner { values: self, endian, way: Way::Many(Coarse::new(self)) };
+            let coarse = self.coarse.clone().unwrap_or_else(|| Coarse::new(&self.intervals));
+            return Scanner { values: self, endian, way: Way::Many(coarse) };
         }
         let finder = |value: u32| {
             let mut needle = [0; 4];
@@ -102,7 +109,7 @@ impl Scanner<'_> {
 }
 
 /// One bit for each run of 2^`shift` numbers from `low` on: whether one of the set is among them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Coarse {
     low: u32,
     span: u32,
@@ -111,12 +118,12 @@ struct Coarse {
 }
 
 impl Coarse {
-    fn new(values: &Values) -> Self {
-        let low = values.intervals.first().map_or(0, |(low, _)| *low);
-        let span = values.intervals.last().map_or(0, |(_, high)| high - low);
+    fn new(intervals: &[(u32, u32)]) -> Self {
+        let low = intervals.first().map_or(0, |(low, _)| *low);
+        let span = intervals.last().map_or(0, |(_, high)| high - low);
         let shift = (u32::BITS - span.leading_zeros()).saturating_sub(COARSE_BITS);
         let mut bits = vec![0_u64; (span >> shift) as usize / 64 + 1];
-        for (from, to) in &values.intervals {
+        for (from, to) in intervals {
             for bit in (from - low) >> shift..=(to - low) >> shift {
                 if let Some(word) = bits.get_mut(bit as usize / 64) {
                     *word |= 1 << (bit % 64);

@@ -82,8 +82,7 @@ impl<'e> Code<'e> {
 
     /// Where the code at `addr` is in the file, and its first bytes.
     pub(super) fn at(&mut self, addr: VirtAddr) -> Result<(FileOffset, Vec<u8>), Error> {
-        let elf = self.elf;
-        let offset = elf.code_offset(addr).ok_or_else(|| elf.contents.damaged(format!("no code at {addr}")))?;
+        let (elf, offset) = (self.elf, self.offset(addr)?);
         let len = (ENTRY_BYTES as u64).min(elf.contents.len().saturating_sub(offset.0));
         if self.held(offset.0, len).is_none() {
             // The first look is at one function: most searches find one.
@@ -98,6 +97,26 @@ impl<'e> Code<'e> {
     pub(crate) fn place(&mut self, addr: VirtAddr, size: ByteSpan, kind: PlaceKind) -> Result<Place, Error> {
         let (offset, entry) = self.at(addr)?;
         Ok(Place { addr, offset, size, kind, entry, arguments: Vec::new() })
+    }
+
+    /// As [`Code::place`], without the first bytes of the code: they are read by [`Code::read_all`].
+    pub(crate) fn place_to_read(&self, addr: VirtAddr, size: ByteSpan, kind: PlaceKind) -> Result<Place, Error> {
+        let offset = self.offset(addr)?;
+        Ok(Place { addr, offset, size, kind, entry: Vec::new(), arguments: Vec::new() })
+    }
+
+    /// Reads the first bytes of all places that lack them, in the order in which they are in the file.
+    pub(crate) fn read_all<'p>(&mut self, places: impl Iterator<Item = &'p mut Place>) -> Result<(), Error> {
+        let mut places: Vec<&mut Place> = places.filter(|place| place.entry.is_empty()).collect();
+        places.sort_unstable_by_key(|place| place.offset);
+        for place in places {
+            place.entry = self.at(place.addr)?.1;
+        }
+        Ok(())
+    }
+
+    fn offset(&self, addr: VirtAddr) -> Result<FileOffset, Error> {
+        self.elf.code_offset(addr).ok_or_else(|| self.elf.contents.damaged(format!("no code at {addr}")))
     }
 
     fn held(&self, offset: u64, len: u64) -> Option<&[u8]> {
