@@ -1,13 +1,14 @@
 //! `dbcc list`: the same places, with the same arguments, as other tools and the kernel itself tell.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Result, ensure};
 use dbcc_tests::dbcc::Attached;
-use dbcc_tests::listing::{self, argument_names, list, names, objects, output};
+use dbcc_tests::listing::{self, argument_names, binaries, list, names, objects, output};
 use dbcc_tests::need;
-use dbcc_tests::sites;
+use dbcc_tests::sites::{self, Sites};
 use serde_json::Value;
 
 #[test]
@@ -25,37 +26,48 @@ fn tracepoints_are_those_of_bpftrace_with_the_fields_of_their_formats() -> Resul
     assert!(lines.is_sorted());
     assert_eq!(lines.len(), theirs.len());
     assert_eq!(lines.first().map(|line| line.starts_with("tracepoint:")), Some(true));
+    listing::types::of_tracepoints_agree()
+}
 
-    for group in ["sched", "syscalls"] {
-        let pattern = format!("tracepoint:{group}:*");
-        let theirs = output("bpftrace", &["-lv", &pattern])?;
-        let mut fields: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        let mut current = "";
-        for line in theirs.lines() {
-            match line.strip_prefix("tracepoint:") {
-                Some(name) => current = name,
-                // `char comm[16]`
-                None => fields.entry(current).or_default().extend(
-                    line.trim()
-                        .trim_end_matches(';')
-                        .rsplit(' ')
-                        .next()
-                        .map(|name| name.trim_start_matches('*').split('[').next().unwrap_or_default().to_owned()),
-                ),
-            }
-        }
-        for object in objects(&["-v", &pattern])? {
-            let name = object["name"].as_str().unwrap_or_default();
-            assert_eq!(argument_names(&object), fields.remove(name).unwrap_or_default(), "{object}");
-        }
-    }
-    Ok(())
+#[test]
+fn types_of_functions_hooks_and_calls_of_tracepoints_are_those_of_pfunct() -> Result<()> {
+    need!(need::root());
+    listing::types::of_functions_agree()
+}
+
+#[test]
+fn system_calls_and_iterators_are_those_of_tracefs_and_pahole() -> Result<()> {
+    need!(need::root());
+    listing::types::of_system_calls_agree()?;
+    listing::types::of_iterators_agree()
+}
+
+#[test]
+fn functions_that_bpftrace_lists_of_a_binary_are_listed() -> Result<()> {
+    binaries::functions_of_bpftrace_are_listed("/lib/x86_64-linux-gnu/libc.so.6")?;
+    binaries::functions_of_bpftrace_are_listed(&need!(need::postgres()).display().to_string())?;
+    binaries::functions_of_bpftrace_are_listed(&need!(need::mysql56()).display().to_string())
+}
+
+#[test]
+fn signatures_of_mysql_are_those_of_gdb() -> Result<()> {
+    binaries::signatures_are_those_of_gdb(&need!(need::mysql56()).display().to_string(), "mysql_*")
+}
+
+#[test]
+fn usdt_probes_of_binaries_and_processes_are_those_of_bpftrace_and_readelf() -> Result<()> {
+    binaries::usdt_probes_agree(&need!(need::postgres()).display().to_string())?;
+    let folder = tempfile::tempdir()?;
+    let path = sites::compile(folder.path(), "sites", &["-g"])?;
+    binaries::usdt_probes_agree(&path.display().to_string())?;
+    let sites = Sites::start(Command::new(&path))?;
+    binaries::of_a_process_agree(sites.pid(), &path)
 }
 
 #[test]
 fn functions_of_the_kernel_are_those_that_the_kernel_tells() -> Result<()> {
     need!(need::root());
-    listing::kernel_functions_agree()
+    listing::functions::agree()
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub struct PerfEvent {
 }
 
 /// The types and what they count (include/uapi/linux/perf_event.h: enum perf_type_id, perf_hw_id, perf_sw_ids). The names
-/// are perf's (tools/perf/Documentation/perf-list.txt).
+/// are perf's (tools/perf/Documentation/perf-list.txt) and bpftrace's (its manual, "hardware", "software").
 const HARDWARE: (u32, &[(&str, u64)]) = (
     0,
     &[
@@ -38,7 +38,11 @@ const HARDWARE: (u32, &[(&str, u64)]) = (
         ("branch-misses", 5),
         ("bus-cycles", 6),
         ("stalled-cycles-frontend", 7),
+        ("idle-cycles-frontend", 7),
+        ("frontend-stalls", 7),
         ("stalled-cycles-backend", 8),
+        ("idle-cycles-backend", 8),
+        ("backend-stalls", 8),
         ("ref-cycles", 9),
     ],
 );
@@ -47,6 +51,7 @@ const SOFTWARE: (u32, &[(&str, u64)]) = (
     1,
     &[
         ("cpu-clock", 0),
+        ("cpu", 0),
         ("task-clock", 1),
         ("page-faults", 2),
         ("faults", 2),
@@ -75,8 +80,8 @@ const RAW_TYPE: u32 = 4;
 pub struct Named {
     /// As a directive writes it behind the type: `cpu-clock`, `l1d:read:miss`.
     pub name: String,
-    /// Another name of the same.
-    pub alias: Option<String>,
+    /// Other names of the same.
+    pub aliases: Vec<String>,
     /// What it counts.
     pub counter: Counter,
 }
@@ -92,10 +97,10 @@ pub fn named(event_type: &str) -> Vec<Named> {
     let mut all: Vec<Named> = Vec::new();
     for (name, config) in names {
         match all.iter_mut().find(|other| other.counter.config == *config) {
-            Some(other) => other.alias = Some((*name).to_owned()),
+            Some(other) => other.aliases.push((*name).to_owned()),
             None => {
                 let counter = Counter { event_type: number, config: *config };
-                all.push(Named { name: (*name).to_owned(), alias: None, counter });
+                all.push(Named { name: (*name).to_owned(), aliases: Vec::new(), counter });
             }
         }
     }
@@ -108,7 +113,7 @@ fn caches() -> Vec<Named> {
         for (operation, kind) in OPERATIONS {
             for (result, outcome) in RESULTS {
                 let counter = Counter { event_type: CACHE_TYPE, config: number | kind << 8 | outcome << 16 };
-                all.push(Named { name: format!("{cache}:{operation}:{result}"), alias: None, counter });
+                all.push(Named { name: format!("{cache}:{operation}:{result}"), aliases: Vec::new(), counter });
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Functions and USDT probes of a binary, or of what a process has loaded.
 
+use std::collections::BTreeSet;
+
 use symres::{Binary, Function, Pattern};
 
 use super::Item;
@@ -49,11 +51,14 @@ fn opened(facts: &Facts<'_>) -> Result<Vec<Binary>, String> {
 
 fn item(word: &str, binary: &Binary, function: &Function, verbose: bool) -> Item {
     let inlined = function.inlined().count();
-    let mut marks = Vec::new();
+    // Constructors are there several times under one name.
+    let others = function.aliases.iter().map(|alias| alias.name.as_str()).filter(|name| *name != function.name);
+    let others: BTreeSet<&str> = others.collect();
+    let mut marks: Vec<String> = others.into_iter().map(|name| format!("also {name}")).collect();
     if function.body().is_none() && inlined > 0 {
-        marks.push(format!("inlined everywhere, at {inlined} places"));
+        marks.push(format!("inlined everywhere, at {inlined} {}", places(inlined)));
     } else if inlined > 0 {
-        marks.push(format!("inlined at {inlined} more places"));
+        marks.push(format!("inlined at {inlined} more {}", places(inlined)));
     }
     Item {
         name: format!("{word}:{}", function.name),
@@ -61,6 +66,10 @@ fn item(word: &str, binary: &Binary, function: &Function, verbose: bool) -> Item
         prototype: if verbose { prototype::user_function(function, binary.machine()) } else { None },
         ..Item::default()
     }
+}
+
+fn places(count: usize) -> &'static str {
+    if count == 1 { "place" } else { "places" }
 }
 
 /// USDT probes, as `BINARY:PROVIDER:NAME`.

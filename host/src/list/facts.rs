@@ -63,7 +63,8 @@ impl<'f> Facts<'f> {
     /// Whether a name among the types is that of something that fits.
     fn is_wanted(&self, name: &str) -> bool {
         let plain = ["btf_trace_", "bpf_iter_", "bpf_lsm_"].iter().find_map(|start| name.strip_prefix(start));
-        self.query.fits(plain.unwrap_or(name))
+        // Which module a name is in is not known here.
+        self.query.text.contains(':') || self.query.fits(plain.unwrap_or(name))
     }
 
     /// Something that the user should know.

@@ -34,13 +34,13 @@ pub(super) fn cache(facts: &Facts<'_>) -> Result<Vec<Item>, String> {
 fn of_type(event_type: &str, facts: &Facts<'_>) -> Vec<Item> {
     let fits = |name: &str| facts.query.fits_in(event_type, name);
     let those = named::named(event_type);
-    let those = those.into_iter().filter(|event| fits(&event.name) || event.alias.as_deref().is_some_and(fits));
+    let those = those.into_iter().filter(|event| fits(&event.name) || event.aliases.iter().any(|alias| fits(alias)));
     those.map(|event| item(event_type, event)).collect()
 }
 
 fn item(event_type: &str, event: named::Named) -> Item {
     let rate = if event.name.ends_with("clock") { PER_SECOND } else { EACH };
-    let mut marks: Vec<String> = event.alias.iter().map(|alias| format!("also {alias}")).collect();
+    let mut marks: Vec<String> = event.aliases.iter().map(|alias| format!("also {alias}")).collect();
     // On the first processor, which cannot be offline on most machines.
     if let Err(error) = perf_event::counting(event.counter, Sampling::Every(1 << 40), Where::Cpu(0)) {
         marks.push(match error.kind() {

@@ -74,6 +74,14 @@ impl Query {
     pub(super) fn fits_in(&self, group: &str, name: &str) -> bool {
         self.text.is_empty() || self.fits(&format!("{group}:{name}")) || self.fits(name) || self.fits(group)
     }
+
+    /// Whether a function of the kernel fits: by its name, or as `MODULE:NAME`, where the kernel itself is `vmlinux`.
+    pub(super) fn fits_function(&self, module: Option<&str>, name: &str) -> bool {
+        match self.text.contains(':') {
+            true => self.fits(&format!("{}:{name}", module.unwrap_or("vmlinux"))),
+            false => self.fits(name),
+        }
+    }
 }
 
 fn by_name(kind: &str) -> Option<&'static Source> {
@@ -163,6 +171,16 @@ mod tests {
         assert!(error("uprobe:").contains("uprobe:BINARY:PATTERN"));
         assert!(error("usdt:*").contains("no binary is named"));
         assert!(error("kprobe:/(/").contains("regular expression"));
+    }
+
+    #[test]
+    fn functions_fit_by_their_modules_too() {
+        let fits = |word: &str, module| Query::new(word, false).unwrap().fits_function(module, "caches_show");
+        for (word, module) in [("kfunc:9p:*", Some("9p")), ("fentry:vmlinux:c*", None), ("kprobe:/p:c/", Some("9p"))] {
+            assert!(fits(word, module), "{word}");
+        }
+        assert!(fits("kprobe:caches_show", Some("9p")));
+        assert!(!fits("kfunc:9p:*", None) && !fits("kfunc:vmlinux:*", Some("9p")));
     }
 
     #[test]

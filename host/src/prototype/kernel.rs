@@ -66,6 +66,27 @@ impl<'btf> KernelPrototypes<'btf> {
         self.functions.contains_key(name.as_bytes())
     }
 
+    /// Why fentry and fexit do not trace the function of that name (kernel/bpf/btf.c, btf_distill_func_proto), where the kernel
+    /// hands over what is in so many registers. None where nothing is known against it.
+    pub fn untraceable(&self, name: &str, registers: usize) -> Option<String> {
+        let function = self.btf.get(*self.functions.get(name.as_bytes())?);
+        let prototype = self.btf.get(function.target());
+        let class_of = |id: TypeId| class(self.btf, id, Owner::Either);
+        if matches!(class_of(prototype.target()), Class::Aggregate(_)) {
+            return Some("not traced: it returns a struct".to_owned());
+        }
+        let mut taken = 0;
+        for (_, id) in prototype.parameters() {
+            match class_of(id) {
+                // `...` is a last parameter of no type.
+                Class::Void => return Some("not traced: the number of its arguments is not fixed".to_owned()),
+                Class::Aggregate(Some(17..)) => return Some("not traced: it takes a large struct by value".to_owned()),
+                class => taken += class.registers(),
+            }
+        }
+        (taken > registers).then(|| format!("not traced: {taken} arguments, of at most {registers}"))
+    }
+
     /// The function of that name.
     pub fn function(&self, name: &str) -> Option<Prototype> {
         let function = self.btf.get(*self.functions.get(name.as_bytes())?);
