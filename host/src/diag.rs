@@ -11,7 +11,7 @@ mod suggest;
 pub(crate) use explain::STACK_HELP;
 pub use explain::from_clang;
 pub use render::{Located, render, render_all, wants_color};
-pub use suggest::nearest;
+pub use suggest::{did_you_mean, near, near_of_many, nearest};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

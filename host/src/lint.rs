@@ -57,6 +57,27 @@ pub trait Lint: Sync {
     }
 }
 
+/// The time that a function takes, kept from its entry to its return as it should be.
+const TIMED_BY_THREAD: &str = "BPF_HASH(start, u64);\n\
+    BPF_HISTOGRAM(latency);\n\
+    int kprobe__vfs_read(struct pt_regs *ctx)\n\
+    {\n\
+    \x20   u64 thread = bpf_get_current_pid_tgid(), now = bpf_ktime_get_ns();\n\
+    \n\
+    \x20   start.update(&thread, &now);\n\
+    \x20   return 0;\n\
+    }\n\
+    int kretprobe__vfs_read(struct pt_regs *ctx)\n\
+    {\n\
+    \x20   u64 thread = bpf_get_current_pid_tgid(), *then = start.lookup(&thread);\n\
+    \n\
+    \x20   if (!then)\n\
+    \x20       return 0;\n\
+    \x20   latency.increment(bpf_log2l(bpf_ktime_get_ns() - *then));\n\
+    \x20   start.delete(&thread);\n\
+    \x20   return 0;\n\
+    }\n";
+
 /// The rows.
 pub static LINTS: &[&dyn Lint] = &[
     &non_atomic_update::NonAtomicUpdate,

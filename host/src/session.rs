@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, after, never, select, tick};
+use crossbeam_channel::{Receiver, at, never, select, tick};
 
 use crate::attach::{Attached, Iterating};
 use crate::bpf::map::Map;
@@ -146,6 +146,8 @@ pub struct Session {
     endings: Endings,
     ticks: Receiver<Instant>,
     deadline: Receiver<Instant>,
+    /// When that is.
+    ends_at: Option<Instant>,
     shown_at: Instant,
     ready: VecDeque<Output>,
     lost: BTreeMap<(String, String), (u64, String)>,
@@ -156,14 +158,17 @@ impl Session {
     /// Starts to deliver what an attached probe reports, and its next versions where there is somewhere that they come
     /// from.
     pub fn new(version: Version, endings: Endings, following: Option<Following>) -> Self {
+        let now = Instant::now();
+        let ends_at = endings.duration.and_then(|duration| now.checked_add(duration));
         let mut session = Self {
             records: version.records(),
             ticks: version.ticks(),
-            deadline: endings.duration.map_or_else(never, after),
+            deadline: ends_at.map_or_else(never, at),
+            ends_at,
             version,
             following,
             endings,
-            shown_at: Instant::now(),
+            shown_at: now,
             ready: VecDeque::new(),
             lost: BTreeMap::new(),
             counted: 0,
@@ -309,14 +314,23 @@ impl Session {
         }
     }
 
-    /// Prints all maps at an interval, which counts as one record.
+    /// Whether the run is over in less than a tenth of the interval.
+    fn is_about_to_end(&self) -> bool {
+        let left = self.ends_at.map(|end| end.saturating_duration_since(Instant::now()));
+        left.is_some_and(|left| left < self.version.interval / 10)
+    }
+
+    /// Prints all maps at an interval, which counts as one record. Where the last report follows at once, it would say the same
+    /// twice.
     fn tick(&mut self) {
         self.counted += 1;
         let last = self.is_enough();
         if self.version.iterators.again {
             self.iterate();
         }
-        self.report(last);
+        if last || !self.is_about_to_end() {
+            self.report(last);
+        }
         if last {
             self.end(format!("{} records were asked for", self.counted), false);
         }

@@ -134,6 +134,16 @@ fn a_closed_pipe_ends_it_quietly() -> Result<()> {
 }
 
 #[test]
+fn the_last_report_does_not_say_again_what_the_interval_just_said() -> Result<()> {
+    need!(can_trace());
+    let senders = Senders::start(0)?;
+    let records = netio(&[senders.pid()], &["--interval", "300ms", "--duration", "300ms"])?.finish()?;
+    let reports: Vec<_> = records.of_kind("map").map(|report| &report["last"]).collect();
+    assert_eq!(reports, [true]);
+    Ok(())
+}
+
+#[test]
 fn duration_ends_it() -> Result<()> {
     need!(can_trace());
     let mut senders = Senders::start(0)?;

@@ -2,10 +2,10 @@
 
 use crate::diag::Diagnostic;
 
-use super::Lint;
 use super::map_access::{Access, Operation, storage};
 use super::scan::Scan;
 use super::sources::Source;
+use super::{Lint, TIMED_BY_THREAD};
 
 /// The row.
 pub(super) struct MapNeverDeleted;
@@ -49,25 +49,7 @@ impl Lint for MapNeverDeleted {
     }
 
     fn mended(&self) -> &'static str {
-        "BPF_HASH(start, u64);\n\
-         BPF_HISTOGRAM(latency);\n\
-         int kprobe__vfs_read(struct pt_regs *ctx)\n\
-         {\n\
-         \x20   u64 thread = bpf_get_current_pid_tgid(), now = bpf_ktime_get_ns();\n\
-         \n\
-         \x20   start.update(&thread, &now);\n\
-         \x20   return 0;\n\
-         }\n\
-         int kretprobe__vfs_read(struct pt_regs *ctx)\n\
-         {\n\
-         \x20   u64 thread = bpf_get_current_pid_tgid(), *then = start.lookup(&thread);\n\
-         \n\
-         \x20   if (!then)\n\
-         \x20       return 0;\n\
-         \x20   latency.increment(bpf_log2l(bpf_ktime_get_ns() - *then));\n\
-         \x20   start.delete(&thread);\n\
-         \x20   return 0;\n\
-         }\n"
+        TIMED_BY_THREAD
     }
 
     fn look(&self, scan: &Scan<'_, '_>) -> Vec<Diagnostic> {

@@ -1,7 +1,7 @@
 //! What libclang says, as messages about the user's text.
 
 use crate::clang::{Fix, Level, Message, Place};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Diagnostic, Severity, did_you_mean, near, near_of_many};
 use crate::source::Span;
 use crate::template;
 
@@ -9,7 +9,6 @@ use super::KernelFacts;
 use super::rule::maps::{self, Map};
 use super::rule::methods;
 use super::slice;
-use super::suggest::{did_you_mean, nearest, nearest_of_many};
 use super::tree::{Expansion, Tree};
 
 /// The start of the name of the struct that a map is while it is parsed.
@@ -113,7 +112,7 @@ impl Known<'_> {
                 let error =
                     Diagnostic::error(format!("BCC has no type of maps `{kind}`, which `{name}` is to be"), span);
                 let error = error.note(format!("the types are {}", maps::TYPES.join(", ")));
-                Some(match did_you_mean(&nearest(kind, maps::TYPES.iter().copied())) {
+                Some(match did_you_mean(&near(kind, maps::TYPES.iter().copied())) {
                     Some(suggestion) => error.help(suggestion),
                     None => error,
                 })
@@ -217,17 +216,17 @@ impl Known<'_> {
             diagnostic.message = format!("map `{name}` has no method `{member}`");
             diagnostic.help.clear();
             diagnostic.labels.clear();
-            if let Some(suggestion) = did_you_mean(&nearest(member, known.iter().copied())) {
+            if let Some(suggestion) = did_you_mean(&near(member, known.iter().copied())) {
                 diagnostic = diagnostic.help(suggestion);
             }
             return diagnostic.note(format!("methods of a map of this type ({kind}): {}", known.join(", ")));
         }
         let members = self.kernel.members(record);
-        let near = nearest(member, members.iter().map(String::as_str));
+        let found = near(member, members.iter().map(String::as_str));
         if message_suggests(&diagnostic) {
             return diagnostic;
         }
-        if let Some(suggestion) = did_you_mean(&near) {
+        if let Some(suggestion) = did_you_mean(&found) {
             diagnostic = diagnostic.help(suggestion);
         }
         if members.is_empty() { diagnostic } else { diagnostic.note(format!("as this kernel's BTF has `{record}`")) }
@@ -242,7 +241,7 @@ impl Known<'_> {
             return diagnostic;
         }
         let maps = self.maps.iter().map(|map| map.name.as_str());
-        if let Some(suggestion) = did_you_mean(&nearest(name, maps)) {
+        if let Some(suggestion) = did_you_mean(&near(name, maps)) {
             return diagnostic.help(suggestion);
         }
         if let Some(header) = template::header_of(name) {
@@ -259,7 +258,7 @@ impl Known<'_> {
             diagnostic.note(format!("`{name}` is neither in the probe nor in dbcc's headers nor in the kernel's BTF"));
         let enumerators = self.kernel.enumerators();
         let known = template::names().map(|name| -> &str { name }).chain(enumerators.iter().map(String::as_str));
-        if let Some(suggestion) = did_you_mean(&nearest_of_many(name, known)) {
+        if let Some(suggestion) = did_you_mean(&near_of_many(name, known)) {
             return diagnostic.help(suggestion);
         }
         if is_call {

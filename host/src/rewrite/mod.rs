@@ -25,7 +25,6 @@ pub mod program;
 pub mod reads;
 mod ring;
 pub mod rule;
-pub mod suggest;
 pub mod tail;
 pub mod tree;
 pub mod usdt;

@@ -1,12 +1,11 @@
 //! `BPF_HASH(…)` and the like.
 
 use crate::clang::{CursorKind, TypeKind};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Diagnostic, Severity, did_you_mean, near};
 use crate::facts::{MapRole, Pin};
 use crate::source::Span;
 
 use super::super::ring;
-use super::super::suggest::{did_you_mean, nearest};
 use super::super::tree::{DeclKind, Tree};
 use super::super::{Output, Probe};
 use super::Rule;
@@ -238,7 +237,7 @@ fn inner(probe: &Probe<'_, '_>, map: &Map) -> Result<String, Diagnostic> {
         let others = probe.maps.iter().map(|map| map.name.as_str()).filter(|other| other != outer);
         let error =
             Diagnostic::error(format!("there is no map `{name}` that the values of `{outer}` could be like"), map.span);
-        return Err(match did_you_mean(&nearest(name, others)) {
+        return Err(match did_you_mean(&near(name, others)) {
             Some(suggestion) => error.help(suggestion),
             None => error.help(format!("declare one, as in `BPF_HASH({name}, u32, u64);`")),
         });

@@ -1,9 +1,8 @@
 //! Functions that `array.call(ctx, index)` runs.
 
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, did_you_mean, near};
 
 use super::super::program::Role;
-use super::super::suggest::{did_you_mean, nearest};
 use super::super::{Output, Probe};
 use super::Rule;
 
@@ -55,13 +54,13 @@ fn check(probe: &Probe<'_, '_>, call: &crate::facts::TailCall) -> Result<(), Dia
         None => {
             let arrays = probe.maps.iter().filter(|map| is_array(&map.kind)).map(|map| map.name.as_str());
             let error = Diagnostic::error(format!("the probe has no map `{array}`"), call.span);
-            return Err(suggested(error, nearest(array, arrays)));
+            return Err(suggested(error, near(array, arrays)));
         }
     }
     let Some(id) = probe.tree.function_named(function) else {
         let names = probe.tree.functions().map(|(_, function)| function.name.as_str());
         let error = Diagnostic::error(format!("the probe has no function `{function}`"), call.span);
-        return Err(suggested(error, nearest(function, names)));
+        return Err(suggested(error, near(function, names)));
     };
     if matches!(probe.roles.of(id), Role::Programs(_) | Role::Section(_)) {
         return Ok(());
