@@ -16,6 +16,7 @@ use crate::builtin;
 use crate::cli::Cli;
 use crate::kernel::{Kernel, names};
 use crate::kind::KINDS;
+use crate::list;
 
 mod bash;
 
@@ -40,6 +41,7 @@ fn command() -> Command {
         .mut_arg("probe", |arg| arg.add(ArgValueCompleter::new(probes)))
         .mut_subcommand("check", |check| pid(attach(texts(check, "files"))))
         .mut_subcommand("load", |load| attach(texts(load, "file")))
+        .mut_subcommand("list", |list| pid(list).mut_arg("patterns", |arg| arg.add(ArgValueCompleter::new(listed))))
         .mut_subcommand("build", |build| attach(texts(build, "files")))
         .mut_subcommand("probes", |probes| {
             probes.mut_arg("name", |arg| arg.add(ArgValueCompleter::new(built_in_probes)))
@@ -77,14 +79,19 @@ fn processes(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Names of running programs, and files.
 fn binaries(current: &OsStr) -> Vec<CompletionCandidate> {
-    let mut names: Vec<String> = running().into_iter().map(|(_, name)| name).collect();
-    names.sort_unstable();
-    names.dedup();
     let current_text = current.to_string_lossy();
-    let fitting = names.into_iter().filter(|name| !current.is_empty() && name.starts_with(&*current_text));
+    let fitting = programs().into_iter().filter(|name| !current.is_empty() && name.starts_with(&*current_text));
     let mut binaries: Vec<CompletionCandidate> = fitting.map(CompletionCandidate::new).collect();
     binaries.extend(PathCompleter::file().complete(current));
     binaries
+}
+
+/// Names of all programs that run.
+fn programs() -> Vec<String> {
+    let mut names: Vec<String> = running().into_iter().map(|(_, name)| name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Ids and names of all processes that run a program.
@@ -112,13 +119,35 @@ fn attach_points(current: &OsStr) -> Vec<CompletionCandidate> {
             |name: &str, about: &str| CompletionCandidate::new(format!("{name}:")).help(Some(about.to_owned().into()));
         return kinds.map(|kind| shown(kind.name(), kind.summary())).collect();
     };
+    behind(kind, kind, target)
+}
+
+/// What `dbcc list` is asked for: `KIND:`, and behind it what this kernel has, or a program that runs.
+fn listed(current: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else { return Vec::new() };
+    let Some((written, target)) = current.split_once(':') else {
+        let kinds = list::kinds().filter(|kind| kind.starts_with(current));
+        return kinds.map(|kind| CompletionCandidate::new(format!("{kind}:"))).collect();
+    };
+    match list::kind(written) {
+        Some(list::Kind { of_binary: true, .. }) => {
+            let fitting = programs().into_iter().filter(|name| name.starts_with(target)).take(MOST);
+            fitting.map(|name| CompletionCandidate::new(format!("{written}:{name}:"))).collect()
+        }
+        Some(list::Kind { name, .. }) => behind(written, name, target),
+        None => Vec::new(),
+    }
+}
+
+/// What this kernel has of a kind that begins with `target`, behind the kind as it was `written`.
+fn behind(written: &str, kind: &str, target: &str) -> Vec<CompletionCandidate> {
     let kernel = Kernel::new();
     let places = match kind {
         "kprobe" | "kretprobe" | "fentry" | "fexit" => functions(&kernel, target),
         "tracepoint" => tracepoints(&kernel, target),
         _ => Vec::new(),
     };
-    places.into_iter().take(MOST).map(|place| CompletionCandidate::new(format!("{kind}:{place}"))).collect()
+    places.into_iter().take(MOST).map(|place| CompletionCandidate::new(format!("{written}:{place}"))).collect()
 }
 
 fn functions(kernel: &Kernel, start: &str) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! `dbcc list`: what can be probed, and with which arguments.
 
 use std::cell::OnceCell;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 
 use crate::cli::ListArgs;
 use crate::diag::nearest;
@@ -180,6 +180,24 @@ const SOURCES: &[Source] = &[
     Source { kind: "usdt", aliases: &["U"], find: binaries::usdt, directive: Some("usdt"), ..BINARY },
 ];
 
+/// What may stand before the `:`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    /// Whether a binary stands behind it.
+    pub(crate) of_binary: bool,
+}
+
+/// The names of all kinds.
+pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
+    SOURCES.iter().map(|source| source.kind)
+}
+
+/// The kind of this name, or with this alias.
+pub(crate) fn kind(name: &str) -> Option<Kind> {
+    query::by_name(name).map(|source| Kind { name: source.kind, of_binary: source.of_binary })
+}
+
 /// Lists what fits the patterns. Says whether each had something; what could not be found out is said on `err`.
 ///
 /// # Errors
@@ -194,6 +212,8 @@ pub fn run(args: &ListArgs, width: Option<usize>, out: &mut dyn Write, err: &mut
     if let Some(pid) = args.pid {
         crate::config::check_pids(&[pid])?;
     }
+    // A list has tens of thousands of lines, which standard output would hand to the system one by one.
+    let out: &mut dyn Write = &mut BufWriter::new(out);
     let kernel = Kernel::new();
     let lookup = Lookup::new(&args.debug_dir, true);
     let show = Show { verbose: args.verbose, json: args.json, width };

@@ -40,7 +40,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => run(&cli.run),
         Some(Command::Symbols(args)) => {
-            let mut out = io::stdout().lock();
+            // Lists are long, and standard output hands on each line by itself.
+            let mut out = io::BufWriter::new(io::stdout().lock());
             let mut sink = Sink::new(&mut out, terminal_width());
             symbols::run(&args, &mut sink).map_err(Failure::from).map(code)
         }

@@ -57,7 +57,6 @@ const ORDER: &[&str] = &[
     "check",
     "dump",
     "doctor",
-    "completion",
     "ps",
     "list",
     "loading",
@@ -65,6 +64,7 @@ const ORDER: &[&str] = &[
     "run_once",
     "trace",
     "new",
+    "completion",
     "lib",
     "main",
 ];

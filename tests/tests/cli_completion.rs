@@ -74,6 +74,21 @@ fn bash_offers_attach_points_behind_what_it_takes_for_the_ends_of_words() -> Res
     Ok(())
 }
 
+/// What `dbcc list` lists, by the kinds that it has beside those of directives, and by their other names.
+#[test]
+fn bash_offers_what_is_listed() -> Result<()> {
+    assert_eq!(bash(&["dbcc", "list", "sysc"])?, ["syscall:"]);
+    for kind in ["kprobe", "k", "fentry"] {
+        let behind = bash(&["dbcc", "list", kind, ":", "vfs_rea"])?;
+        ensure!(behind.contains(&"vfs_read".to_owned()), "{kind}: {behind:?}");
+    }
+    let name = std::fs::read_to_string("/proc/self/comm")?;
+    let name = name.trim_end();
+    let behind = bash(&["dbcc", "list", "uprobe", ":", name])?;
+    ensure!(behind.contains(&format!("{name}:")), "{name}: {behind:?}");
+    Ok(())
+}
+
 #[test]
 fn tracepoints_are_offered_by_category() -> Result<()> {
     need!(need::root());

@@ -1,6 +1,5 @@
 //! The names of what can be traced in this kernel, for patterns.
 
-use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Read as _;
 
@@ -78,24 +77,44 @@ fn bounded(path: &str) -> Result<String, String> {
 
 impl Symbols {
     /// Those whose names fit, sorted by name.
-    pub fn functions(&self, fits: &dyn Fn(&str) -> bool) -> Vec<Function<'_>> {
-        let list = self.traceable.as_deref().map(|list| words(list, 0, fits));
-        let blacklist = self.blacklist.as_deref().map(|list| words(list, 1, fits)).unwrap_or_default();
-        let mut found: HashMap<&str, Function<'_>> = HashMap::new();
-        for (name, module) in text_symbols(&self.symbols).filter(|(name, _)| fits(name)) {
-            let traced = list.as_ref().is_none_or(|list| list.contains(name)) && !module.is_some_and(is_made);
-            let blacklisted = blacklist.contains(name);
-            found.entry(name).or_insert(Function { name, module, count: 0, traced, blacklisted }).count += 1;
-        }
-        let mut found: Vec<Function<'_>> = found.into_values().collect();
-        found.sort_unstable_by_key(|function| function.name);
-        found
+    pub fn functions<'s>(&'s self, fits: &dyn Fn(&str) -> bool) -> Vec<Function<'s>> {
+        let mut traceable = self.traceable.as_deref().map(|list| Words::new(list, 0, fits));
+        let mut blacklist = Words::new(self.blacklist.as_deref().unwrap_or_default(), 1, fits);
+        let mut all: Vec<(&'s str, Option<&'s str>)> =
+            text_symbols(&self.symbols).filter(|(name, _)| fits(name)).collect();
+        // Of one name, the first stays the first.
+        all.sort_by_key(|(name, _)| *name);
+        let of_a_name = all.chunk_by(|(one, _), (other, _)| one == other);
+        let function = |same: &[(&'s str, Option<&'s str>)]| {
+            let (name, module) = *same.first()?;
+            let is_traceable = traceable.as_mut().is_none_or(|list| list.has(name));
+            let traced = is_traceable && !module.is_some_and(is_made);
+            Some(Function { name, module, count: same.len(), traced, blacklisted: blacklist.has(name) })
+        };
+        of_a_name.filter_map(function).collect()
     }
 }
 
-/// The words of that number in lines, as far as they fit.
-fn words<'t>(text: &'t str, number: usize, fits: &dyn Fn(&str) -> bool) -> HashSet<&'t str> {
-    text.lines().filter_map(|line| line.split_whitespace().nth(number)).filter(|name| fits(name)).collect()
+/// Words of a list, looked for in their order.
+#[derive(Debug)]
+struct Words<'t> {
+    rest: std::iter::Peekable<std::vec::IntoIter<&'t str>>,
+}
+
+impl<'t> Words<'t> {
+    /// The words of that number in lines, as far as they fit.
+    fn new(text: &'t str, number: usize, fits: &dyn Fn(&str) -> bool) -> Self {
+        let words = text.lines().filter_map(|line| line.split_ascii_whitespace().nth(number));
+        let mut words: Vec<&str> = words.filter(|name| fits(name)).collect();
+        words.sort_unstable();
+        Self { rest: words.into_iter().peekable() }
+    }
+
+    /// Whether a word is there that is not before those that were looked for.
+    fn has(&mut self, word: &str) -> bool {
+        while self.rest.next_if(|other| *other < word).is_some() {}
+        self.rest.peek().is_some_and(|other| *other == word)
+    }
 }
 
 /// Whether what kallsyms calls a module is code that the kernel made itself: programs of BPF, trampolines of ftrace and kprobes.
@@ -106,7 +125,7 @@ fn is_made(module: &str) -> bool {
 /// The functions in kallsyms, with the modules that they are in.
 fn text_symbols(symbols: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     symbols.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
+        let mut words = line.split_ascii_whitespace();
         // Functions are `t` and `T`, weak ones `w` and `W` (nm(1)).
         let (Some(_), Some("t" | "T" | "w" | "W"), Some(name)) = (words.next(), words.next(), words.next()) else {
             return None;

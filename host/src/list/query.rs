@@ -84,7 +84,8 @@ impl Query {
     }
 }
 
-fn by_name(kind: &str) -> Option<&'static Source> {
+/// The kind of this name, or with this alias.
+pub(super) fn by_name(kind: &str) -> Option<&'static Source> {
     SOURCES.iter().find(|source| source.kind == kind || source.aliases.contains(&kind))
 }
 
