@@ -11,9 +11,11 @@ mod files;
 mod finding;
 mod host;
 mod place;
+mod placed;
 mod running;
 mod show;
 mod system;
+mod traced;
 
 pub use finding::{Finding, State};
 use host::Host;
@@ -37,10 +39,17 @@ struct Check {
     name: &'static str,
     part: Part,
     look: fn(&Host) -> Finding,
+    /// The attach kinds that it decides about.
+    kinds: &'static [&'static str],
 }
 
 const fn row(group: &'static str, name: &'static str, part: Part, look: fn(&Host) -> Finding) -> Check {
-    Check { group, name, part, look }
+    Check { group, name, part, look, kinds: &[] }
+}
+
+/// A row that decides about attach kinds.
+const fn attach(name: &'static str, part: Part, look: fn(&Host) -> Finding, kinds: &'static [&'static str]) -> Check {
+    Check { group: "attach", name, part, look, kinds }
 }
 
 impl Check {
@@ -63,17 +72,28 @@ static CHECKS: &[Check] = &[
     row("rights", "perf_event_paranoid", Part::Other, running::perf_event_paranoid),
     row("rights", "kptr_restrict", Part::Other, running::kernel_pointers),
     row("rights", "ptrace", Part::Other, running::ptrace),
-    row("attach", "kprobe", Part::Attaching, attaching::kprobe),
-    row("attach", "kprobe_multi", Part::Other, attaching::kprobe_multi),
-    row("attach", "fentry", Part::Attaching, attaching::fentry),
-    row("attach", "uprobe", Part::Attaching, attaching::uprobe),
-    row("attach", "uprobe_multi", Part::Other, attaching::uprobe_multi),
-    row("attach", "usdt_semaphores", Part::Other, attaching::usdt_semaphores),
-    row("attach", "tracepoint", Part::Attaching, attaching::tracepoint),
-    row("attach", "raw_tracepoint", Part::Attaching, attaching::raw_tracepoint),
-    row("attach", "iterator", Part::Other, attaching::iterator),
-    row("attach", "software_events", Part::Other, attaching::software_events),
-    row("attach", "hardware_events", Part::Other, attaching::hardware_events),
+    attach("kprobe", Part::Attaching, attaching::kprobe, &["kprobe", "kretprobe"]),
+    attach("kprobe_multi", Part::Other, attaching::kprobe_multi, &[]),
+    attach("fentry", Part::Attaching, attaching::fentry, &["fentry", "fexit"]),
+    attach("fmod_ret", Part::Other, traced::fmod_ret, &["fmod_ret"]),
+    attach("lsm", Part::Other, traced::lsm, &["lsm"]),
+    attach("uprobe", Part::Attaching, attaching::uprobe, &["uprobe", "uretprobe", "usdt"]),
+    attach("uprobe_multi", Part::Other, attaching::uprobe_multi, &[]),
+    attach("usdt_semaphores", Part::Other, attaching::usdt_semaphores, &[]),
+    attach("tracepoint", Part::Attaching, attaching::tracepoint, &["tracepoint"]),
+    attach("raw_tracepoint", Part::Attaching, attaching::raw_tracepoint, &["raw_tracepoint"]),
+    attach("tp_btf", Part::Other, traced::tp_btf, &["tp_btf"]),
+    attach("iterator", Part::Other, attaching::iterator, &["iter"]),
+    attach("software_events", Part::Other, attaching::software_events, &["perf_event"]),
+    attach("hardware_events", Part::Other, attaching::hardware_events, &["perf_event"]),
+    attach("xdp", Part::Other, placed::xdp, &["xdp"]),
+    attach("tc", Part::Other, placed::tc, &["tc"]),
+    attach("packet_socket", Part::Other, placed::packet_socket, &["socket"]),
+    attach("flow_dissector", Part::Other, placed::flow_dissector, &["flow_dissector"]),
+    attach("sk_lookup", Part::Other, placed::sk_lookup, &["sk_lookup"]),
+    attach("cgroup", Part::Other, placed::cgroup, placed::CGROUP),
+    attach("socket_map", Part::Other, placed::socket_map, placed::SOCKET_MAP),
+    attach("verified_only", Part::Other, placed::verified_only, placed::VERIFIED),
     row("output", "ring_buffer", Part::Other, attaching::ring_buffer),
     row("output", "statistics", Part::Other, attaching::statistics),
     row("files", "tracefs", Part::Other, files::tracefs),
@@ -151,6 +171,15 @@ mod tests {
         check(&["libclang"], Verdict::RunsObjects);
         check(&["clang", "compile", "load"], Verdict::RunsNothing);
         check(&["btf"], Verdict::RunsNothing);
+    }
+
+    #[test]
+    fn every_kind_has_a_row() {
+        let kinds = crate::kind::KINDS.iter().map(|kind| kind.name());
+        let lacking: Vec<_> = kinds.filter(|kind| !CHECKS.iter().any(|check| check.kinds.contains(kind))).collect();
+        assert!(lacking.is_empty(), "the doctor does not try {lacking:?}");
+        let unknown = CHECKS.iter().flat_map(|check| check.kinds).filter(|kind| crate::kind::by_name(kind).is_none());
+        assert_eq!(unknown.count(), 0);
     }
 
     #[test]

@@ -114,6 +114,7 @@ pub fn agrees_with_others() -> Result<()> {
     let probed: Value = serde_json::from_str(&output("bpftool", &["--json", "feature", "probe"])?)?;
     let probed = |path: &str| probed.pointer(path);
     let has = |path: &str| probed(path).and_then(Value::as_bool).unwrap_or(false);
+    let all = |types: &[&str]| types.iter().all(|name| has(&format!("/program_types/have_{name}_prog_type")));
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     let mounted = |kind: &str, place: &str| {
         let mut mounts = mounts.lines().map(|line| line.split(' ').skip(1).take(2).collect::<Vec<_>>());
@@ -136,6 +137,16 @@ pub fn agrees_with_others() -> Result<()> {
         ("tracefs", mounted("tracefs", "/sys/kernel/tracing")),
         ("bpffs", mounted("bpf", "/sys/fs/bpf")),
         ("clang", Path::new("/usr/lib/llvm-19/bin/clang").exists()),
+        ("lsm", has("/program_types/have_lsm_prog_type") && asks_programs()?),
+        ("tp_btf", Path::new("/sys/kernel/btf/vmlinux").exists()),
+        ("xdp", has("/program_types/have_xdp_prog_type")),
+        ("tc", has("/program_types/have_sched_cls_prog_type") && sorts_packets()?),
+        ("packet_socket", has("/program_types/have_socket_filter_prog_type")),
+        ("flow_dissector", has("/program_types/have_flow_dissector_prog_type")),
+        ("sk_lookup", has("/program_types/have_sk_lookup_prog_type")),
+        ("cgroup", all(CGROUP)),
+        ("socket_map", all(&["sk_skb", "sk_msg"])),
+        ("verified_only", all(&["sched_act", "lwt_in", "lwt_out", "lwt_xmit", "lwt_seg6local", "sk_reuseport"])),
     ] {
         ensure!(
             (said.state(check) == "ok") == is_there,
@@ -143,6 +154,8 @@ pub fn agrees_with_others() -> Result<()> {
             said.findings.get(check)
         );
     }
+    let replaces = ["ok", "limited"].contains(&said.state("fmod_ret"));
+    ensure!(replaces == has("/program_types/have_tracing_prog_type"), "{:?}", said.findings.get("fmod_ret"));
     ensure!(said.seen("version") == format!("Linux {}", raw("/proc/sys/kernel/osrelease")), "{}", said.seen("version"));
     let disabled = raw("/proc/sys/kernel/unprivileged_bpf_disabled");
     ensure!(said.seen("unprivileged_bpf_disabled").starts_with(&disabled), "{disabled}, {said:?}");
@@ -152,12 +165,46 @@ pub fn agrees_with_others() -> Result<()> {
     let version = said.seen("clang").split(' ').next().unwrap_or_default();
     ensure!(printed.contains(&format!("clang version {version}")) && !version.is_empty(), "{version:?}: {printed}");
     lockdown(&said)?;
+    nothing_is_left()?;
     traceable(&said, &mounts)?;
 
     // The verdict is kept: what it says that runs, runs.
     ensure!((said.code, said.verdict) == (Some(0), (true, true)), "{said:?}");
     let loaded = dbcc::run(["check", "--load", "execsnoop"])?;
     ensure!(loaded.code() == Some(0), "{}{}", loaded.stdout(), loaded.stderr());
+    Ok(())
+}
+
+/// The types of programs that belong to cgroups, as bpftool names them.
+const CGROUP: &[&str] =
+    &["cgroup_skb", "cgroup_sock", "cgroup_sock_addr", "sock_ops", "cgroup_sockopt", "cgroup_device", "cgroup_sysctl"];
+
+/// Whether programs are among the security modules that the kernel asks.
+fn asks_programs() -> Result<bool> {
+    let script =
+        "mount -t securityfs none /sys/kernel/security 2> /dev/null; cat /sys/kernel/security/lsm 2> /dev/null";
+    Ok(output("unshare", &["--mount", "sh", "-c", script])?.trim().split(',').any(|module| module == "bpf"))
+}
+
+/// Whether the kernel has what attaches classifiers: links (Linux 6.6), or modules for a queueing discipline and filters.
+fn sorts_packets() -> Result<bool> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let modules = ["sch_ingress", "cls_bpf"].map(|name| Path::new("/sys/module").join(name).exists());
+    Ok(version >= (6, 6) || modules == [true, true])
+}
+
+/// No cgroup of a doctor that has ended.
+fn nothing_is_left() -> Result<()> {
+    let script = "mount -t cgroup2 none /mnt && ls /mnt";
+    let groups = output("unshare", &["--mount", "sh", "-c", script])?;
+    let of_dead = groups.lines().filter(|name| {
+        let pid = name.strip_prefix("dbcc-doctor-").and_then(|rest| rest.split('-').next());
+        pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists())
+    });
+    let of_dead: Vec<_> = of_dead.collect();
+    ensure!(of_dead.is_empty() && !groups.is_empty(), "cgroups that nobody takes away: {of_dead:?} of {groups:?}");
     Ok(())
 }
 

@@ -22,6 +22,7 @@ use crate::server::{Flavor, Server};
 use crate::sites::{self, Sites};
 use crate::swapped;
 use crate::watch;
+use crate::written;
 
 /// A test in the form that Rust's own harness has too.
 pub type Test = fn() -> Result<()>;
@@ -57,6 +58,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("uprobes_of_tracefs_are_listed", listing::functions::uprobes_of_tracefs_are_listed),
     ("places_of_programs_are_listed", listed::functions_are_told),
     ("what_the_doctor_says_is_what_others_find", doctor::agrees_with_others),
+    ("probes_of_the_kernel_that_are_written_tell_the_truth", written::kernel_functions_tell_the_truth),
     ("objects_of_another_kernel_read_what_this_one_has", objects_of_another_kernel),
 ];
 

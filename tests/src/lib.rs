@@ -27,6 +27,7 @@ pub mod server;
 pub mod sites;
 pub mod swapped;
 pub mod watch;
+pub mod written;
 
 /// Takes a `Result<T, need::Skip>`: gives the value, or ends the test as skipped.
 ///

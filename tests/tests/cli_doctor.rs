@@ -35,7 +35,9 @@ fn a_user_without_rights_is_told_which_and_nothing_is_claimed_that_was_not_tried
         assert!(said.seen("capabilities").contains(name), "{said:?}");
     }
     assert!(said.mend("capabilities").contains("setcap cap_bpf,cap_perfmon"), "{said:?}");
-    for check in ["fentry", "uprobe", "uprobe_multi", "raw_tracepoint", "iterator", "ring_buffer", "statistics"] {
+    let untried = ["fentry", "uprobe", "uprobe_multi", "raw_tracepoint", "iterator", "ring_buffer", "statistics"];
+    let of_kinds = ["fmod_ret", "lsm", "tp_btf", "xdp", "tc", "packet_socket", "cgroup", "socket_map", "verified_only"];
+    for check in untried.iter().chain(&of_kinds) {
         assert_eq!(said.state(check), "unknown", "{check}: {said:?}");
     }
     Ok(())
@@ -53,6 +55,9 @@ fn the_two_capabilities_are_enough_for_some_and_those_that_it_names_for_all() ->
         (Some(0), ["ok", "ok", "ok", "limited", "missing", "missing", "missing"]),
         "{said:?}"
     );
+    let found = ["tp_btf", "xdp", "cgroup", "socket_map"].map(|check| said.state(check));
+    assert_eq!(found, ["ok", "unknown", "unknown", "missing"], "{said:?}");
+    assert_eq!(said.mend("socket_map"), "see capabilities", "{said:?}");
     let lacking = "without CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_NET_ADMIN, CAP_SYSLOG";
     assert_eq!(said.seen("capabilities"), lacking);
 
@@ -62,7 +67,8 @@ fn the_two_capabilities_are_enough_for_some_and_those_that_it_names_for_all() ->
     let named: String = named.split(',').map(|name| format!(",+{}", name.trim_start_matches("cap_"))).collect();
     let set = format!("-all{named}");
     let said = Said::of(behind("setpriv", &[&NOBODY[..], &["--inh-caps", &set, "--ambient-caps", &set]].concat())?)?;
-    for check in states.iter().chain(&["tracepoint", "kptr_restrict", "ptrace"]) {
+    let more = ["tracepoint", "kptr_restrict", "ptrace", "xdp", "tc", "socket_map", "verified_only"];
+    for check in states.iter().chain(&more) {
         assert_eq!(said.state(check), "ok", "{check}: {said:?}");
     }
     Ok(())

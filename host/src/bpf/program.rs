@@ -83,7 +83,7 @@ pub enum ProgramType {
 }
 
 impl ProgramType {
-    fn raw(self) -> (sys::bpf_prog_type, sys::bpf_attach_type) {
+    pub(super) fn raw(self) -> (sys::bpf_prog_type, sys::bpf_attach_type) {
         match self {
             Self::Kprobe => (sys::BPF_PROG_TYPE_KPROBE, 0),
             Self::Tracepoint => (sys::BPF_PROG_TYPE_TRACEPOINT, 0),

@@ -35,6 +35,25 @@ pub fn detached_mount(filesystem: &CStr) -> io::Result<OwnedFd> {
     unsafe { new_fd(libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), libc::FSMOUNT_CLOEXEC, attributes)) }
 }
 
+/// Does something on a thread that has a network namespace of its own: its one interface, `lo`, is down, and nobody sees what is
+/// attached there. Both are gone at its end.
+///
+/// # Errors
+/// The kernel's: `EPERM` without CAP_SYS_ADMIN, `EINVAL` where it has no such namespaces.
+pub fn in_network_namespace<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let inside = || {
+        // SAFETY: it takes a number; of this thread nothing but the network changes, and no other thread is meant.
+        match unsafe { libc::unshare(libc::CLONE_NEWNET) } {
+            0 => Ok(work()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("dbcc-network".to_owned()).spawn_scoped(scope, inside)?;
+        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread ended before its work")))
+    })
+}
+
 /// Opens a file below a directory.
 ///
 /// # Errors

@@ -6,7 +6,14 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use libbpf_sys as sys;
 
 use super::errno::{Error, check};
+use super::program::ProgramType;
 use super::sys::new_fd;
+
+mod decision;
+mod place;
+
+pub use decision::decides;
+pub use place::{loads, packets, place, socket_map, traffic_control};
 
 /// Asks whether tracing programs (fentry and fexit) are accepted at all, by one for no function.
 ///
@@ -15,29 +22,33 @@ use super::sys::new_fd;
 pub fn tracing_program() -> Result<(), Error> {
     // Permission is checked before the function (kernel/bpf/syscall.c: bpf_prog_load); that there is no function number
     // 0 is another error.
-    match load_tracing(0, false) {
+    match load_traced(ProgramType::Fentry, 0) {
         Err(error) if error.is_permission() => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Loads and attaches a program that does nothing to the entry or return of a kernel function, and takes it away again.
+/// Loads and attaches a program that does nothing to what the kernel's types describe, and takes it away again: to a function
+/// (fentry, fexit, fmod_ret) or to a tracepoint (tp_btf).
 ///
-/// `function` is the number of a function in the kernel's own BTF.
+/// `target` is the number of the function, or of the tracepoint's `btf_trace_…`, in the kernel's own BTF.
 ///
 /// # Errors
 /// The kernel's, with the verifier's words as far as it gave any.
-pub fn tracing(function: u32, returns: bool) -> Result<(), Error> {
-    let program = load_tracing(function, returns)?;
-    let what = || format!("attach a trial program to the {} of a function", if returns { "return" } else { "entry" });
-    // SAFETY: the program is open; a tracing program is attached without a name (BPF_RAW_TRACEPOINT_OPEN, Linux 5.5).
-    owned(check(what, || unsafe { sys::bpf_raw_tracepoint_open(std::ptr::null(), program.as_raw_fd()) })?).map(drop)
+pub fn traced(kind: ProgramType, target: u32) -> Result<(), Error> {
+    attach_traced(&load_traced(kind, target)?).map(drop)
 }
 
-fn load_tracing(function: u32, returns: bool) -> Result<OwnedFd, Error> {
-    let hook = if returns { sys::BPF_TRACE_FEXIT } else { sys::BPF_TRACE_FENTRY };
-    let what = || format!("load a trial program for the {} of a function", if returns { "return" } else { "entry" });
-    load(what, sys::BPF_PROG_TYPE_TRACING, hook, function)
+fn load_traced(kind: ProgramType, target: u32) -> Result<OwnedFd, Error> {
+    let (program_type, hook) = kind.raw();
+    load(|| "load a trial program".to_owned(), program_type, hook, target)
+}
+
+/// Attaches a program to what it was loaded for.
+fn attach_traced(program: &OwnedFd) -> Result<OwnedFd, Error> {
+    let what = || "attach a trial program".to_owned();
+    // SAFETY: the program is open; such a program is attached without a name (BPF_RAW_TRACEPOINT_OPEN, Linux 5.5).
+    owned(check(what, || unsafe { sys::bpf_raw_tracepoint_open(std::ptr::null(), program.as_raw_fd()) })?)
 }
 
 /// Loads a program that does nothing: `function` is its target's number in the kernel's BTF, or 0.
@@ -52,7 +63,19 @@ pub(super) fn load(
     let [set, exit] = &mut instructions;
     set.code = 0xb7;
     exit.code = 0x95;
+    load_code(what, kind, hook, function, &instructions)
+}
+
+/// Loads a program of these instructions.
+fn load_code(
+    what: impl FnOnce() -> String,
+    kind: sys::bpf_prog_type,
+    hook: sys::bpf_attach_type,
+    function: u32,
+    instructions: &[sys::bpf_insn],
+) -> Result<OwnedFd, Error> {
     let mut log = vec![0_u8; 4096];
+    let count = u64::try_from(instructions.len()).unwrap_or(0);
     let options = sys::bpf_prog_load_opts {
         sz: size_of::<sys::bpf_prog_load_opts>().try_into().unwrap_or(0),
         expected_attach_type: hook,
@@ -71,7 +94,7 @@ pub(super) fn load(
                 c"dbcc_trial".as_ptr(),
                 c"GPL".as_ptr(),
                 instructions.as_ptr(),
-                2,
+                count,
                 (&raw const options).cast_mut(),
             )
         },

@@ -11,6 +11,7 @@ use crate::kernel::{Kernel, capability};
 use crate::toolchain::{self, ToolchainError};
 
 use super::Finding;
+use super::placed::{self, Network};
 
 /// What to do about rights that are missing.
 pub(super) const SEE_RIGHTS: &str = "see capabilities";
@@ -28,6 +29,7 @@ pub(super) struct Host {
     mounted: Vec<(Mountable, io::Result<()>)>,
     program: OnceCell<Result<Taken, Error>>,
     toolchain: OnceCell<Result<Toolchain, ToolchainError>>,
+    network: OnceCell<io::Result<Network>>,
 }
 
 /// Mounts what is not mounted.
@@ -38,7 +40,14 @@ pub(super) fn mount(what: Mountable) -> (Mountable, io::Result<()>) {
 impl Host {
     pub(super) fn new(mounted: Vec<(Mountable, io::Result<()>)>) -> Self {
         let rights = capability::Set::of_this_process();
-        Self { kernel: Kernel::new(), rights, mounted, program: OnceCell::new(), toolchain: OnceCell::new() }
+        Self {
+            kernel: Kernel::new(),
+            rights,
+            mounted,
+            program: OnceCell::new(),
+            toolchain: OnceCell::new(),
+            network: OnceCell::new(),
+        }
     }
 
     /// Whether the kernel takes a program that does nothing.
@@ -49,6 +58,11 @@ impl Host {
     /// The compiler.
     pub(super) fn toolchain(&self) -> Result<&Toolchain, &ToolchainError> {
         self.toolchain.get_or_init(toolchain::find).as_ref()
+    }
+
+    /// What the kernel takes in a network namespace.
+    pub(super) fn network(&self) -> Result<&Network, &io::Error> {
+        self.network.get_or_init(placed::network).as_ref()
     }
 
     /// Why mounting something failed that was asked for.

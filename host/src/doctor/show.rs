@@ -67,8 +67,8 @@ pub(super) fn json(findings: &[(&Check, Finding)], verdict: Verdict, out: &mut d
     let words = |text: &str| if text.is_empty() { None } else { Some(text.to_owned()) };
     for (check, finding) in findings {
         let Finding { state, seen, costs, mend } = finding;
-        let line = json!({"kind": "finding", "group": check.group, "check": check.name, "state": state.name(),
-            "seen": seen, "costs": words(costs), "mend": words(mend)});
+        let line = json!({"kind": "finding", "group": check.group, "check": check.name, "kinds": check.kinds,
+            "state": state.name(), "seen": seen, "costs": words(costs), "mend": words(mend)});
         writeln!(out, "{line}")?;
     }
     let runs = verdict != Verdict::RunsNothing;

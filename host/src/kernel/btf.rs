@@ -8,7 +8,9 @@ mod slice;
 
 pub use module::{Joined, with_modules, with_modules_that};
 pub use names::Names;
-pub use query::{Function, Parameter, enumerators, function, functions, has_raw_tracepoint, members, type_names};
+pub use query::{
+    Function, Parameter, enumerators, function, functions, has_raw_tracepoint, members, raw_tracepoint, type_names,
+};
 pub use slice::{Slice, SliceError, slice};
 
 use std::io::Read as _;

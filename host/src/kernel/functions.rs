@@ -2,6 +2,7 @@
 
 use super::Kernel;
 use super::btf::{self, Function};
+use crate::bpf::program::ProgramType;
 use crate::bpf::{Error, errno, trial};
 
 /// Why a function cannot be traced by fentry or fexit.
@@ -28,7 +29,8 @@ pub fn try_fentry(kernel: &Kernel, name: &str, returns: bool) -> Result<Function
     let function = btf::function(types, name).ok_or_else(|| {
         unasked(format!("the kernel's BTF has no function `{name}` (inlined everywhere, or in a module)"))
     })?;
-    match trial::tracing(function.id.0, returns) {
+    let kind = if returns { ProgramType::Fexit } else { ProgramType::Fentry };
+    match trial::traced(kind, function.id.0) {
         Ok(()) => Ok(function),
         Err(error) => Err(Refusal { errno: Some(error.errno), reason: explain(&error, name) }),
     }

@@ -40,6 +40,14 @@ pub fn lockdown() -> io::Result<Lockdown> {
     }
 }
 
+/// The security modules that this kernel asks, in their order, with commas between them.
+///
+/// # Errors
+/// As of [`lockdown`].
+pub fn modules() -> io::Result<String> {
+    Ok(read("lsm")?.trim().to_owned())
+}
+
 /// The level in brackets: `none [integrity] confidentiality`.
 fn chosen(text: &str) -> Option<Lockdown> {
     let (_, behind) = text.split_once('[')?;

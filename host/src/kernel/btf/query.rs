@@ -125,8 +125,14 @@ fn collect_members(btf: &Btf, record: Type<'_>, into: &mut Vec<String>, depth: u
 /// Whether a program can be attached to that tracepoint as tp_btf or raw tracepoint: the kernel has the typedef
 /// `btf_trace_NAME`.
 pub fn has_raw_tracepoint(btf: &Btf, name: &str) -> bool {
-    let Some(offset) = btf.find_name(&format!("btf_trace_{name}")) else { return false };
-    btf.types().any(|found| found.kind() == Kind::Typedef && found.name_offset() == offset)
+    raw_tracepoint(btf, name).is_some()
+}
+
+/// The typedef `btf_trace_NAME`, which stands for that tracepoint.
+pub fn raw_tracepoint(btf: &Btf, name: &str) -> Option<TypeId> {
+    let offset = btf.find_name(&format!("btf_trace_{name}"))?;
+    let mut types = btf.types();
+    types.find(|found| found.kind() == Kind::Typedef && found.name_offset() == offset).map(|found| found.id())
 }
 
 /// The names of all types for which `wanted` holds, sorted, each once: what a misspelt name may have meant.
