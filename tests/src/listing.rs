@@ -12,7 +12,9 @@ use crate::process::{self, run};
 pub mod binaries;
 pub mod bpftrace;
 pub mod btf;
+pub mod events;
 pub mod functions;
+pub mod paste;
 pub mod types;
 
 /// Runs `dbcc list`.

@@ -56,7 +56,11 @@ fn explain(error: &Error, name: &str) -> String {
         (_, Some(said)) => format!("the kernel does not trace `{name}`: {said}"),
         (libc::EBUSY, None) => format!("`{name}` is being traced by something that does not share it (EBUSY)"),
         (libc::E2BIG, None) => format!("`{name}` has as many programs as the kernel allows (E2BIG)"),
-        (524, None) => "this kernel has no trampolines for fentry on this architecture".to_owned(),
+        // ENOTSUPP, which user space has no name for (include/linux/errno.h).
+        (524, None) => format!(
+            "this kernel has no trampolines for `{name}`: it takes more arguments than the kernel hands over (those in registers, \
+             before Linux 6.6), or none are made on this architecture"
+        ),
         (number, None) => format!("the kernel does not trace `{name}`: {}", errno::describe(number)),
     }
 }

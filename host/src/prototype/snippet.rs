@@ -96,8 +96,11 @@ pub fn most_bound(kind: &str) -> usize {
 pub fn last_name(kind: &str, target: &str) -> String {
     let text = match kind {
         "uprobe" | "uretprobe" => plain_name(kind::binary_and_rest(target).1),
-        // Behind the event stands the rate.
-        "perf_event" => target.rsplit(':').nth(1).unwrap_or_default().to_owned(),
+        // The type stands before the event, and the rate behind it.
+        "perf_event" => {
+            let (event, _) = target.rsplit_once(':').unwrap_or((target, ""));
+            event.split_once(':').map_or(event, |(_, event)| event).to_owned()
+        }
         _ => target.rsplit(':').next().unwrap_or_default().to_owned(),
     };
     let name = identifier(&text);

@@ -17,6 +17,8 @@ pub struct Types {
     pub enumerations: BTreeMap<String, Vec<String>>,
     /// The names of structs.
     pub structs: BTreeSet<String>,
+    /// The names of typedefs.
+    pub typedefs: BTreeSet<String>,
     /// The names of parameters, by the number of the prototype.
     prototypes: BTreeMap<String, Vec<String>>,
 }
@@ -61,6 +63,7 @@ fn read(text: &str, base: &BTreeMap<String, Vec<String>>) -> Types {
             Some("FUNC_PROTO") => members = Some(types.prototypes.entry(id.to_owned()).or_default()),
             Some("ENUM") => members = Some(types.enumerations.entry(name).or_default()),
             Some("STRUCT") => drop(types.structs.insert(name)),
+            Some("TYPEDEF") => drop(types.typedefs.insert(name)),
             Some("FUNC") => {
                 let prototype = rest.split("type_id=").nth(1).and_then(|rest| rest.split(' ').next());
                 prototype_of.entry(name).or_insert_with(|| prototype.unwrap_or_default().to_owned());
