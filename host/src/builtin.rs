@@ -1,7 +1,8 @@
 //! The probes that are embedded in the binary, so that `dbcc netio` works from anywhere.
 
-use std::io::{self, Write};
+use std::io::Write;
 
+use anyhow::Context as _;
 use include_dir::{Dir, include_dir};
 
 use crate::source::Source;
@@ -47,27 +48,24 @@ pub fn find(name: &str) -> Option<BuiltIn> {
     all().into_iter().find(|probe| probe.name == name)
 }
 
-/// Lists the built-in probes, or writes the text of one. Says whether there is one of that name.
+/// Lists the built-in probes, or writes the text of one.
 ///
 /// # Errors
-/// When writing fails.
-pub fn show(name: Option<&str>, out: &mut dyn Write) -> io::Result<bool> {
+/// When there is none of that name, or writing fails.
+pub fn show(name: Option<&str>, out: &mut dyn Write) -> anyhow::Result<()> {
     let Some(name) = name else {
         for probe in all() {
             let summary = probe.summary();
             let about = summary.strip_prefix(probe.name).unwrap_or(summary).trim_start_matches(':').trim();
             writeln!(out, "{:<16} {about}", probe.name)?;
         }
-        return Ok(true);
+        return Ok(());
     };
-    match find(name) {
-        Some(probe) => out.write_all(probe.text.as_bytes()).map(|()| true),
-        None => {
-            let known: Vec<&str> = all().iter().map(|probe| probe.name).collect();
-            writeln!(out, "no built-in probe `{name}`; there are: {}", known.join(", "))?;
-            Ok(false)
-        }
-    }
+    let probe = find(name).with_context(|| {
+        let known: Vec<&str> = all().iter().map(|probe| probe.name).collect();
+        format!("no built-in probe `{name}`; there are: {}", known.join(", "))
+    })?;
+    Ok(out.write_all(probe.text.as_bytes())?)
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ pub struct RunArgs {
     pub max_targets: usize,
 
     /// Look for debug files in this folder first, before /usr/lib/debug (repeatable)
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder)]
     pub debug_dir: Vec<PathBuf>,
 
     /// Attach uprobes to the first instruction of functions, even where one behind it is cheaper and sees the same
@@ -222,7 +222,7 @@ pub struct SymbolsArgs {
     #[arg(long)]
     pub usdt: bool,
     /// Look for debug files in this folder first, before /usr/lib/debug (repeatable)
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder)]
     pub debug_dir: Vec<PathBuf>,
     /// Keep no index of debug information, and use none
     #[arg(long)]
@@ -247,6 +247,12 @@ fn pid(text: &str) -> Result<u32, String> {
     }
     // PID_MAX_LIMIT of include/linux/threads.h.
     text.parse().map_err(|_| "ids of processes are at most 4194304".to_owned())
+}
+
+/// Reads the path of a folder.
+fn folder(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_dir() { Ok(path) } else { Err("there is no folder of that name".to_owned()) }
 }
 
 /// `dbcc probes`.

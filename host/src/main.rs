@@ -69,7 +69,7 @@ fn main() -> ExitCode {
             new::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()).map(|()| code(true))
         }
         Some(Command::Probes(args)) => {
-            builtin::show(args.name.as_deref(), &mut io::stdout().lock()).map_err(Failure::from).map(code)
+            builtin::show(args.name.as_deref(), &mut io::stdout().lock()).map_err(unusable).map(|()| code(true))
         }
         Some(Command::Cache(args)) => kept::run(&args, &mut io::stdout().lock()).map_err(unusable).map(|()| code(true)),
         Some(Command::Doctor(args)) => {

@@ -10,14 +10,14 @@ use crate::addr::Pid;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused an operation on a file.
-    #[error("failed to {doing} `{}`: {source}{}", path.display(), permission_hint(source))]
+    #[error("failed to {doing} `{}`: {error}{}", path.display(), permission_hint(error))]
     Io {
         /// What was tried: "open", "read".
         doing: &'static str,
         /// On what.
         path: PathBuf,
-        /// Why it failed.
-        source: io::Error,
+        /// Why it failed. Its words stand in the message, so that it is not the `source()` that is shown behind it.
+        error: io::Error,
     },
     /// A directory, a device, a socket.
     #[error("`{}` is not a regular file: name a program or a shared library", .0.display())]

@@ -46,7 +46,7 @@ impl fmt::Debug for Origin {
 impl Contents {
     /// Opens `open`; errors speak of `shown`.
     pub(crate) fn open(open: &Path, shown: &Path) -> Result<Self, Error> {
-        let io = |doing, source| Error::Io { doing, path: shown.to_owned(), source };
+        let io = |doing, error| Error::Io { doing, path: shown.to_owned(), error };
         // Looked at before it is opened: opening a device may do something. Should it be exchanged in between, opening a
         // FIFO would wait for its writer, without the flag.
         let before = std::fs::metadata(open).map_err(|e| io("find", e))?;
@@ -64,7 +64,7 @@ impl Contents {
     }
 
     fn of_file(file: File, shown: &Path) -> Result<Self, Error> {
-        let io = |source| Error::Io { doing: "read", path: shown.to_owned(), source };
+        let io = |error| Error::Io { doing: "read", path: shown.to_owned(), error };
         let metadata = file.metadata().map_err(io)?;
         if !metadata.is_file() {
             return Err(Error::NotAFile(shown.to_owned()));
@@ -130,10 +130,10 @@ impl Contents {
                 part.copy_from_slice(bytes.ok_or_else(|| self.damaged(format!("{what} is cut off")))?);
                 Ok(())
             }
-            Origin::File(file) => file.read_exact_at(part, offset).map_err(|source| Error::Io {
+            Origin::File(file) => file.read_exact_at(part, offset).map_err(|error| Error::Io {
                 doing: "read",
                 path: self.path.clone(),
-                source,
+                error,
             }),
         }
     }

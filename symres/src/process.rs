@@ -29,12 +29,12 @@ pub(crate) struct Executable {
 /// The executable of a process.
 pub(crate) fn executable(pid: Pid) -> Result<Executable, Error> {
     let exe = PathBuf::from(format!("/proc/{pid}/exe"));
-    let link = fs::read_link(&exe).map_err(|source| match source.kind() {
+    let link = fs::read_link(&exe).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound if !Path::new(&format!("/proc/{pid}")).exists() => {
             Error::NoProcess { pid, why: "it does not exist, or has ended" }
         }
         io::ErrorKind::NotFound => Error::NoProcess { pid, why: "it is a kernel thread or a zombie" },
-        _ => Error::Io { doing: "find out what runs as", path: exe.clone(), source },
+        _ => Error::Io { doing: "find out what runs as", path: exe.clone(), error },
     })?;
     Ok(best_path(pid, exe, link, "runs"))
 }
@@ -238,7 +238,7 @@ pub(crate) fn mapped_files(pid: Pid) -> Result<Vec<Executable>, Error> {
 /// What a process has mapped, as the kernel writes it.
 pub(crate) fn maps(pid: Pid) -> Result<Vec<u8>, Error> {
     let maps = PathBuf::from(format!("/proc/{pid}/maps"));
-    fs::read(&maps).map_err(|source| Error::Io { doing: "read", path: maps, source })
+    fs::read(&maps).map_err(|error| Error::Io { doing: "read", path: maps, error })
 }
 
 /// The file of a mapping.

@@ -72,6 +72,8 @@ fn values_that_make_no_sense_are_refused() -> Result<()> {
     refused(&dbcc::run(["netio", "--attach", "somewhere"])?, 2, &["--attach", "somewhere"]);
     refused(&dbcc::run(["netio", "--attach", "sonde:tcp_sendmsg=f"])?, 2, &["sonde"]);
     refused(&dbcc::run(["netio", "-D", "=3"])?, 2, &["-D", "NAME=VALUE"]);
+    refused(&dbcc::run(["netio", "--debug-dir", "/no/such"])?, 2, &["'/no/such' for '--debug-dir <DIR>'", "no folder"]);
+    refused(&dbcc::run(["probes", "netoi"])?, 2, &["no built-in probe `netoi`", "netio"]);
     Ok(())
 }
 

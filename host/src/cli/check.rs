@@ -40,7 +40,7 @@ pub struct CheckArgs {
     #[arg(long, value_name = "BINARY")]
     pub binary: Option<String>,
     /// Look for debug files in this folder first, before /usr/lib/debug (repeatable)
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = super::folder)]
     pub debug_dir: Vec<PathBuf>,
     /// How they are compiled.
     #[command(flatten)]

@@ -35,7 +35,7 @@ pub struct ListArgs {
     #[arg(long, short, value_name = "N", value_parser = super::pid)]
     pub pid: Option<u32>,
     /// Look for debug files in this folder first, before /usr/lib/debug (repeatable)
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = super::folder)]
     pub debug_dir: Vec<PathBuf>,
     /// Print JSON lines
     #[arg(long)]

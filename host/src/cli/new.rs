@@ -56,7 +56,7 @@ pub struct NewArgs {
     #[arg(long)]
     pub force: bool,
     /// Look for debug files in this folder first, before /usr/lib/debug (repeatable)
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = super::folder)]
     pub debug_dir: Vec<PathBuf>,
     /// Keep no index of debug information, and use none
     #[arg(long)]

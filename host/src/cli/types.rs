@@ -31,7 +31,7 @@ pub struct TypesArgs {
     #[arg(long, conflicts_with = "depth")]
     pub expand: bool,
     /// Look for debug files in this folder first, before /usr/lib/debug (repeatable)
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = super::folder)]
     pub debug_dir: Vec<PathBuf>,
     /// Print JSON lines
     #[arg(long)]

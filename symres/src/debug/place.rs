@@ -155,7 +155,7 @@ impl Candidate {
         match self.find() {
             Ok(found) => Contents::of_found(&found, &shown).map(Some),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-            Err(error) => Err(Error::Io { doing: "open", path: shown, source: io::Error::from(error) }),
+            Err(error) => Err(Error::Io { doing: "open", path: shown, error: io::Error::from(error) }),
         }
     }
 
