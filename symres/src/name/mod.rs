@@ -90,6 +90,11 @@ pub(crate) const ANONYMOUS: &str = "(anonymous namespace)";
 ///
 /// What is wrong with it, as the end of a sentence.
 pub(crate) fn parse(text: &str, author: Author) -> Result<Name, &'static str> {
+    read(text, author, true)
+}
+
+/// Takes `text` apart; without `lists`, all lists of arguments and parameters are left empty.
+fn read(text: &str, author: Author, lists: bool) -> Result<Name, &'static str> {
     let mut name = Name::default();
     let mut text = text.trim();
     for (start, prefix) in PREFIXES {
@@ -102,7 +107,7 @@ pub(crate) fn parse(text: &str, author: Author) -> Result<Name, &'static str> {
     if author == Author::Demangler && OF_DATA.iter().any(|start| text.starts_with(start)) {
         return Err("it is no function");
     }
-    let mut reader = Reader { text, at: 0, author };
+    let mut reader = Reader { text, at: 0, author, lists };
     let mut typed = false;
     loop {
         reader.spaces();
@@ -171,6 +176,15 @@ impl Name {
         }
     }
 
+    /// The components of the name that a symbol stands for, and what was before it: most of the time that taking names apart takes
+    /// goes into their arguments and parameters.
+    pub(crate) fn outline(raw: RawName<'_>) -> Option<Self> {
+        match raw.mangling() {
+            Mangling::Cpp => read(&qualified(raw)?, Author::Demangler, false).ok(),
+            Mangling::None | Mangling::Rust => Self::of(raw),
+        }
+    }
+
     /// A name of one component, whatever characters it has.
     pub(crate) fn plain(text: &str) -> Self {
         Self { components: vec![Component::plain(text)], ..Self::default() }
@@ -185,7 +199,7 @@ impl Component {
 
 /// Takes one component apart: `push`, `twice<int>`. What cannot be taken apart is the name as a whole.
 pub(crate) fn component(text: &str, author: Author) -> Component {
-    let mut reader = Reader { text: text.trim(), at: 0, author };
+    let mut reader = Reader { text: text.trim(), at: 0, author, lists: true };
     let Ok(name) = reader.component_name() else { return Component::plain(text) };
     let mut component = Component { name, args: None, scope_params: None, owner: None };
     reader.tags();
@@ -200,6 +214,8 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     author: Author,
+    /// What is in lists is wanted.
+    lists: bool,
 }
 
 /// Operators, longest first.
@@ -351,6 +367,9 @@ impl Reader<'_> {
         })?;
         let inner = self.text.get(self.at + 1..end - 1).unwrap_or_default();
         self.at = end;
+        if !self.lists {
+            return Ok(Vec::new());
+        }
         let items: Vec<String> = split(inner).into_iter().map(|item| canonical(item, self.author)).collect();
         let none = match items.as_slice() {
             [only] => only.is_empty() || (open == b'(' && only == "void"),
@@ -480,6 +499,25 @@ pub(crate) fn split(list: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn outlines_have_the_components_of_whole_names() {
+        for (symbol, count, prefix) in [
+            ("_ZN2ns3FooIiE3barEPKcS3_", 3, None),
+            ("_ZThn16_N10Item_param18set_out_param_infoEP10Send_field", 2, Some("thunk")),
+            ("_ZZN1A1fEiENKUlbE_clEb", 4, None),
+            ("_ZN1AcvPT_IcEEv", 2, None),
+            ("_ZSt4moveIRiEONSt16remove_referenceIT_E4typeEOS2_", 2, None),
+            ("_RNvCs1234_7mycrate3foo", 2, None),
+            ("main", 1, None),
+        ] {
+            let outline = Name::outline(RawName::new(symbol)).map(|name| (name.components.len(), name.prefix));
+            assert_eq!(outline, Some((count, prefix)), "{symbol}");
+            let whole = Name::of(RawName::new(symbol)).map(|name| (name.components.len(), name.prefix));
+            assert_eq!(outline, whole, "{symbol}");
+        }
+        assert!(Name::outline(RawName::new("_ZTV1A")).is_none());
+    }
 
     fn show(text: &str, author: Author) -> String {
         match parse(text, author) {

@@ -23,6 +23,9 @@ use crate::error::Error;
 use crate::glob::Glob;
 use crate::name::Name;
 
+/// The regular expression that is found in every name.
+const EVERYTHING: &str = "/./";
+
 /// No name that a person writes or pastes is longer.
 const MAX_PATTERN: usize = 8 << 10;
 
@@ -251,6 +254,8 @@ impl Pattern {
             _ => false,
         };
         match &self.form {
+            // Whatever is displayed has a character.
+            Form::Regex(_) if self.text == EVERYTHING => !symbol.is_empty(),
             Form::Regex(regex) => match display(RawName::new(symbol)) {
                 Some(name) => regex.is_match(&name),
                 None => regex.is_match(symbol),

@@ -1,5 +1,6 @@
 //! From what a search found to what it gives back.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
@@ -132,7 +133,8 @@ pub(super) fn build_group(
     mut group: Vec<Found<'_>>,
     aliases: &Aliases,
 ) -> Result<Option<Function>, Error> {
-    group.sort_by(|a, b| (a.role, a.raw.base.len(), a.raw).cmp(&(b.role, b.raw.base.len(), b.raw)));
+    // Of the same name in several tables, the first table's comes first, whoever found it.
+    group.sort_by_key(|found| (found.role, found.raw.base.len(), found.raw, found.table, Reverse(found.size)));
     let Some(first) = group.first().copied() else { return Ok(None) };
     let in_tables = group.iter().filter(|found| found.raw == first.raw).map(|found| found.table).collect();
     build(code, first, in_tables, aliases).map(Some)

@@ -13,8 +13,16 @@ use crate::elf::Elf;
 use crate::error::Error;
 use crate::name::Name;
 use crate::near::{self, All, Near};
+use crate::parallel::{Shares, THREADS, together};
 use crate::pattern::{Pattern, Prefilter};
 use crate::source::{Entry, Kind, Names, Symbol, SymbolTable, Table};
+
+/// So many symbols are considered together.
+const BATCH: usize = 32 << 10;
+/// Fewer than this are not worth another thread, which takes some 50 µs to start.
+const WORTH_A_THREAD: usize = 512;
+/// So many of them one thread takes at a time.
+const SHARE: usize = 128;
 
 /// A symbol table with those of its names that can match.
 #[derive(Debug)]
@@ -176,18 +184,7 @@ impl<'a, 'p> Search<'a, 'p> {
         pattern: &'p Pattern,
         scopes: Vec<&'p str>,
     ) -> Result<Self, Error> {
-        let mut search = Self {
-            elf,
-            pattern,
-            prefilter: pattern.prefilter(),
-            scopes,
-            elsewhere: false,
-            matches: BTreeMap::new(),
-            near: Near::default(),
-            counts: Vec::new(),
-            seen: Seen::default(),
-            work: 0,
-        };
+        let mut search = Self::new(elf, pattern, scopes);
         for candidates in candidates {
             search.table(candidates)?;
         }
@@ -198,13 +195,78 @@ impl<'a, 'p> Search<'a, 'p> {
         let Candidates { table, symbols, names } = candidates;
         let elf = self.elf;
         let mut functions = 0;
+        let mut batch = Vec::new();
         let count = |entry: &Entry| functions += usize::from(count_functions(elf, entry));
-        let stopped = symbols.each(names, count, |symbol| match self.consider(*table, symbol) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => ControlFlow::Break(error),
+        let stopped = symbols.each(names, count, |symbol| {
+            batch.push(symbol);
+            if batch.len() < BATCH {
+                return ControlFlow::Continue(());
+            }
+            let considered = self.consider_all(*table, &batch);
+            batch.clear();
+            considered.map_or_else(ControlFlow::Break, ControlFlow::Continue)
         })?;
         self.counts.push(TableCount { table: *table, functions });
-        stopped.map_or(Ok(()), Err)
+        match stopped {
+            Some(error) => Err(error),
+            None => self.consider_all(*table, &batch),
+        }
+    }
+
+    /// Considers symbols, in several threads where they are many: what takes time is to demangle them.
+    fn consider_all(&mut self, table: Table, symbols: &[Symbol<'a>]) -> Result<(), Error> {
+        if symbols.len() < WORTH_A_THREAD {
+            return symbols.iter().try_for_each(|symbol| self.consider(table, *symbol));
+        }
+        let shares = Shares::new(symbols.len(), SHARE);
+        let this = &*self;
+        let parts = together(THREADS, || {
+            let mut part = Self::new(this.elf, this.pattern, this.scopes.clone());
+            while let Some(share) = shares.take() {
+                for symbol in symbols.get(share).unwrap_or_default() {
+                    part.consider(table, *symbol)?;
+                }
+            }
+            Ok(part)
+        });
+        parts.into_iter().try_for_each(|part| self.add(part?))
+    }
+
+    /// A search that has found nothing yet.
+    fn new(elf: &'p Elf, pattern: &'p Pattern, scopes: Vec<&'p str>) -> Self {
+        Self {
+            elf,
+            pattern,
+            prefilter: pattern.prefilter(),
+            scopes,
+            elsewhere: false,
+            matches: BTreeMap::new(),
+            near: Near::default(),
+            counts: Vec::new(),
+            seen: Seen::default(),
+            work: 0,
+        }
+    }
+
+    /// Adds what a part of the search found.
+    fn add(&mut self, part: Self) -> Result<(), Error> {
+        self.elsewhere |= part.elsewhere;
+        for (addr, found) in part.matches {
+            self.matches.entry(addr).or_default().extend(found);
+        }
+        self.near.merge(part.near);
+        self.seen.imported |= part.seen.imported;
+        self.seen.data |= part.seen.data;
+        self.spend(part.work)
+    }
+
+    /// Counts the bytes of names that are demangled.
+    fn spend(&mut self, work: usize) -> Result<(), Error> {
+        self.work = self.work.saturating_add(work);
+        if self.work > MAX_WORK {
+            return Err(self.elf.contents.damaged("its symbols have more text than any program needs"));
+        }
+        Ok(())
     }
 
     fn consider(&mut self, table: Table, symbol: Symbol<'a>) -> Result<(), Error> {
@@ -214,10 +276,7 @@ impl<'a, 'p> Search<'a, 'p> {
             return Ok(());
         }
         let function = symbol.kind.is_function() && self.elf.code_offset(symbol.addr).is_some();
-        self.work = self.work.saturating_add(raw.base.len());
-        if self.work > MAX_WORK {
-            return Err(self.elf.contents.damaged("its symbols have more text than any program needs"));
-        }
+        self.spend(raw.base.len())?;
         let by_symbol = self.pattern.matches_symbol(symbol.name);
         if !by_symbol && !self.scopes.iter().all(|scope| raw.base.contains(scope)) {
             self.elsewhere = true;
@@ -237,7 +296,7 @@ impl<'a, 'p> Search<'a, 'p> {
         if (self.pattern.is_symbol() || self.pattern.is_regex()) && !by_symbol {
             return Ok(());
         }
-        let name = Name::of(raw);
+        let name = if by_symbol { Name::outline(raw) } else { Name::of(raw) };
         let by_name = name.as_ref().is_some_and(|name| self.pattern.matches_name(name, raw));
         if !by_symbol && !by_name {
             let same =
