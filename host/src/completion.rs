@@ -42,6 +42,7 @@ fn command() -> Command {
         .mut_subcommand("check", |check| pid(attach(texts(check, "files"))))
         .mut_subcommand("load", |load| attach(texts(load, "file")))
         .mut_subcommand("list", |list| pid(list).mut_arg("patterns", |arg| arg.add(ArgValueCompleter::new(listed))))
+        .mut_subcommand("new", |new| pid(places(new)))
         .mut_subcommand("build", |build| attach(texts(build, "files")))
         .mut_subcommand("probes", |probes| {
             probes.mut_arg("name", |arg| arg.add(ArgValueCompleter::new(built_in_probes)))
@@ -49,6 +50,36 @@ fn command() -> Command {
         .mut_subcommand("symbols", |symbols| {
             pid(symbols).mut_arg("binary", |arg| arg.add(ArgValueCompleter::new(binaries)))
         })
+}
+
+/// The options of `dbcc new` that name places.
+fn places(new: Command) -> Command {
+    let of_kernel = |new: Command, kind| new.mut_arg(kind, |arg| arg.add(ArgValueCompleter::new(kernel_functions)));
+    let of_program = |new: Command, kind| new.mut_arg(kind, |arg| arg.add(ArgValueCompleter::new(in_programs)));
+    let new = ["kprobe", "kretprobe", "fentry", "fexit"].into_iter().fold(new, of_kernel);
+    let new = ["uprobe", "uretprobe", "usdt"].into_iter().fold(new, of_program);
+    new.mut_arg("tracepoint", |arg| arg.add(ArgValueCompleter::new(kernel_tracepoints)))
+        .mut_arg("binary", |arg| arg.add(ArgValueCompleter::new(binaries)))
+}
+
+fn kernel_functions(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(current, functions)
+}
+
+fn kernel_tracepoints(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(current, tracepoints)
+}
+
+fn candidates(current: &OsStr, find: fn(&Kernel, &str) -> Vec<String>) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else { return Vec::new() };
+    find(&Kernel::new(), current).into_iter().take(MOST).map(CompletionCandidate::new).collect()
+}
+
+/// Running programs with the `:` that a function follows.
+fn in_programs(current: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(current) = current.to_str() else { return Vec::new() };
+    let fitting = programs().into_iter().filter(|name| name.starts_with(current)).take(MOST);
+    fitting.map(|name| CompletionCandidate::new(format!("{name}:"))).collect()
 }
 
 /// Built-in probes that begin so.

@@ -90,6 +90,25 @@ fn bash_offers_what_is_listed() -> Result<()> {
 }
 
 #[test]
+fn bash_offers_places_for_a_new_probe() -> Result<()> {
+    for option in ["--kprobe", "--kretprobe", "--fentry", "--fexit"] {
+        let functions = bash(&["dbcc", "new", "mine", option, "vfs_rea"])?;
+        ensure!(functions.contains(&"vfs_read".to_owned()), "{option}: {functions:?}");
+    }
+    let name = std::fs::read_to_string("/proc/self/comm")?;
+    let name = name.trim_end();
+    for option in ["--uprobe", "--uretprobe", "--usdt"] {
+        let programs = bash(&["dbcc", "new", "mine", option, name])?;
+        ensure!(programs.contains(&format!("{name}:")), "{option}: {programs:?}");
+    }
+    need!(need::root());
+    need!(need::tracepoint("sched:sched_process_fork"));
+    let names = bash(&["dbcc", "new", "mine", "--tracepoint", "sched", ":", "sched_process_fo"])?;
+    assert_eq!(names, ["sched_process_fork"]);
+    Ok(())
+}
+
+#[test]
 fn tracepoints_are_offered_by_category() -> Result<()> {
     need!(need::root());
     need!(need::tracepoint("sched:sched_process_fork"));
