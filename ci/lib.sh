@@ -41,17 +41,25 @@ need_commands() {
   [ ${#missing[@]} = 0 ] || die "not found: ${missing[*]} (ci/setup installs them)"
 }
 
+# debian_mirror: the main archive of Debian that the host's own apt uses, without a slash at its end, or the one that
+# DBCC_DEBIAN_MIRROR names. The one for security is beside it.
+debian_mirror() {
+  local archive
+  # That apt-get is not read to its end is no failure; that nothing was found is told below.
+  # shellcheck disable=SC2016 # expanded by apt-get
+  archive=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -m 1 '/debian/*$' || true)
+  archive=${DBCC_DEBIAN_MIRROR:-${archive%/}}
+  [ -n "$archive" ] || die "apt knows no mirror of Debian: name one in DBCC_DEBIAN_MIRROR, as far as .../debian"
+  echo "$archive"
+}
+
 # own_apt SUITE: sets the array `apt` to the options that give apt-get and apt-cache a configuration of their own in the
 # work folder, with that suite of Debian alone and nothing installed, so that the host's is left alone.
 own_apt() {
   local suite=$1 state=$work/apt/$1 keyring=/usr/share/keyrings/debian-archive-keyring.gpg archive
   mkdir -p "$state"/{lists/partial,archives/partial,empty}
   [ -r "$keyring" ] || die "$keyring not found: install debian-archive-keyring"
-  # The mirror that the host's own apt uses: its main archive, and the one for security beside it.
-  # shellcheck disable=SC2016 # expanded by apt-get
-  archive=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -m 1 '/debian/*$' || true)
-  archive=${DBCC_DEBIAN_MIRROR:-${archive%/}}
-  [ -n "$archive" ] || die "apt knows no mirror of Debian: name one in DBCC_DEBIAN_MIRROR, as far as .../debian"
+  archive=$(debian_mirror)
   echo "deb [signed-by=$keyring] $archive $suite main" > "$state/sources.list"
   [ "$suite" = sid ] ||
     echo "deb [signed-by=$keyring] $archive-security $suite-security main" >> "$state/sources.list"
