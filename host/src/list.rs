@@ -1,7 +1,7 @@
 //! `dbcc list`: what can be probed, and with which arguments.
 
 use std::cell::OnceCell;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 
 use crate::cli::ListArgs;
 use crate::diag::nearest;
@@ -212,8 +212,6 @@ pub fn run(args: &ListArgs, width: Option<usize>, out: &mut dyn Write, err: &mut
     if let Some(pid) = args.pid {
         crate::config::check_pids(&[pid])?;
     }
-    // A list has tens of thousands of lines, which standard output would hand to the system one by one.
-    let out: &mut dyn Write = &mut BufWriter::new(out);
     let kernel = Kernel::new();
     let lookup = Lookup::new(&args.debug_dir, true);
     let show = Show { verbose: args.verbose, json: args.json, width };

@@ -40,16 +40,13 @@ fn main() -> ExitCode {
     let done = match cli.command {
         None => run(&cli.run),
         Some(Command::Symbols(args)) => {
-            // Lists are long, and standard output hands on each line by itself.
-            let mut out = io::BufWriter::new(io::stdout().lock());
+            let mut out = in_blocks();
             let mut sink = Sink::new(&mut out, terminal_width());
             symbols::run(&args, &mut sink).map_err(Failure::from).map(code)
         }
-        Some(Command::List(args)) => {
-            list::run(&args, terminal_width(), &mut io::stdout().lock(), &mut io::stderr().lock())
-                .map_err(Failure::from)
-                .map(code)
-        }
+        Some(Command::List(args)) => list::run(&args, terminal_width(), &mut in_blocks(), &mut io::stderr().lock())
+            .map_err(Failure::from)
+            .map(code),
         Some(Command::Types(args)) => {
             types::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()).map_err(Failure::from).map(code)
         }
@@ -133,6 +130,12 @@ fn doctor_code(verdict: Verdict) -> ExitCode {
         Verdict::RunsObjects => ExitCode::from(OBJECTS_ONLY),
         Verdict::RunsNothing => ExitCode::from(FAILED),
     }
+}
+
+/// Standard output for lists of tens of thousands of lines, each of which it would hand to the system by itself. Who writes to it
+/// flushes it, to learn what went wrong.
+fn in_blocks() -> io::BufWriter<io::StdoutLock<'static>> {
+    io::BufWriter::new(io::stdout().lock())
 }
 
 /// Columns of the terminal that standard output is; none where it is something else.
