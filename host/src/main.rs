@@ -107,9 +107,9 @@ fn run(args: &dbcc::cli::RunArgs) -> Result<ExitCode, Failure> {
 
 fn follow_trace(args: &dbcc::cli::TraceArgs) -> Result<(), Failure> {
     let stop = stop_signals()?;
-    let stdout = io::stdout();
-    let reader = stdout.as_fd().try_clone_to_owned()?;
-    trace::run(args, &stop, &mut stdout.lock(), &mut io::stderr().lock(), reader.as_fd())
+    let reader = io::stdout().as_fd().try_clone_to_owned()?;
+    // Where every system call prints, as in a first try, a write for each line would never end.
+    trace::run(args, &stop, &mut in_blocks(), &mut io::stderr().lock(), reader.as_fd())
 }
 
 /// A failure that lies at this machine, but for a reader of the output that is gone.

@@ -133,9 +133,12 @@ fn show(
     let Answer { returned, data, context, .. } = answer;
     let signed = i32::from_ne_bytes(returned.to_ne_bytes());
     let shown = if signed < 0 { format!("{returned} ({signed})") } else { returned.to_string() };
-    let runs = if args.repeat == 1 { "1 run".to_owned() } else { format!("{} runs", args.repeat) };
-    let how = if measured { "each" } else { "each, with the system call" };
-    writeln!(out, "returned {shown}; {runs} of {nanoseconds} ns {how}")?;
+    let took = match args.repeat {
+        1 => format!("1 run, {nanoseconds} ns"),
+        runs => format!("{runs} runs, {nanoseconds} ns each on average"),
+    };
+    let how = if measured { "" } else { ", with the system call" };
+    writeln!(out, "returned {shown}; {took}{how}")?;
     for (bytes, heading) in [(data, "data"), (context, "ctx")] {
         if !bytes.is_empty() {
             writeln!(out, "{heading}, {} bytes:", bytes.len())?;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use crossbeam_channel::Receiver;
@@ -18,11 +18,20 @@ use crate::kernel::tracefs::Tracefs;
 use crate::pipeline::Failure;
 
 mod line;
+mod losses;
 
-use line::Line;
+use line::{Line, NO_NAME};
+use losses::{Losses, Told};
 
 /// How often it is looked whether the run is to end, while nothing is traced.
 const TICK: Duration = Duration::from_millis(50);
+/// The file of tracefs with the size of the buffers.
+const SIZE: &str = "buffer_size_kb";
+/// Bytes of a read that leave nothing behind: the kernel gives up to a page of lines at once.
+const FEW: usize = 2048;
+/// How long lines are left to gather where there were few: a program that prints at every system call prints at those of
+/// dbcc too, and each line that is shown would cause others at once.
+const REST: Duration = Duration::from_millis(10);
 /// The longest line that is kept; the kernel's have at most some thousand bytes.
 const MOST_LINE: usize = 64 << 10;
 
@@ -45,46 +54,103 @@ pub fn run(
     let pipe = tracefs
         .open_pipe()
         .map_err(|error| Failure::Unusable(anyhow::anyhow!("{error}; `dbcc doctor` says what is in the way")))?;
-    for note in obstacles(tracefs) {
+    for note in obstacles(tracefs).into_iter().chain(expand(tracefs)) {
         writeln!(err, "dbcc: {note}")?;
     }
-    let mut shown = 0_u64;
     let mut lines = Lines { pipe, bytes: Vec::new() };
-    while stop.try_recv().is_err() {
-        if !wait(&lines.pipe, reader)? {
-            return Ok(());
-        }
-        let any = lines.read()?;
-        // A message may have line ends: what follows one that is not a line of its own belongs to it, and goes where it goes.
-        let mut shows = true;
-        while let Some(bytes) = lines.next() {
-            let text = readable(&bytes);
-            match Line::parse(&text) {
-                Some(Line::Lost { cpu, events }) => {
-                    writeln!(err, "dbcc: the kernel lost {events} lines of CPU {cpu}: nobody read them in time")?;
-                    continue;
+    let to = Told { out, err, json: args.json, chosen: filter.chooses() };
+    let mut view = View { filter, to, losses: Losses::default(), shown: 0, nameless: 0 };
+    view.follow(&mut lines, stop, reader)?;
+    Ok(view.end()?)
+}
+
+/// What is shown of the pipe, and what is known of the rest.
+struct View<'a> {
+    filter: Filter<'a>,
+    to: Told<'a>,
+    losses: Losses,
+    shown: u64,
+    /// Lines of which `--comm` could not tell whose they are.
+    nameless: u64,
+}
+
+impl View<'_> {
+    /// Shows lines until something ends it.
+    fn follow(&mut self, lines: &mut Lines, stop: &Receiver<String>, reader: BorrowedFd<'_>) -> io::Result<()> {
+        let most = self.filter.args.count.unwrap_or(u64::MAX);
+        while stop.try_recv().is_err() && wait(&lines.pipe, reader)? {
+            let length = lines.read()?;
+            // A message may have line ends: what follows one that is not a line of its own belongs to it, and goes where it goes.
+            let mut shows = true;
+            while let Some(bytes) = lines.next() {
+                self.line(&readable(&bytes), &mut shows)?;
+                if self.shown >= most {
+                    return Ok(());
                 }
-                Some(line) => {
-                    shows = filter.takes(&line);
-                    if shows {
-                        show(&text, Some(&line), args, out)?;
-                        shown += 1;
-                    }
-                }
-                None if text.is_empty() => {}
-                None if shows => show(&text, None, args, out)?,
-                None => {}
             }
-            if args.count.is_some_and(|count| shown >= count) {
-                out.flush()?;
+            self.losses.tell(Instant::now(), &mut self.to)?;
+            self.to.out.flush()?;
+            if length < FEW {
+                std::thread::sleep(REST);
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows one line, if it is one of those that are asked for; `shows` says whether the last one was.
+    fn line(&mut self, text: &str, shows: &mut bool) -> io::Result<()> {
+        let args = self.filter.args;
+        let Some(mut line) = Line::parse(text) else {
+            let part = !text.is_empty() && *shows;
+            return if part { show(text, None, args, self.to.out) } else { Ok(()) };
+        };
+        let found;
+        match &mut line {
+            Line::Lost { events } => {
+                self.losses.add(*events);
                 return Ok(());
             }
+            Line::Traced { comm, tid, .. } if *comm == NO_NAME && !args.comm.is_empty() => {
+                // It has one as long as it lives.
+                match std::fs::read_to_string(format!("/proc/{tid}/comm")) {
+                    Ok(name) => {
+                        found = name;
+                        *comm = found.trim_end_matches('\n');
+                    }
+                    Err(_) => self.no_name()?,
+                }
+            }
+            Line::Traced { .. } => {}
         }
-        if any {
-            out.flush()?;
+        self.losses.read();
+        *shows = self.filter.takes(&line);
+        if *shows {
+            show(text, Some(&line), args, self.to.out)?;
+            self.shown += 1;
         }
+        Ok(())
     }
-    Ok(())
+
+    fn no_name(&mut self) -> io::Result<()> {
+        self.nameless += 1;
+        if self.nameless > 1 {
+            return Ok(());
+        }
+        writeln!(
+            self.to.err,
+            "dbcc: the kernel has no name for some threads (`{NO_NAME}`), which --comm leaves out: saved_cmdlines_size in \
+             tracefs is the number of names that it keeps"
+        )
+    }
+
+    /// Tells what was lost and left out in all.
+    fn end(&mut self) -> io::Result<()> {
+        self.losses.end(&mut self.to)?;
+        if self.nameless > 0 {
+            writeln!(self.to.err, "dbcc: {} lines were left out, as their threads have no name", self.nameless)?;
+        }
+        self.to.out.flush()
+    }
 }
 
 /// What keeps lines from coming, as far as it can be told.
@@ -94,6 +160,21 @@ fn obstacles(tracefs: &Tracefs) -> Vec<String> {
         notes.push("tracing is switched off, so nothing will come: write 1 to tracing_on in tracefs".to_owned());
     }
     notes
+}
+
+/// Gives the buffers the size that the kernel has for them once they are used. Until then they have two pages for each CPU,
+/// some eighty lines, and programs of BPF that print do not count as use (kernel/trace/trace.c: `tracing_update_buffers`).
+fn expand(tracefs: &Tracefs) -> Option<String> {
+    let size = tracefs.read(SIZE).ok()?;
+    let (now, wanted) = line::unexpanded(&size)?;
+    Some(match tracefs.write_append(SIZE, wanted) {
+        Ok(()) => format!(
+            "the kernel's trace buffers had {now} kB for each CPU, and now have {wanted}, as at any use of them"
+        ),
+        Err(error) => {
+            format!("the kernel's trace buffers have {now} kB for each CPU only, so lines may be lost: {error}")
+        }
+    })
 }
 
 /// Waits until there is something to read, or for a tick; false when the reader of the output is gone.
@@ -116,15 +197,15 @@ struct Lines {
 }
 
 impl Lines {
-    /// Reads what is there; whether anything was.
-    fn read(&mut self) -> io::Result<bool> {
+    /// Reads what is there; how many bytes that were.
+    fn read(&mut self) -> io::Result<usize> {
         let mut chunk = [0; 16 << 10];
         match self.pipe.read(&mut chunk) {
             Ok(length) => {
                 self.bytes.extend_from_slice(chunk.get(..length).unwrap_or_default());
-                Ok(length > 0)
+                Ok(length)
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(false),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
             Err(error) => Err(error),
         }
     }
@@ -175,6 +256,12 @@ impl<'a> Filter<'a> {
         Ok(Self { args, regex: regex.context("--regex").map_err(Failure::Unusable)? })
     }
 
+    /// Whether only some lines are asked for.
+    fn chooses(&self) -> bool {
+        let TraceArgs { pid, comm, text, regex, .. } = self.args;
+        !pid.is_empty() || !comm.is_empty() || text.is_some() || regex.is_some()
+    }
+
     fn takes(&self, line: &Line<'_>) -> bool {
         let Line::Traced { comm, tid, message, .. } = line else { return true };
         // The kernel tells the thread; it is one of the process's as long as it lives.
@@ -184,5 +271,38 @@ impl<'a> Filter<'a> {
             && (comms.is_empty() || comms.iter().any(|wanted| wanted == comm))
             && text.as_ref().is_none_or(|text| message.contains(text.as_str()))
             && self.regex.as_ref().is_none_or(|regex| regex.is_match(message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn a_thread_without_a_name_is_asked_for_it_and_counted_when_it_is_gone() {
+        let own = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
+        let link = std::fs::read_link("/proc/thread-self").unwrap();
+        let tid = link.file_name().unwrap().to_str().unwrap();
+        let Some(Command::Trace(args)) = Cli::parse_from(["dbcc", "trace", "--comm", own.trim_end()]).command else {
+            panic!("another command");
+        };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let filter = Filter::new(&args).unwrap();
+        let to = Told { out: &mut out, err: &mut err, json: false, chosen: filter.chooses() };
+        let mut view = View { filter, to, losses: Losses::default(), shown: 0, nameless: 0 };
+        for tid in [tid, "4194305", "4194305"] {
+            view.line(&format!("  <...>-{tid}  [000] d..31 1.5: bpf_trace_printk: of {tid}"), &mut true).unwrap();
+        }
+        view.end().unwrap();
+        let (out, err) = (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap());
+        assert!(
+            out.contains(own.trim_end()) && out.ends_with(&format!("of {tid}\n")) && out.lines().count() == 1,
+            "{out}"
+        );
+        assert_eq!(err.lines().count(), 2, "{err}");
+        assert!(err.ends_with("dbcc: 2 lines were left out, as their threads have no name\n"), "{err}");
     }
 }

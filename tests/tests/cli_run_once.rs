@@ -92,8 +92,12 @@ fn results_and_data_are_those_that_bpftool_shows() -> Result<()> {
     assert_eq!((&ours["returned"], &theirs["retval"]), (&42.into(), &42.into()));
     assert_eq!(fs::read(at("ours"))?, fs::read(at("theirs"))?);
 
+    let several = dbcc::run(["run", &packet, "--data", &at("in"), "--repeat", "3"])?.stdout();
+    let first = several.lines().next().unwrap_or_default();
+    assert!(first.starts_with("returned 1; 3 runs, ") && first.ends_with(" ns each on average"), "{several}");
     let text = dbcc::run(["run", &packet, "--data", &at("in")])?.stdout();
-    assert!(text.starts_with("returned 1; 1 run of "), "{text}");
+    let first = text.lines().next().unwrap_or_default();
+    assert!(first.starts_with("returned 1; 1 run, ") && first.ends_with(" ns"), "{text}");
     assert!(text.contains("\ndata, 64 bytes:\n  0000  01 02 03 04 "), "{text}");
     Ok(())
 }

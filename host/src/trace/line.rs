@@ -1,5 +1,8 @@
 //! A line of the trace pipe (Documentation/trace/ftrace.rst, "Output format").
 
+/// The name of a thread whose name the kernel does not remember (kernel/trace/trace_sched_switch.c: `__trace_find_cmdline`).
+pub(super) const NO_NAME: &str = "<...>";
+
 /// A line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Line<'t> {
@@ -20,8 +23,6 @@ pub(super) enum Line<'t> {
     },
     /// `CPU:1 [LOST 12 EVENTS]`
     Lost {
-        /// The CPU.
-        cpu: u32,
         /// How many lines.
         events: u64,
     },
@@ -31,9 +32,8 @@ impl<'t> Line<'t> {
     /// Takes a line apart; none for what is no line of its own.
     pub(super) fn parse(text: &'t str) -> Option<Self> {
         if let Some(rest) = text.strip_prefix("CPU:") {
-            let (cpu, events) = rest.split_once(" [LOST ")?;
-            let events = events.strip_suffix(" EVENTS]")?;
-            return Some(Self::Lost { cpu: cpu.parse().ok()?, events: events.parse().ok()? });
+            let (_, events) = rest.split_once(" [LOST ")?;
+            return Some(Self::Lost { events: events.strip_suffix(" EVENTS]")?.parse().ok()? });
         }
         // A command name may hold anything, ` [` and `-1` too: it ends where the rest is what it must be.
         text.match_indices('-').find_map(|(at, _)| Self::behind(text.get(..at)?, text.get(at + 1..)?))
@@ -71,9 +71,21 @@ impl<'t> Line<'t> {
     }
 }
 
+/// The sizes of buffers that nobody has used, now and once they are used: `7 (expanded: 1408)`. None for buffers in use.
+pub(super) fn unexpanded(text: &str) -> Option<(&str, &str)> {
+    let (now, rest) = text.trim().split_once(" (expanded: ")?;
+    Some((now, rest.strip_suffix(')')?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sizes_of_buffers_are_read() {
+        assert_eq!(unexpanded("7 (expanded: 1408)\n"), Some(("7", "1408")));
+        assert_eq!(unexpanded("1408\n"), None);
+    }
 
     fn check(text: &str, expect: Option<(&str, u32, u32, &str, &str, &str)>) {
         let expect = expect.map(|(comm, tid, cpu, seconds, event, message)| Line::Traced {
@@ -105,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_lost_is_told() {
-        assert_eq!(Line::parse("CPU:1 [LOST 12 EVENTS]"), Some(Line::Lost { cpu: 1, events: 12 }));
+        assert_eq!(Line::parse("CPU:1 [LOST 12 EVENTS]"), Some(Line::Lost { events: 12 }));
         assert_eq!(Line::parse("CPU:1 is lost"), None);
     }
 }
