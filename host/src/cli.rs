@@ -257,6 +257,9 @@ fn folder(text: &str) -> Result<PathBuf, String> {
 
 /// `dbcc probes`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dbcc probes                        which there are
+  dbcc probes netio > my_probe.c     the text of one, to change it")]
 pub struct ProbesArgs {
     /// Print the text of this probe, as a start for one of your own
     pub name: Option<String>,
@@ -269,4 +272,45 @@ pub enum ProbeName {
     Path(PathBuf),
     /// A built-in probe.
     BuiltIn(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// The words of an example, as a shell would have them: without what stands behind as its explanation.
+    fn words(line: &str) -> Vec<String> {
+        let command = line.replace("$(pidof mysqld)", "1");
+        let command = command.split("  ").next().unwrap().split(" > ").next().unwrap();
+        let parts = command.split('\'').enumerate();
+        // Every second part is in quotes, and one word.
+        parts
+            .flat_map(|(index, part)| match index % 2 {
+                1 => vec![part.to_owned()],
+                _ => part.split_whitespace().map(str::to_owned).collect(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_command_has_examples_that_are_understood_and_fit_the_screen() {
+        let cli = Cli::command();
+        let commands = cli.get_subcommands().filter(|command| !command.is_hide_set());
+        for command in commands.chain([&cli]) {
+            let name = command.get_name();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples = help.split_once("Examples:\n").unwrap_or_else(|| panic!("{name} has no examples"));
+            let lines: Vec<&str> = examples.1.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+            assert!(lines.iter().any(|line| line.starts_with("dbcc ")), "{name}: {help}");
+            for line in lines {
+                assert!(line.len() <= 98, "{name}: {line}");
+                if line.starts_with("dbcc ") {
+                    let parsed = Cli::try_parse_from(words(line));
+                    assert!(parsed.is_ok(), "{line}: {}", parsed.err().unwrap());
+                }
+            }
+        }
+    }
 }

@@ -4,10 +4,12 @@ use clap::{Args, Subcommand};
 
 /// `dbcc cache`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The folder is `dbcc` in $XDG_CACHE_HOME, in ~/.cache or, for root, in /var/cache: the first of these \
-that nobody else can write to."
-)]
+#[command(after_help = "Examples:
+  dbcc cache                       what is kept, and where
+  dbcc cache clear                 remove all of it
+  dbcc cache clear probes          only the compiled probes
+The folder is `dbcc` in $XDG_CACHE_HOME, in ~/.cache or, for root, in /var/cache: the first of these that nobody else can \
+write to.")]
 pub struct CacheArgs {
     /// What to do instead of showing what is kept.
     #[command(subcommand)]

@@ -8,6 +8,12 @@ use super::CompileArgs;
 
 /// `dbcc check`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dbcc check my_probe.c                            what the compiler and the lints say
+  dbcc check --load my_probe.c                     the kernel's verifier too; nothing is attached
+  dbcc check --pid $(pidof mysqld) my_probe.c      where each of its functions would be attached
+  dbcc check --deny all --json probes/*.c          for CI: what lints find makes the exit code 1
+  dbcc check --explain                             what the lints are; with a name, one of them")]
 pub struct CheckArgs {
     /// Probe files, names of built-in probes, or objects
     #[arg(required_unless_present = "explain", value_name = "FILE")]

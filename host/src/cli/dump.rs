@@ -7,7 +7,7 @@ use super::CompileArgs;
 /// `dbcc dump`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  dbcc dump netio                                what is in the object, and its instructions beside their lines
+  dbcc dump netio                                the object, and its instructions beside their lines
   dbcc dump my_probe.c --stage rewritten         the C text that clang compiled
   dbcc dump my_probe.c --stage xlated            the instructions that the verifier left
   dbcc dump my_probe.bpf.o --stage jited --program on_connection")]

@@ -39,6 +39,9 @@ pub struct LoadArgs {
 
 /// `dbcc unpin`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  dbcc unpin /sys/fs/bpf/hello_link /sys/fs/bpf/hello    a link, and the program that it holds
+  dbcc unpin /sys/fs/bpf/probe                           a folder, with all that is in it")]
 pub struct UnpinArgs {
     /// Pinned programs, maps or links, or folders of them
     #[arg(required = true, value_name = "PATH")]

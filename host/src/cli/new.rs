@@ -8,8 +8,8 @@ use clap::Args;
 #[derive(Debug, Default, Args)]
 #[command(after_help = "Examples:
   dbcc new commands --uprobe mysqld:dispatch_command --uretprobe mysqld:dispatch_command
-                                                 its arguments, what it returns, and how long it takes
-  dbcc new sends --fexit tcp_sendmsg             arguments and return value of a function of the kernel
+                                            its arguments, what it returns, and how long it takes
+  dbcc new sends --fexit tcp_sendmsg        arguments and return value of a kernel's function
   dbcc new opens --tracepoint syscalls:sys_enter_openat -o -
   dbcc new gc --usdt /usr/bin/python3.11:python:gc__start
 What is given for the entry and for the return of one function is one event, with the time between them.")]

@@ -4,9 +4,12 @@ use clap::Args;
 
 /// `dbcc trace`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "What is read is read by nobody else: the kernel has one trace pipe for all, and each line leaves it once."
-)]
+#[command(after_help = "Examples:
+  dbcc trace                                 all that programs print
+  dbcc trace --comm mysqld --text slow       what threads of that name print with that text in it
+  dbcc trace --pid 4711 --json               of one process, a JSON object each
+  dbcc trace --count 10                      ten lines
+What is read is read by nobody else: the kernel has one trace pipe for all, and each line leaves it once.")]
 pub struct TraceArgs {
     /// Show lines of this process only (repeatable)
     #[arg(long, short, value_name = "N", value_parser = super::pid)]
