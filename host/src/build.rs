@@ -13,7 +13,7 @@ use crate::diag::{self, Diagnostic, Located};
 use crate::directive::Directives;
 use crate::elf;
 use crate::facts::{CompileRequest, Compiled, Facts, Features};
-use crate::frontend::Worker;
+use crate::frontend::{CompileError, Worker};
 use crate::input::{ELF, Input};
 use crate::kernel::{self, Kernel, capability};
 use crate::kind::{self, Kind};
@@ -128,7 +128,8 @@ fn build(source: &Source, settings: &CompileSettings, attaches: &[String], path:
                     variants.push(variant(&request, compiled, offers, &directives, &kernel)?);
                 }
             },
-            Err(diagnostics) => {
+            Err(CompileError::Machine(why)) => return Err(Failure::Unusable(anyhow::anyhow!(why))),
+            Err(CompileError::Probe(diagnostics)) => {
                 let first = diagnostics.first().map_or("", |first| first.message.as_str());
                 left_out.push(format!("not compiled for a kernel that offers {}: {first}", named(&offers)));
                 first_failure.get_or_insert(diagnostics);

@@ -26,6 +26,8 @@ use points::Targets;
 /// What was found out about one file.
 #[derive(Debug, Default)]
 struct Report {
+    /// Whether there was no text at all.
+    unread: bool,
     compiled: bool,
     /// None where loading was not asked for, or there was nothing to load.
     loaded: Option<bool>,
@@ -83,7 +85,7 @@ struct LintJson<'a> {
 /// and no lint that is denied found anything.
 ///
 /// # Errors
-/// When there is no compiler or no lint of a name that is given, or output cannot be written.
+/// When there is no compiler or no lint of a name that is given, a file cannot be read, or output cannot be written.
 pub fn run(args: &CheckArgs, settings: &CompileSettings, colour: bool, out: &mut dyn Write) -> Result<bool, Failure> {
     let unusable = |why: String| Failure::Unusable(anyhow::anyhow!(why));
     if let Some(name) = args.explain.as_deref() {
@@ -98,12 +100,13 @@ pub fn run(args: &CheckArgs, settings: &CompileSettings, colour: bool, out: &mut
     let permitted = capability::missing().is_empty();
     let features = || settings.limit(if permitted { kernel.features() } else { Features::ALL });
     let mut all_good = true;
+    let mut unread = 0_usize;
     for file in &args.files {
         let input = match Input::read(file) {
             Ok(input) => input,
             Err(error) => {
-                let report = Report { failures: vec![error.to_string()], ..Report::default() };
-                all_good = false;
+                let report = Report { unread: true, failures: vec![error.to_string()], ..Report::default() };
+                unread += 1;
                 let none = Source::from_text(file, "");
                 write(&report, &Input::Text(none.clone()), &none, args, colour, out)?;
                 continue;
@@ -114,7 +117,11 @@ pub fn run(args: &CheckArgs, settings: &CompileSettings, colour: bool, out: &mut
         all_good &= report.is_good();
         write(&report, &input, &source, args, colour, out)?;
     }
-    Ok(all_good)
+    match (unread, args.files.len()) {
+        (0, _) => Ok(all_good),
+        (_, 1) => Err(unusable("the file was not read".to_owned())),
+        (unread, all) => Err(unusable(format!("{unread} of {all} files were not read"))),
+    }
 }
 
 /// What is asked about each file.
@@ -296,6 +303,7 @@ fn write(
         writeln!(out, "{}: {failure}", input.name())?;
     }
     let verdict = match (input, report.compiled, report.loaded) {
+        _ if report.unread => "cannot be read",
         (Input::Text(_), false, _) => "does not compile",
         (Input::Text(_), true, None) => "compiles",
         (Input::Text(_), true, Some(true)) => "compiles and loads",

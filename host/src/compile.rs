@@ -14,6 +14,7 @@ use crate::rewrite::Rewritten;
 use crate::source::Source;
 use crate::template::{MAIN_FILE, Templated};
 
+pub(crate) mod exhausted;
 mod files;
 mod message;
 mod stack;
@@ -94,6 +95,9 @@ impl Compiler {
                 files,
                 frames: stack::frames(&said_by_part),
             });
+        }
+        if let Some(error) = exhausted::exhausted(finished.status, &said) {
+            return Err(vec![error]);
         }
         if !messages.iter().any(|message| message.severity == Severity::Error) {
             messages.push(unexplained(&request.toolchain.clang, finished.status, &said));

@@ -15,9 +15,10 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::bpf::btf::Btf;
-use crate::child::{self, ChildError, Finished, Limits, Running, start};
+use crate::child::{self, Limits, Running, start};
 use crate::clang::{Library, LibraryError};
 use crate::compile;
+use crate::compile::exhausted::{ADDRESS_SPACE, PROCESSOR_TIME};
 use crate::diag::Diagnostic;
 use crate::elf;
 use crate::facts::{CompileRequest, Compiled, Toolchain};
@@ -30,17 +31,14 @@ use crate::lint;
 use crate::rewrite::{KernelFacts, rewrite};
 use crate::template::{Host, KernelText, MAIN_FILE, Needs, Templated, TracepointName, prepare};
 
+mod ended;
 mod inputs;
+
+pub use ended::CompileError;
 
 /// What a worker may use. Debian's largest BCC tools compile within a second; the deadline is for a server so overloaded
 /// that this takes a hundred times as long, which is when a probe is wanted most.
 const LIMITS: Limits = Limits { time: Duration::from_secs(120), stdout: 256 << 20, stderr: 64 << 10 };
-
-/// Address space of a worker, in bytes. libclang maps 0.3 GB; a text that needs more than this is no probe.
-const ADDRESS_SPACE: u64 = 4 << 30;
-
-/// Processor time of a worker, in seconds: a second bound, for when the parent is gone.
-const PROCESSOR_TIME: u64 = 60;
 
 /// Stack of what follows a text down, in bytes: libclang's parser, the rewriter, clang. What is not used takes no memory;
 /// clang itself bounds the depth of brackets, but not of operators, of which a few thousand take more than the usual 8 MB.
@@ -59,7 +57,7 @@ const COMMAND: &str = "__frontend";
 pub fn compile(request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
     // What takes long and needs nothing of the probe goes on beside the rest.
     let loading = load(&request.toolchain.libclang);
-    compile_with(request, &Kernel::new(), || loading.join().ok())
+    compile_with(request, &Kernel::new(), || joined(loading)).map_err(CompileError::diagnostics)
 }
 
 /// Loads libclang on a thread of its own.
@@ -68,12 +66,16 @@ fn load(libclang: &Path) -> JoinHandle<Result<Arc<Library>, LibraryError>> {
     std::thread::spawn(move || Library::load(&libclang))
 }
 
+fn joined(loading: JoinHandle<Result<Arc<Library>, LibraryError>>) -> Result<Arc<Library>, LibraryError> {
+    loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// Compiles a probe. `loaded` waits for libclang, and what it gives is held as long as it is needed.
 fn compile_with<L>(
     request: &CompileRequest,
     kernel: &Kernel,
-    loaded: impl FnOnce() -> L,
-) -> Result<Compiled, Vec<Diagnostic>> {
+    loaded: impl FnOnce() -> Result<L, LibraryError>,
+) -> Result<Compiled, CompileError> {
     let fatal = |message: String| vec![Diagnostic::error(message, None)];
     let began = SystemTime::now();
     let templated = prepare(request).map_err(|error| fatal(error.to_string()))?;
@@ -82,8 +84,8 @@ fn compile_with<L>(
     let Laid { missing, mut warnings, joined } = lay_out(request, &templated, kernel)?;
     let btf = kernel.btf().map_err(|error| fatal(error.to_string()))?;
     let explain = |messages| as_named(without_tracepoints(messages, &missing), &templated, &request.source.name);
-    // Rewriting loads libclang again, which then is there; if it cannot be loaded, rewriting says why.
-    let loaded = loaded();
+    // Rewriting loads libclang again, which then is there.
+    let loaded = loaded()?;
     let all = joined.as_ref().map_or(btf, |joined| &joined.btf);
     let facts = BtfFacts::new(btf, all, request);
     let rewritten = rewrite(request, &templated, &facts, &lint::look).map_err(explain)?;
@@ -354,6 +356,7 @@ pub struct Ready {
 enum Answer {
     Compiled(Box<Compiled>),
     Failed(Vec<Diagnostic>),
+    Unusable(String),
 }
 
 impl Worker {
@@ -379,14 +382,14 @@ impl Worker {
     /// Starts the child, which loads what it will need while its request is made up.
     ///
     /// # Errors
-    /// One message, when it cannot be started.
-    pub fn begin(&self, toolchain: &Toolchain) -> Result<Ready, Vec<Diagnostic>> {
+    /// When it cannot be started.
+    pub fn begin(&self, toolchain: &Toolchain) -> Result<Ready, CompileError> {
         // The child's files lie in a folder of the parent's, so that they go even if the child cannot remove them.
         let folder = tempfile::Builder::new().prefix("dbcc-").tempdir();
         let folder = folder.map_err(|error| {
             let place = std::env::temp_dir();
-            let message = format!("cannot make a folder in {}: {error}; TMPDIR names another place", place.display());
-            vec![Diagnostic::error(message, None)]
+            let place = place.display();
+            CompileError::Machine(format!("cannot make a folder in {place}: {error}; TMPDIR names another place"))
         })?;
         let mut command = Command::new(&self.program);
         command.arg(COMMAND).arg(&toolchain.libclang).env("TMPDIR", folder.path());
@@ -397,7 +400,7 @@ impl Worker {
         }
         // A compiler's heap in large pages where the kernel has them: a fifth of all page faults less.
         command.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
-        let running = start(&mut command).map_err(|error| vec![killed(error)])?;
+        let running = start(&mut command).map_err(ended::stopped)?;
         Ok(Ready { running, folder, limits: self.limits })
     }
 
@@ -405,7 +408,7 @@ impl Worker {
     ///
     /// # Errors
     /// As [`compile()`]; and one message for a child that crashed, ran too long or took too much memory.
-    pub fn run(&self, request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
+    pub fn run(&self, request: &CompileRequest) -> Result<Compiled, CompileError> {
         self.begin(&request.toolchain)?.run(request)
     }
 }
@@ -415,19 +418,24 @@ impl Ready {
     ///
     /// # Errors
     /// As [`Worker::run`].
-    pub fn run(self, request: &CompileRequest) -> Result<Compiled, Vec<Diagnostic>> {
+    pub fn run(self, request: &CompileRequest) -> Result<Compiled, CompileError> {
         let request = serde_json::to_vec(request)
             .map_err(|error| vec![Diagnostic::error(format!("cannot pass on the probe: {error}"), None)])?;
         let Self { running, folder, limits } = self;
-        let finished = running.finish(request, limits).map_err(|error| vec![killed(error)])?;
+        let finished = running.finish(request, limits).map_err(ended::stopped)?;
         drop(folder);
-        match answer(&finished.stdout) {
-            Some((Answer::Compiled(mut compiled), elf)) if finished.status.success() => {
-                compiled.elf = elf.to_vec();
-                Ok(*compiled)
-            }
-            Some((Answer::Failed(messages), _)) if finished.status.success() => Err(messages),
-            _ => Err(vec![crashed(&finished)]),
+        let answer = answer(&finished.stdout).filter(|_| finished.status.success());
+        if let Some((Answer::Compiled(mut compiled), elf)) = answer {
+            compiled.elf = elf.to_vec();
+            return Ok(*compiled);
+        }
+        if let Some(exhausted) = ended::exhausted_by(&finished) {
+            return Err(vec![exhausted].into());
+        }
+        match answer {
+            Some((Answer::Failed(messages), _)) => Err(messages.into()),
+            Some((Answer::Unusable(why), _)) => Err(CompileError::Machine(why)),
+            _ => Err(vec![ended::unanswered(&finished)].into()),
         }
     }
 }
@@ -440,30 +448,6 @@ fn answer(bytes: &[u8]) -> Option<(Answer, &[u8])> {
     Some((serde_json::from_slice(json).ok()?, elf))
 }
 
-fn killed(error: ChildError) -> Diagnostic {
-    match error {
-        ChildError::Time { time, .. } => {
-            let message = format!("compiling took more than {} seconds and was stopped", time.as_secs());
-            Diagnostic::error(message, None).help("look for macros or loops that expand to very much code")
-        }
-        other => Diagnostic::error(format!("compiling failed: {other}"), None),
-    }
-}
-
-/// The message for a child that ended without an answer.
-fn crashed(finished: &Finished) -> Diagnostic {
-    let said = String::from_utf8_lossy(&finished.stderr);
-    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let diagnostic = Diagnostic::error(format!("the compiler crashed on this probe ({})", finished.status), None);
-    let diagnostic = match lines.next() {
-        Some(line) => diagnostic.note(format!("it said: {line}")),
-        None => diagnostic,
-    };
-    diagnostic.help(
-        "take parts out of the probe to find the one that does it; a newer clang may help (DBCC_CLANG, DBCC_LIBCLANG)",
-    )
-}
-
 /// The child's side: reads a request, writes the answer. Meanwhile it loads libclang and the kernel's types, which every
 /// probe needs.
 ///
@@ -472,7 +456,7 @@ fn crashed(finished: &Finished) -> Diagnostic {
 pub fn serve(libclang: &Path, input: impl Read + Send + 'static, output: &mut dyn Write) -> io::Result<()> {
     restrict();
     let loading = load(libclang);
-    let work = move || -> io::Result<Result<Compiled, Vec<Diagnostic>>> {
+    let work = move || -> io::Result<Result<Compiled, CompileError>> {
         let kernel = Kernel::new();
         // If it has none, compiling says so.
         kernel.btf().ok();
@@ -480,16 +464,19 @@ pub fn serve(libclang: &Path, input: impl Read + Send + 'static, output: &mut dy
         input.take(MAX_REQUEST).read_to_end(&mut request)?;
         let request: CompileRequest = serde_json::from_slice(&request)?;
         // This process ends when it has answered; unloading the library would take longer than that.
-        Ok(compile_with(&request, &kernel, || std::mem::forget(loading.join())))
+        Ok(compile_with(&request, &kernel, || joined(loading).map(std::mem::forget)))
     };
     let deep = std::thread::Builder::new().stack_size(usize::try_from(STACK).unwrap_or(usize::MAX));
-    let compiled = deep.spawn(work)?.join();
+    let no_room =
+        |error| io::Error::other(format!("out of memory: no room for a stack of {} MB: {error}", STACK >> 20));
+    let compiled = deep.spawn(work).map_err(no_room)?.join();
     let (answer, elf) = match compiled.unwrap_or_else(|panic| std::panic::resume_unwind(panic))? {
         Ok(mut compiled) => {
             let elf = std::mem::take(&mut compiled.elf);
             (Answer::Compiled(Box::new(compiled)), elf)
         }
-        Err(messages) => (Answer::Failed(messages), Vec::new()),
+        Err(CompileError::Probe(messages)) => (Answer::Failed(messages), Vec::new()),
+        Err(CompileError::Machine(why)) => (Answer::Unusable(why), Vec::new()),
     };
     let json = serde_json::to_vec(&answer)?;
     output.write_all(&u64::try_from(json.len()).unwrap_or(u64::MAX).to_le_bytes())?;
@@ -502,12 +489,17 @@ pub fn serve(libclang: &Path, input: impl Read + Send + 'static, output: &mut dy
 fn restrict() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     child::end_with_parent().ok();
-    let limits =
-        [(Resource::As, ADDRESS_SPACE), (Resource::Cpu, PROCESSOR_TIME), (Resource::Core, 0), (Resource::Stack, STACK)];
-    for (resource, limit) in limits {
+    // SIGXCPU tells more than SIGKILL, with which the kernel answers to the greater limit.
+    let limits = [
+        (Resource::As, ADDRESS_SPACE, ADDRESS_SPACE),
+        (Resource::Cpu, PROCESSOR_TIME, PROCESSOR_TIME + 1),
+        (Resource::Core, 0, 0),
+        (Resource::Stack, STACK, STACK),
+    ];
+    for (resource, current, most) in limits {
         let maximum = getrlimit(resource).maximum;
-        let limit = Some(maximum.map_or(limit, |maximum| maximum.min(limit)));
-        setrlimit(resource, Rlimit { current: limit, maximum: limit }).ok();
+        let within = |limit: u64| Some(maximum.map_or(limit, |maximum| maximum.min(limit)));
+        setrlimit(resource, Rlimit { current: within(current), maximum: within(most) }).ok();
     }
 }
 

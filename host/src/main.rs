@@ -42,13 +42,13 @@ fn main() -> ExitCode {
         Some(Command::Symbols(args)) => {
             let mut out = in_blocks();
             let mut sink = Sink::new(&mut out, terminal_width());
-            symbols::run(&args, &mut sink).map_err(Failure::from).map(code)
+            symbols::run(&args, &mut sink).map_err(unusable).map(code)
         }
-        Some(Command::List(args)) => list::run(&args, terminal_width(), &mut in_blocks(), &mut io::stderr().lock())
-            .map_err(Failure::from)
-            .map(code),
+        Some(Command::List(args)) => {
+            list::run(&args, terminal_width(), &mut in_blocks(), &mut io::stderr().lock()).map_err(unusable).map(code)
+        }
         Some(Command::Types(args)) => {
-            types::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()).map_err(Failure::from).map(code)
+            types::run(&args, &mut io::stdout().lock(), &mut io::stderr().lock()).map_err(unusable).map(code)
         }
         Some(Command::Check(args)) => CompileSettings::new(&args.compile).map_err(Failure::from).and_then(|settings| {
             let colour = diag::wants_color(&io::stdout());

@@ -14,7 +14,7 @@ use crate::config::{CompileSettings, ConfigError, RunSettings};
 use crate::diag::{self, Diagnostic};
 use crate::directive::Directives;
 use crate::facts::{CompileRequest, Compiled, Features, FunctionKind, Toolchain};
-use crate::frontend::Worker;
+use crate::frontend::{CompileError, Worker};
 use crate::gate::Gates;
 use crate::input::{Input, InputError};
 use crate::kernel::{Kernel, capability};
@@ -52,6 +52,16 @@ pub enum Failure {
     Run(anyhow::Error),
     /// The command line or this machine is at fault: no such process, no clang, no permission.
     Unusable(anyhow::Error),
+}
+
+impl Failure {
+    /// Of a text that was not compiled.
+    pub(crate) fn of(error: CompileError, source: &Source) -> Self {
+        match error {
+            CompileError::Probe(diagnostics) => Self::Probe { source: source.clone(), diagnostics },
+            CompileError::Machine(why) => Self::Unusable(anyhow::anyhow!(why)),
+        }
+    }
 }
 
 impl From<ConfigError> for Failure {
@@ -201,7 +211,6 @@ fn compile(
     settings: &CompileSettings,
     features: impl FnOnce() -> Features,
 ) -> Result<Prepared, Failure> {
-    let probe = |diagnostics| Failure::Probe { source: source.clone(), diagnostics };
     let directives = directives(source, settings)?;
     let worker = Worker::of_this_program().map_err(|error| Failure::Unusable(error.into()))?;
     let mut notes = Vec::new();
@@ -225,7 +234,7 @@ fn compile(
         return Ok(Prepared { source, directives, compiled, notes });
     }
     let ready = ready.unwrap_or_else(|| worker.begin(&request.toolchain));
-    let compiled = ready.and_then(|ready| ready.run(&request)).map_err(probe)?;
+    let compiled = ready.and_then(|ready| ready.run(&request)).map_err(|error| Failure::of(error, &source))?;
     if let Some(Err(error)) = kept.map(|(cache, key)| cache.put(&key, &request, &compiled)) {
         notes.push(format!("not kept for the next run: {error}"));
     }

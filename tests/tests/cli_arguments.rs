@@ -87,6 +87,72 @@ fn a_compiler_that_the_environment_names_must_be_there() -> Result<()> {
     Ok(())
 }
 
+/// One wrong argument for each subcommand, and what is said of it; a flag that does not exist is another for all of them.
+const WRONG: [(&str, &[&str], &str); 15] = [
+    ("symbols", &["/no/such", "f"], "`/no/such`"),
+    ("list", &["/[/"], "regular expression"),
+    ("types", &["--pid", "4194304", "x"], "4194304"),
+    ("check", &["/no/such.c"], "the file was not read"),
+    ("dump", &["/no/such.c"], "`/no/such.c`"),
+    ("build", &["/no/such.c"], "`/no/such.c`"),
+    ("new", &["x", "--uprobe", "/no/such:f"], "`/no/such`"),
+    ("probes", &["netoi"], "`netoi`"),
+    ("cache", &["clear", "everything"], "'everything'"),
+    ("doctor", &["kprobe"], "'kprobe'"),
+    ("ps", &["--pid", "4194304"], "4194304"),
+    ("load", &["netio", "--pin", "/no/such"], "/no/such is in no file system of BPF"),
+    ("run", &["/no/such"], "`/no/such`"),
+    ("unpin", &["/no/such"], "/no/such"),
+    ("trace", &["--regex", "["], "--regex"),
+];
+
+#[test]
+fn a_wrong_argument_ends_every_subcommand_with_2() -> Result<()> {
+    let help = dbcc::run(["--help"])?.stdout();
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // Further lines of a description are indented more.
+    let named = listed.filter_map(|line| line.strip_prefix("  ")?.split_once(' ')).map(|(name, _)| name);
+    let names: Vec<&str> = named.filter(|name| !name.is_empty() && *name != "help").collect();
+    assert_eq!(names, WRONG.map(|(name, ..)| name), "each has a line in WRONG");
+    for (name, arguments, expected) in WRONG {
+        let all = [name].into_iter().chain(arguments.iter().copied());
+        let finished = dbcc::run(all)?;
+        let stderr = finished.stderr();
+        assert_eq!(finished.code(), Some(2), "{name}: {stderr}{}", finished.stdout());
+        assert!(stderr.contains(expected), "{name}: {expected:?} is not in:\n{stderr}");
+        refused(&dbcc::run([name, "--no-such-flag"])?, 2, &["--no-such-flag"]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_libclang_that_cannot_be_loaded_is_the_machine_s_fault() -> Result<()> {
+    need!(need::root());
+    let folder = tempfile::tempdir()?;
+    let library = folder.path().join("libclang.so");
+    std::fs::write(&library, "no library\n")?;
+    for arguments in [&["check", "--no-cache", "netio"][..], &["build", "netio"], &["--no-cache", "netio"]] {
+        let mut command = dbcc::command()?;
+        command.env("DBCC_LIBCLANG", &library).args(arguments).current_dir(folder.path());
+        refused(&run(command)?, 2, &["failed to load libclang", "DBCC_LIBCLANG"]);
+    }
+    Ok(())
+}
+
+/// The worker's stack of 1 GB does not fit.
+#[test]
+fn a_compiler_without_memory_is_told_from_one_that_crashed() -> Result<()> {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 800000; exec \"$0\" check --no-cache netio"]).arg(dbcc::binary()?);
+    let finished = run(command)?;
+    assert_eq!(finished.code(), Some(1), "{}", finished.stderr());
+    let said = finished.stdout();
+    for text in ["the compiler ran out of memory", "a limit of 781 MB of address space", "ulimit -v unlimited"] {
+        assert!(said.contains(text), "{said}");
+    }
+    Ok(())
+}
+
 /// In a mount namespace where the folders of LLVM are empty.
 #[test]
 fn a_missing_clang_is_reported_with_how_to_install_it() -> Result<()> {

@@ -182,6 +182,26 @@ fn files_beside_a_probe_are_part_of_it() -> Result<()> {
     Ok(())
 }
 
+/// Clang gives up after two hundred of them.
+#[test]
+fn headers_that_include_each_other_are_named_once_each() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let put = |name: &str, text: &str| fs::write(folder.path().join(name), text);
+    put("probe.c", "#include \"a.h\"\nint kprobe__f(void *ctx) { return 0; }\n")?;
+    put("a.h", "#include \"b.h\"\n")?;
+    put("b.h", "#include \"a.h\"\n")?;
+    let finished = dbcc::run(["check".as_ref(), folder.path().join("probe.c").as_os_str()])?;
+    let said = finished.stdout();
+    assert_eq!(finished.code(), Some(1), "{said}");
+    assert!(said.contains("error: #include nested too deeply"), "{said}");
+    for name in ["a.h", "b.h"] {
+        let times = |line: &&str| line.contains(&format!("/{name}:1, ")) && line.ends_with(" times");
+        assert_eq!(said.lines().filter(times).count(), 1, "{said}");
+    }
+    assert!(said.lines().count() < 15, "{said}");
+    Ok(())
+}
+
 /// A compiler that hangs ends with dbcc, however that ends, and so does what the compiler started.
 #[test]
 fn a_compiler_that_hangs_ends_with_dbcc() -> Result<()> {

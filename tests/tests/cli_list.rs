@@ -243,8 +243,8 @@ fn what_is_not_there_is_said_with_what_was_perhaps_meant() -> Result<()> {
     check(&["fentry:vfs_raed"], 1, "did you mean fentry:vfs_read?")?;
     check(&["kprob:vfs_read"], 1, "did you mean kprobe:vfs_read?")?;
     check(&["tracepoint:sched:sched_swich"], 1, "did you mean tracepoint:sched:sched_switch?")?;
-    check(&["usdt:*"], 1, "no binary is named")?;
-    check(&["kprobe:/(/"], 1, "regular expression")?;
+    check(&["usdt:*"], 2, "no binary is named")?;
+    check(&["kprobe:/(/"], 2, "regular expression")?;
     check(&["uprobe:/bin/no_such_file:*"], 1, "/bin/no_such_file")?;
     let object = objects(&["fentry:vfs_raed"])?;
     assert_eq!(object[0]["near"], "fentry:vfs_read");

@@ -114,19 +114,23 @@ fn script(text: &str) -> (tempfile::TempDir, Worker) {
 fn a_worker_that_fails_is_a_message() {
     let check = |text: &str, expect: &str| {
         let (_dir, worker) = script(text);
-        let messages = worker.run(&request("t.c", "")).unwrap_err();
+        let messages = worker.run(&request("t.c", "")).unwrap_err().diagnostics();
         let shown = render_all(&messages, &Source::from_text("t.c", ""), false);
         assert!(messages.len() == 1 && shown.contains(expect), "{shown}");
     };
     check("kill -SEGV $$", "the compiler crashed on this probe (signal: 11 (SIGSEGV)");
-    check("echo 'LLVM ERROR: out of memory' >&2; exit 70", "it said: LLVM ERROR: out of memory");
+    check("echo 'LLVM ERROR: no such pass' >&2; exit 70", "it said: LLVM ERROR: no such pass");
+    check("echo 'LLVM ERROR: out of memory' >&2; exit 70", "the compiler ran out of memory");
+    check("kill -KILL $$", "the compiler was killed (SIGKILL)");
+    check("kill -XCPU $$", "compiling took more than 60 seconds of a processor's time");
     check("printf '\\377\\377\\377\\377\\377\\377\\377\\377{}'", "the compiler crashed on this probe (exit status: 0)");
     let (_dir, mut worker) = script("sleep 1000");
     worker.limits.time = Duration::from_millis(200);
-    let messages = worker.run(&request("t.c", "")).unwrap_err();
+    let messages = worker.run(&request("t.c", "")).unwrap_err().diagnostics();
     assert_eq!(messages[0].message, "compiling took more than 0 seconds and was stopped");
     let missing = Worker::of(Path::new("/nonexistent")).run(&request("t.c", "")).unwrap_err();
-    assert!(missing[0].message.starts_with("compiling failed: cannot run `/nonexistent`"), "{missing:?}");
+    let CompileError::Machine(missing) = missing else { panic!("{missing:?}") };
+    assert!(missing.starts_with("compiling failed: cannot run `/nonexistent`"), "{missing}");
 }
 
 #[test]

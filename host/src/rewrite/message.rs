@@ -14,6 +14,12 @@ use super::tree::{Expansion, Tree};
 /// The start of the name of the struct that a map is while it is parsed.
 const TABLE: &str = "struct dbcc_table_";
 
+/// How a note begins that names the file by which another is included.
+const INCLUDED: &str = "in file included from";
+
+/// The most files that are named on the way to one that is included.
+const MOST_INCLUDES: usize = 4;
+
 /// All messages that concern the user, in the order of the text.
 pub(super) fn diagnostics(
     messages: &[Message],
@@ -63,10 +69,37 @@ impl Known<'_> {
         for fix in &message.fixes {
             diagnostic = diagnostic.help(self.fix(fix));
         }
-        for child in &message.children {
+        let (includes, others): (Vec<_>, Vec<_>) =
+            message.children.iter().partition(|child| child.text.starts_with(INCLUDED));
+        diagnostic = self.includes(diagnostic, &includes);
+        for child in others {
             diagnostic = self.child(diagnostic, child);
         }
         self.explain(diagnostic, message)
+    }
+
+    /// Adds the way to a file that is included, of which there are two hundred parts where it includes itself.
+    fn includes(&self, mut diagnostic: Diagnostic, includes: &[&Message]) -> Diagnostic {
+        let mut files: Vec<(&str, usize)> = Vec::new();
+        for include in includes {
+            if let Place::Main(offset) = include.place {
+                diagnostic.labels.push((self.token(offset), "included from here".to_owned()));
+                continue;
+            }
+            let from = include.text.strip_prefix(INCLUDED).unwrap_or_default().trim_end_matches(':').trim();
+            match files.iter_mut().find(|(known, _)| *known == from) {
+                Some((_, times)) => *times += 1,
+                None => files.push((from, 1)),
+            }
+        }
+        for (from, times) in files.iter().take(MOST_INCLUDES) {
+            let times = if *times > 1 { format!(", {times} times") } else { String::new() };
+            diagnostic = diagnostic.note(format!("included from {from}{times}"));
+        }
+        match files.len().checked_sub(MOST_INCLUDES) {
+            Some(more @ 1..) => diagnostic.note(format!("and from {more} more files")),
+            _ => diagnostic,
+        }
     }
 
     /// A message of clang's in the style of those here, in which the types of maps are as the probe writes them.
