@@ -288,14 +288,14 @@ pub fn parse_attach(text: &str) -> Result<Attach, String> {
         let Some((kind, target)) = point.split_once(':') else {
             return Err(format!("`{point}` is no attach point"));
         };
-        if kind::by_name(kind).is_none() {
+        let Some(known) = kind::by_word(kind) else {
             let names: Vec<&str> = kind::KINDS.iter().map(|kind| kind.name()).collect();
             return Err(format!("unknown kind of attach point `{kind}`; the kinds are {}", names.join(", ")));
-        }
+        };
         if target.trim().is_empty() {
             return Err(format!("`{point}` names no target"));
         }
-        alternatives.push(AttachPoint { kind: kind.to_owned(), target: target.trim().to_owned() });
+        alternatives.push(AttachPoint { kind: known.name().to_owned(), target: target.trim().to_owned() });
     }
     let kinds_differ = alternatives.windows(2).any(|pair| matches!(pair, [a, b] if a.kind != b.kind));
     if kinds_differ {
@@ -386,6 +386,18 @@ mod tests {
         let targets: Vec<&str> = parsed.attaches[0].alternatives.iter().map(|point| point.target.as_str()).collect();
         assert_eq!(targets, ["check_connection", "THD::login(int, char*)"]);
         assert_eq!(parsed.attaches[0].function, "on_connection");
+    }
+
+    #[test]
+    fn kinds_have_the_names_of_other_tools_too() {
+        for (written, kind) in
+            [("kfunc", "fentry"), ("kr", "kretprobe"), ("tp", "tracepoint"), ("rawtp", "raw_tracepoint")]
+        {
+            let attach = parse_attach(&format!("{written}:x=f")).unwrap();
+            assert_eq!(attach.alternatives, [AttachPoint { kind: kind.into(), target: "x".into() }]);
+        }
+        // A section tells more of a program than where it is attached.
+        assert!(parse_attach("fentry.s:x=f").is_err());
     }
 
     #[test]

@@ -54,7 +54,7 @@ enum Asked {
 struct Source {
     /// Its name, which stands before the `:`.
     kind: &'static str,
-    /// Other names of it, those of bpftrace (its manual, "Probes") and of libbpf among them.
+    /// Other names of it, those of bpftrace, where it is no kind of directive: those have their own.
     aliases: &'static [&'static str],
     asked: Asked,
     /// Whether a binary stands behind the kind.
@@ -87,7 +87,6 @@ const BINARY: Source = Source { asked: Asked::OnlyByName, of_binary: true, ..KER
 const SOURCES: &[Source] = &[
     Source {
         kind: "kprobe",
-        aliases: &["k"],
         find: functions::probed,
         describe: functions::describe,
         directive: Some("kprobe"),
@@ -96,7 +95,6 @@ const SOURCES: &[Source] = &[
     },
     Source {
         kind: "kretprobe",
-        aliases: &["kr"],
         asked: Asked::OnlyByName,
         find: functions::probed,
         describe: functions::describe,
@@ -106,7 +104,6 @@ const SOURCES: &[Source] = &[
     },
     Source {
         kind: "fentry",
-        aliases: &["f", "kfunc"],
         find: functions::traced,
         describe: functions::describe,
         directive: Some("fentry"),
@@ -115,7 +112,6 @@ const SOURCES: &[Source] = &[
     },
     Source {
         kind: "fexit",
-        aliases: &["fr", "kretfunc"],
         asked: Asked::OnlyByName,
         find: functions::traced,
         describe: functions::describe,
@@ -125,7 +121,6 @@ const SOURCES: &[Source] = &[
     },
     Source {
         kind: "tracepoint",
-        aliases: &["t", "tp"],
         find: tracepoints::all,
         describe: tracepoints::describe,
         directive: Some("tracepoint"),
@@ -133,7 +128,6 @@ const SOURCES: &[Source] = &[
     },
     Source {
         kind: "raw_tracepoint",
-        aliases: &["rawtracepoint", "raw_tp", "rt"],
         find: types::tracepoints,
         describe: types::describe_tracepoint,
         directive: Some("raw_tracepoint"),
@@ -160,7 +154,6 @@ const SOURCES: &[Source] = &[
     Source { kind: "pmu", find: perf_events::of_pmus, directive: Some("perf_event"), ..KERNEL },
     Source {
         kind: "iter",
-        aliases: &["it"],
         find: types::iterators,
         describe: types::describe_iterator,
         directive: Some("iter"),
@@ -175,9 +168,9 @@ const SOURCES: &[Source] = &[
         ..KERNEL
     },
     Source { kind: "active", asked: Asked::ByName, find: active::uprobes, ..KERNEL },
-    Source { kind: "uprobe", aliases: &["u"], find: binaries::functions, directive: Some("uprobe"), ..BINARY },
-    Source { kind: "uretprobe", aliases: &["ur"], find: binaries::functions, directive: Some("uretprobe"), ..BINARY },
-    Source { kind: "usdt", aliases: &["U"], find: binaries::usdt, directive: Some("usdt"), ..BINARY },
+    Source { kind: "uprobe", find: binaries::functions, directive: Some("uprobe"), ..BINARY },
+    Source { kind: "uretprobe", find: binaries::functions, directive: Some("uretprobe"), ..BINARY },
+    Source { kind: "usdt", find: binaries::usdt, directive: Some("usdt"), ..BINARY },
 ];
 
 /// What may stand before the `:`.
@@ -193,9 +186,9 @@ pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
     SOURCES.iter().map(|source| source.kind)
 }
 
-/// The kind of this name, or with this alias.
-pub(crate) fn kind(name: &str) -> Option<Kind> {
-    query::by_name(name).map(|source| Kind { name: source.kind, of_binary: source.of_binary })
+/// The kind that is meant by a word.
+pub(crate) fn kind(word: &str) -> Option<Kind> {
+    query::meant(word).first().map(|source| Kind { name: source.kind, of_binary: source.of_binary })
 }
 
 /// Lists what fits the patterns. Says whether each had something; what could not be found out is said on `err`.
@@ -236,6 +229,9 @@ pub fn run(args: &ListArgs, width: Option<usize>, out: &mut dyn Write, err: &mut
             if let Some(why) = (source.refused)(&facts).filter(|_| !items.is_empty()) {
                 facts.note(format!("{} cannot be attached to on this kernel: {why}", source.kind));
             }
+        }
+        if let Some(why) = query.unlisted().filter(|_| found == 0) {
+            facts.note(why);
         }
         // What was written first is read first, also where both go to one terminal.
         out.flush()?;

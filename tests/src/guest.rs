@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::burst;
 use crate::dbcc::{self, Attached, Records};
 use crate::doctor;
+use crate::hooks;
 use crate::kinds;
 use crate::listed;
 use crate::listing;
@@ -27,7 +28,17 @@ use crate::written;
 /// A test in the form that Rust's own harness has too.
 pub type Test = fn() -> Result<()>;
 
-/// All, by name. The test `vm` runs them; see `src/bin/guest.rs`.
+/// What names the tests that a guest runs: nothing for [`TESTS`], else [`WITHOUT_HOOKS`].
+pub const CHOICE: &str = "DBCC_GUEST_CHOICE";
+
+/// Those for a kernel that asks no programs when it asks its security modules.
+pub const WITHOUT_HOOKS: &[(&str, Test)] = &[
+    ("the_kernel_is_the_one_that_was_asked_for", the_kernel_is_the_one_that_was_asked_for),
+    ("hooks_that_ask_nobody_are_told", hooks::hooks_that_ask_nobody_are_told),
+    ("what_the_doctor_says_is_what_others_find", doctor::agrees_with_others),
+];
+
+/// All others, by name. The test `vm` runs them; see `src/bin/guest.rs`.
 pub const TESTS: &[(&str, Test)] = &[
     ("the_kernel_is_the_one_that_was_asked_for", the_kernel_is_the_one_that_was_asked_for),
     ("shipped_probes_pass_the_verifier", shipped_probes_pass_the_verifier),
@@ -59,6 +70,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("places_of_programs_are_listed", listed::functions_are_told),
     ("what_the_doctor_says_is_what_others_find", doctor::agrees_with_others),
     ("probes_of_the_kernel_that_are_written_tell_the_truth", written::kernel_functions_tell_the_truth),
+    ("hooks_that_are_pasted_run", hooks::pasted_hooks_run),
     ("objects_of_another_kernel_read_what_this_one_has", objects_of_another_kernel),
 ];
 

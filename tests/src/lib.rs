@@ -12,6 +12,7 @@ pub mod dbcc;
 pub mod doctor;
 pub mod fuzz;
 pub mod guest;
+pub mod hooks;
 pub mod kinds;
 pub mod listed;
 pub mod listing;

@@ -51,6 +51,16 @@ fn attach_traced(program: &OwnedFd) -> Result<OwnedFd, Error> {
     owned(check(what, || unsafe { sys::bpf_raw_tracepoint_open(std::ptr::null(), program.as_raw_fd()) })?)
 }
 
+/// Loads a program that does nothing for a hook of the security modules, and takes it away again. `hook` is the number of
+/// `bpf_lsm_…` in the kernel's BTF.
+///
+/// # Errors
+/// The kernel's, with the verifier's words as far as it gave any: some hooks take no programs (`bpf_lsm_disabled_hooks` of
+/// kernel/bpf/bpf_lsm.c).
+pub fn hook(hook: u32) -> Result<(), Error> {
+    load_traced(ProgramType::Lsm, hook).map(drop)
+}
+
 /// Loads a program that does nothing: `function` is its target's number in the kernel's BTF, or 0.
 pub(super) fn load(
     what: impl FnOnce() -> String,

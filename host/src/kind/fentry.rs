@@ -17,6 +17,10 @@ impl Kind for Fentry {
         "fentry"
     }
 
+    fn aliases(&self) -> &'static [&'static str] {
+        &["f", "kfunc"]
+    }
+
     fn summary(&self) -> &'static str {
         "a function of the kernel at its entry, with typed arguments"
     }
@@ -57,6 +61,10 @@ impl Kind for Fentry {
 impl Kind for Fexit {
     fn name(&self) -> &'static str {
         "fexit"
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &["fr", "kretfunc"]
     }
 
     fn summary(&self) -> &'static str {

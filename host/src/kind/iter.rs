@@ -14,6 +14,10 @@ impl Kind for Iter {
         "iter"
     }
 
+    fn aliases(&self) -> &'static [&'static str] {
+        &["it"]
+    }
+
     fn summary(&self) -> &'static str {
         "all objects of the kernel of a kind (task, task_file, tcp, bpf_map, …); what it writes is printed"
     }

@@ -15,6 +15,10 @@ impl Kind for Kprobe {
         "kprobe"
     }
 
+    fn aliases(&self) -> &'static [&'static str] {
+        &["k"]
+    }
+
     fn summary(&self) -> &'static str {
         "a function of the kernel, at its entry or an offset behind it"
     }

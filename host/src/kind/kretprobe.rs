@@ -39,6 +39,10 @@ impl Kind for Kretprobe {
         "kretprobe"
     }
 
+    fn aliases(&self) -> &'static [&'static str] {
+        &["kr"]
+    }
+
     fn summary(&self) -> &'static str {
         "a function of the kernel, at its return"
     }

@@ -84,6 +84,11 @@ pub trait Kind: Sync {
     /// Its name, as in `--attach NAME:TARGET=FUNCTION`.
     fn name(&self) -> &'static str;
 
+    /// Other names of it, those of bpftrace (its manual, "Probes") and of libbpf's sections and options among them.
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// One line on what it attaches to.
     fn summary(&self) -> &'static str;
 
@@ -403,11 +408,16 @@ pub fn by_name(name: &str) -> Option<&'static dyn Kind> {
     KINDS.iter().copied().find(|kind| kind.name() == name)
 }
 
+/// The row that a person means by a word: its name, or another one of it.
+pub fn by_word(word: &str) -> Option<&'static dyn Kind> {
+    by_name(word).or_else(|| KINDS.iter().copied().find(|kind| kind.aliases().contains(&word)))
+}
+
 /// The row of a kind, of a section, or of the type of programs that users of libbpf name: `raw_tracepoint`, `classifier`,
 /// `socket_filter`.
 pub fn by_type(name: &str) -> Option<&'static dyn Kind> {
     let of_type = || KINDS.iter().copied().find(|kind| kind.program_type().name() == name);
-    by_name(name).or_else(|| by_section(name).map(|(kind, _)| kind)).or_else(of_type)
+    by_word(name).or_else(|| by_section(name).map(|(kind, _)| kind)).or_else(of_type)
 }
 
 /// The kind that the name of a function means, and its target: `kprobe__tcp_sendmsg` is a kprobe of `tcp_sendmsg`. The
@@ -465,7 +475,9 @@ mod tests {
     fn every_kind_is_whole() {
         let mut names = std::collections::BTreeSet::new();
         for kind in KINDS {
-            assert!(names.insert(kind.name()), "{} is there twice", kind.name());
+            for name in kind.aliases().iter().chain([&kind.name()]) {
+                assert!(names.insert(*name), "{name} is there twice");
+            }
             assert!(kind.grammar().starts_with(&format!("{}:", kind.name())), "{}", kind.grammar());
             assert!(!kind.summary().is_empty() && !kind.sections().is_empty(), "{}", kind.name());
             let error = kind.parse_target("").unwrap_err().to_string();

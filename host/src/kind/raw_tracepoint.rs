@@ -13,6 +13,10 @@ impl Kind for RawTracepoint {
         "raw_tracepoint"
     }
 
+    fn aliases(&self) -> &'static [&'static str] {
+        &["rt", "rawtp", "raw_tp", "rawtracepoint"]
+    }
+
     fn summary(&self) -> &'static str {
         "a tracepoint of the kernel, with the arguments of its call"
     }

@@ -15,6 +15,10 @@ impl Kind for Tracepoint {
         "tracepoint"
     }
 
+    fn aliases(&self) -> &'static [&'static str] {
+        &["t", "tp"]
+    }
+
     fn summary(&self) -> &'static str {
         "a tracepoint of the kernel, with the fields of its record"
     }

@@ -21,6 +21,10 @@ impl Kind for Uprobe {
         "uprobe"
     }
 
+    fn aliases(&self) -> &'static [&'static str] {
+        &["u"]
+    }
+
     fn summary(&self) -> &'static str {
         "a function of a program or library, at its entry and all inlined copies, or an instruction of one"
     }
@@ -62,6 +66,10 @@ impl Kind for Uprobe {
 impl Kind for Uretprobe {
     fn name(&self) -> &'static str {
         "uretprobe"
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &["ur"]
     }
 
     fn summary(&self) -> &'static str {

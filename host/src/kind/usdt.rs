@@ -27,6 +27,10 @@ impl Kind for Usdt {
         "usdt"
     }
 
+    fn aliases(&self) -> &'static [&'static str] {
+        &["U"]
+    }
+
     fn summary(&self) -> &'static str {
         "a USDT probe of a program or library, wherever it stands in the code"
     }

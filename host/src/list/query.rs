@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 
 use super::{Asked, SOURCES, Source};
 use crate::diag::nearest;
-use crate::kind::{Matcher, NamePattern, binary_and_rest, is_regex};
+use crate::kind::{self, Matcher, NamePattern, binary_and_rest, is_regex};
 
 /// What is asked for: kinds, and names in them.
 #[derive(Debug)]
@@ -23,12 +23,17 @@ impl Query {
     /// # Errors
     /// When the kind is none, a binary is missing, or a regular expression is wrong.
     pub(super) fn new(word: &str, of_process: bool) -> anyhow::Result<Self> {
-        let (kind, rest) = match word.split_once(':').filter(|_| !is_regex(word)) {
-            Some((kind, rest)) if by_name(kind).is_some() => (by_name(kind), rest),
-            Some((kind, rest)) if !of_process && !is_of_the_kernel(kind, rest) => bail!(unknown(kind)),
-            _ => (None, word),
+        let (kinds, rest) = match word.split_once(':').filter(|_| !is_regex(word)) {
+            Some((kind, rest)) => match meant(kind) {
+                kinds if !kinds.is_empty() => (kinds, rest),
+                _ if !of_process && !is_of_the_kernel(kind, rest) => {
+                    bail!(unlisted(kind).unwrap_or_else(|| unknown(kind)))
+                }
+                _ => (Vec::new(), word),
+            },
+            None => (Vec::new(), word),
         };
-        let (binary, pattern) = match kind {
+        let (binary, pattern) = match kinds.first() {
             Some(source) if source.of_binary && !of_process => of_binary(source.kind, rest)?,
             Some(source) if source.of_binary && source.kind != "usdt" => {
                 let (binary, pattern) = binary_and_rest(rest);
@@ -36,9 +41,9 @@ impl Query {
             }
             _ => (None, rest),
         };
-        let sources = match kind {
-            Some(source) => vec![source],
-            None => SOURCES.iter().filter(|source| is_asked(source, word.is_empty(), of_process)).collect(),
+        let sources = match kinds.is_empty() {
+            false => kinds,
+            true => SOURCES.iter().filter(|source| is_asked(source, word.is_empty(), of_process)).collect(),
         };
         let text = if pattern == "*" { "" } else { pattern };
         let matcher = NamePattern::of(text).map_err(anyhow::Error::msg).with_context(|| format!("`{text}`"))?;
@@ -55,6 +60,12 @@ impl Query {
     pub(super) fn kind_meant(&self) -> Option<String> {
         let (before, rest) = self.text.split_once(':').filter(|_| self.sources.len() > 1)?;
         nearest(before, SOURCES.iter().map(|source| source.kind)).map(|kind| format!("{kind}:{rest}"))
+    }
+
+    /// What there is to say where nothing fits and a kind of directive that has no list stands before the `:`. It is searched for
+    /// all the same: tracepoints have a category `xdp`.
+    pub(super) fn unlisted(&self) -> Option<String> {
+        self.text.split_once(':').filter(|_| self.sources.len() > 1).and_then(|(word, _)| unlisted(word))
     }
 
     /// Whether it may stand for many names.
@@ -84,9 +95,26 @@ impl Query {
     }
 }
 
-/// The kind of this name, or with this alias.
-pub(super) fn by_name(kind: &str) -> Option<&'static Source> {
-    SOURCES.iter().find(|source| source.kind == kind || source.aliases.contains(&kind))
+/// The kinds that are meant by a word: one of its own names, or whatever a directive or a section (`SEC("raw_tp.w/…")`) names
+/// it by. A kind of directive may be several here, as `perf_event` is.
+pub(super) fn meant(word: &str) -> Vec<&'static Source> {
+    let is_named = |source: &&Source| source.kind == word || source.aliases.contains(&word);
+    if let Some(source) = SOURCES.iter().find(is_named) {
+        return vec![source];
+    }
+    let Some(kind) = kind::by_word(word).or_else(|| kind::by_section(word).map(|(kind, _)| kind)) else {
+        return Vec::new();
+    };
+    match SOURCES.iter().find(|source| source.kind == kind.name()) {
+        Some(source) => vec![source],
+        None => SOURCES.iter().filter(|source| source.directive == Some(kind.name())).collect(),
+    }
+}
+
+/// What there is to say of a kind of directive that has no list.
+fn unlisted(word: &str) -> Option<String> {
+    let kind = kind::by_type(word).filter(|_| meant(word).is_empty())?;
+    Some(format!("places of `{}` are not listed; a directive names one as {}", word.escape_default(), kind.grammar()))
 }
 
 fn is_asked(source: &Source, everything: bool, of_process: bool) -> bool {
@@ -99,7 +127,7 @@ fn is_asked(source: &Source, everything: bool, of_process: bool) -> bool {
 /// Whether what has a `:` and no kind can be the name of a tracepoint with its category, or of an event of a cache.
 fn is_of_the_kernel(category: &str, name: &str) -> bool {
     let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-*?:".contains(&byte));
-    !category.is_empty() && is_name(category) && is_name(name) && !name.starts_with(':')
+    !category.is_empty() && !name.is_empty() && is_name(category) && is_name(name) && !name.starts_with(':')
 }
 
 fn unknown(kind: &str) -> String {
@@ -149,6 +177,63 @@ mod tests {
         assert_eq!(query("uprobe:libc.so.6:read", true), of("uprobe", Some("libc.so.6"), "read"));
         assert_eq!(query("active:", false), of("active", None, ""));
     }
+
+    /// What a directive or a section names a kind by, names it here: no table has a word that the other does not know.
+    #[test]
+    fn kinds_have_the_names_that_directives_and_sections_have() {
+        for kind in kind::KINDS {
+            let words = kind.aliases().iter().chain(kind.sections()).copied().chain([kind.name()]);
+            // A section may say more of a program than its kind, behind a `/`.
+            for word in words.filter(|word| !word.contains('/')) {
+                let listed: Vec<&str> = meant(word).iter().map(|source| source.directive.unwrap_or_default()).collect();
+                match UNLISTED.contains(&kind.name()) {
+                    true => {
+                        let error = Query::new(&format!("{word}:"), false).unwrap_err().to_string();
+                        assert!(error.contains(kind.grammar()), "{word}: {error}");
+                    }
+                    false => {
+                        assert!(!listed.is_empty() && listed.iter().all(|listed| *listed == kind.name()), "{word}")
+                    }
+                }
+            }
+        }
+        for source in SOURCES {
+            let kind = source.directive.map(|directive| kind::by_name(directive).unwrap());
+            // What is a kind of directive under the same name is attached by it, and has no other names but its own.
+            if let Some(same) = kind::by_word(source.kind) {
+                assert_eq!(kind.map(kind::Kind::name), Some(same.name()), "{}", source.kind);
+                assert!(source.aliases.is_empty(), "{}", source.kind);
+            }
+            for alias in source.aliases {
+                assert!(kind::by_type(alias).is_none(), "`{alias}` is a kind of directive too");
+            }
+        }
+    }
+
+    /// Kinds of directives whose places are devices, cgroups, maps and the like, or functions that nothing tells apart.
+    const UNLISTED: &[&str] = &[
+        "fmod_ret",
+        "xdp",
+        "tc",
+        "socket",
+        "flow_dissector",
+        "sk_lookup",
+        "cgroup_skb",
+        "cgroup_sock",
+        "cgroup_sock_addr",
+        "sock_ops",
+        "cgroup_sockopt",
+        "cgroup_device",
+        "cgroup_sysctl",
+        "sk_skb",
+        "sk_msg",
+        "sched_act",
+        "lwt_in",
+        "lwt_out",
+        "lwt_xmit",
+        "lwt_seg6local",
+        "sk_reuseport",
+    ];
 
     #[test]
     fn without_a_kind_the_kernel_is_searched_or_the_process() {

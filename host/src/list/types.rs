@@ -1,13 +1,10 @@
 //! What the kernel's types tell of: calls of tracepoints, iterators, hooks of security modules.
 
-use std::fs;
-
 use super::Item;
 use super::facts::Facts;
+use crate::bpf::trial;
+use crate::kernel::security;
 use crate::prototype::{KernelPrototypes, Prototype};
-
-/// Where the names of the security modules in use are (Documentation/admin-guide/LSM/index.rst).
-const SECURITY_MODULES: &str = "/sys/kernel/security/lsm";
 
 /// Tracepoints as raw_tracepoint and tp_btf attach to them, by their names alone.
 pub(super) fn tracepoints(facts: &Facts<'_>) -> Result<Vec<Item>, String> {
@@ -19,9 +16,19 @@ pub(super) fn iterators(facts: &Facts<'_>) -> Result<Vec<Item>, String> {
     facts.prototypes().map(|prototypes| those_that_fit(facts, prototypes.iterators()))
 }
 
-/// Hooks of security modules.
+/// Hooks of security modules. Those that take no programs are there, and marked.
 pub(super) fn hooks(facts: &Facts<'_>) -> Result<Vec<Item>, String> {
-    facts.prototypes().map(|prototypes| those_that_fit(facts, prototypes.hooks()))
+    let prototypes = facts.prototypes()?;
+    let mut hooks = those_that_fit(facts, prototypes.hooks());
+    for hook in &mut hooks {
+        match prototypes.hook_id(&hook.name).map(|id| trial::hook(id.0)) {
+            // Where none is permitted, nothing is known of one.
+            Some(Err(error)) if error.is_permission() => break,
+            Some(Err(_)) => hook.marks.push("not traced: the kernel takes no programs here".to_owned()),
+            _ => {}
+        }
+    }
+    Ok(hooks)
 }
 
 pub(super) fn describe_tracepoint(facts: &Facts<'_>, item: &Item) -> Option<Prototype> {
@@ -36,11 +43,11 @@ pub(super) fn describe_hook(facts: &Facts<'_>, item: &Item) -> Option<Prototype>
     known(facts)?.hook(&item.name)
 }
 
-/// Why programs cannot be attached to hooks: `bpf` is not among the modules in use.
+/// Why programs at hooks are never run: `bpf` is not among the modules in use.
 pub(super) fn no_hooks(_: &Facts<'_>) -> Option<String> {
-    let modules = fs::read_to_string(SECURITY_MODULES).ok()?;
-    let is_there = modules.trim().split(',').any(|module| module == "bpf");
-    (!is_there).then(|| format!("`bpf` is not among its security modules ({}); boot with lsm=…,bpf", modules.trim()))
+    let modules = security::modules().ok()?;
+    let is_there = modules.split(',').any(|module| module == "bpf");
+    (!is_there).then(|| format!("`bpf` is not among its security modules; boot it with `lsm={modules},bpf`"))
 }
 
 fn known<'f>(facts: &'f Facts<'_>) -> Option<&'f KernelPrototypes<'f>> {

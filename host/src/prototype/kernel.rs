@@ -17,17 +17,27 @@ pub struct KernelPrototypes<'btf> {
     tracepoints: HashMap<&'btf [u8], TypeId>,
     /// The structs `bpf_iter__KIND`, by KIND.
     iterators: HashMap<&'btf [u8], TypeId>,
+    /// The union that has a member for each hook of the security modules (include/linux/lsm_hooks.h).
+    hooks: TypeId,
 }
+
+/// What that union is called.
+const HOOKS: &[u8] = b"security_list_options";
 
 impl<'btf> KernelPrototypes<'btf> {
     /// Finds what there is.
     pub fn new(btf: &'btf Btf) -> Self {
         let (mut functions, mut tracepoints, mut iterators) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let mut hooks = TypeId::VOID;
         for found in btf.types() {
             let (into, start): (&mut HashMap<&[u8], TypeId>, &[u8]) = match found.kind() {
                 Kind::Function => (&mut functions, b""),
                 Kind::Typedef => (&mut tracepoints, b"btf_trace_"),
                 Kind::Struct => (&mut iterators, b"bpf_iter__"),
+                Kind::Union if hooks == TypeId::VOID && found.name_bytes() == HOOKS => {
+                    hooks = found.id();
+                    continue;
+                }
                 _ => continue,
             };
             // Of several functions of one name the first counts, as for fentry.
@@ -37,7 +47,7 @@ impl<'btf> KernelPrototypes<'btf> {
         }
         // Some structs of that name only describe parts of one.
         iterators.retain(|kind, _| functions.contains_key(joined(b"bpf_iter_", kind).as_slice()));
-        Self { btf, functions, tracepoints, iterators }
+        Self { btf, functions, tracepoints, iterators, hooks }
     }
 
     /// The names of all functions, in no order.
@@ -55,10 +65,12 @@ impl<'btf> KernelPrototypes<'btf> {
         self.iterators.keys().copied()
     }
 
-    /// The names of all hooks of the security modules, in no order: `bpf_lsm_HOOK` is the function that a program is attached
-    /// to (kernel/bpf/bpf_lsm.c).
+    /// The names of all hooks of the security modules that programs can be attached to, in no order: `bpf_lsm_HOOK` is the function
+    /// that takes them. Others of such names (`bpf_lsm_func_proto`) only help them (kernel/bpf/bpf_lsm.c).
     pub fn hooks(&self) -> impl Iterator<Item = &'btf [u8]> + '_ {
-        self.functions.keys().filter_map(|name| name.strip_prefix(b"bpf_lsm_"))
+        let members = self.btf.get(self.hooks).members();
+        let names = members.map(|member| self.btf.string(member.name));
+        names.filter(|name| self.functions.contains_key(joined(b"bpf_lsm_", name).as_slice()))
     }
 
     /// Whether there is a function of that name.
@@ -106,6 +118,11 @@ impl<'btf> KernelPrototypes<'btf> {
         let mut prototype = self.of_call(prototype, 1);
         prototype.returns = None;
         Some(prototype)
+    }
+
+    /// The number of the function that takes the programs of a hook of the security modules.
+    pub fn hook_id(&self, name: &str) -> Option<TypeId> {
+        self.functions.get(joined(b"bpf_lsm_", name.as_bytes()).as_slice()).copied()
     }
 
     /// The hook of the security modules of that name.

@@ -39,6 +39,10 @@ fn sample() -> Btf {
     writer.plain("btf_trace_t", Kind::Typedef, false, pointer.0);
     let hook = writer.prototype(int, &[named("sk", sock_pointer)]);
     writer.plain("bpf_lsm_h", Kind::Function, false, hook.0);
+    writer.plain("bpf_lsm_helps", Kind::Function, false, hook.0);
+    let hook_pointer = writer.plain("", Kind::Pointer, false, hook.0);
+    let hooks = [("h".to_owned(), hook_pointer, 0), ("removed".to_owned(), hook_pointer, 0)];
+    writer.record("security_list_options", Kind::Union, false, 8, &hooks);
     let union = writer.record("", Kind::Union, false, 8, &[("sk".to_owned(), sock_pointer, 0)]);
     writer.record("bpf_iter__i", Kind::Struct, false, 16, &[(String::new(), union, 0), ("fd".to_owned(), int, 64)]);
     writer.record("bpf_iter__i__part", Kind::Struct, false, 8, &[(String::new(), union, 0)]);
