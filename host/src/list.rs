@@ -33,7 +33,7 @@ struct Item {
     /// What is to be known about it before it is probed: `blacklisted`.
     marks: Vec<String>,
     /// What is known of it, where finding it told that.
-    prototype: Option<Prototype>,
+    prototype: Option<Box<Prototype>>,
     /// What a directive has behind the kind, where that is not the name.
     target: Option<String>,
 }
@@ -76,7 +76,7 @@ const KERNEL: Source = Source {
     asked: Asked::Always,
     of_binary: false,
     find: |_| Ok(Vec::new()),
-    describe: |_, item| item.prototype.clone(),
+    describe: |_, item| item.prototype.as_deref().cloned(),
     directive: None,
     refused: |_| None,
 };

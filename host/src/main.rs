@@ -135,7 +135,7 @@ fn doctor_code(verdict: Verdict) -> ExitCode {
 /// Standard output for lists of tens of thousands of lines, each of which it would hand to the system by itself. Who writes to it
 /// flushes it, to learn what went wrong.
 fn in_blocks() -> io::BufWriter<io::StdoutLock<'static>> {
-    io::BufWriter::new(io::stdout().lock())
+    io::BufWriter::with_capacity(64 << 10, io::stdout().lock())
 }
 
 /// Columns of the terminal that standard output is; none where it is something else.

@@ -18,7 +18,7 @@ use crate::lines::{self, Lines};
 use crate::merge::DebugInformation;
 use crate::pattern::{Pattern, PatternForm};
 use crate::process;
-use crate::search;
+use crate::search::{self, List};
 use crate::signature::of_name;
 use crate::site::{self, KernelVersion, Layout, Site};
 use crate::source::{Kind, SOURCES, SymbolTable, Table};
@@ -232,7 +232,25 @@ impl Binary {
     /// When the file can no longer be read or is damaged. That nothing matches is no error but an [`Answer`] with a
     /// reason.
     pub fn functions(&self, pattern: &Pattern) -> Result<Answer, Error> {
-        let mut answer = self.search(pattern)?;
+        let mut answer = self.answer(pattern, true)?;
+        for function in answer.matches.iter_mut().chain(&mut answer.near) {
+            of_name::complete(function, self.machine());
+        }
+        Ok(answer)
+    }
+
+    /// The functions that match, without their signatures and where their arguments are: of thousands these take most of the
+    /// time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Binary::functions`].
+    pub fn functions_in_brief(&self, pattern: &Pattern) -> Result<Answer, Error> {
+        self.answer(pattern, false)
+    }
+
+    fn answer(&self, pattern: &Pattern, detailed: bool) -> Result<Answer, Error> {
+        let mut answer = self.search(pattern, detailed)?;
         if let Some(pid) = self.unmapped {
             answer.set_aside(Reason::NotMapped { pid });
         }
@@ -251,37 +269,50 @@ impl Binary {
                 Err(error) => answer.notes.push(format!("who calls it is not known: {error}")),
             }
         }
-        for function in answer.matches.iter_mut().chain(&mut answer.near) {
-            of_name::complete(function, self.machine());
-        }
         Ok(answer)
     }
 
-    fn search(&self, pattern: &Pattern) -> Result<Answer, Error> {
-        match self.search_all(pattern) {
+    /// The functions that match, without what a list does not show: as [`Binary::functions`] finds them, and faster. The debug
+    /// information is read once for all lists, where [`Options::index_dir`] says that something is kept. It is empty where
+    /// nothing matches, and for patterns of addresses, lines and the procedure linkage table; why, `functions` tells.
+    ///
+    /// # Errors
+    ///
+    /// As [`Binary::functions`].
+    pub fn list(&self, pattern: &Pattern) -> Result<List, Error> {
+        let by_name = matches!(pattern.form(), PatternForm::Name | PatternForm::Symbol | PatternForm::Regex);
+        if self.unmapped.is_some() || !by_name {
+            return Ok(List::default());
+        }
+        let files = self.files.dwarf(Reach::Disk);
+        search::list(self.files.binary(), self.tables(Reach::Disk)?, pattern, files.as_ref())
+    }
+
+    fn search(&self, pattern: &Pattern, detailed: bool) -> Result<Answer, Error> {
+        match self.search_all(pattern, detailed) {
             // The binary is what was asked for; a debug file is only of help.
-            Err(error) if self.files.set_aside(&error) => self.search_all(pattern),
+            Err(error) if self.files.set_aside(&error) => self.search_all(pattern, detailed),
             other => other,
         }
     }
 
-    fn search_all(&self, pattern: &Pattern) -> Result<Answer, Error> {
-        let answer = self.search_within(pattern, Reach::Disk)?;
+    fn search_all(&self, pattern: &Pattern, detailed: bool) -> Result<Answer, Error> {
+        let answer = self.search_within(pattern, Reach::Disk, detailed)?;
         // A server is asked only where what is here has no answer.
         if answer.reason.is_none() || !self.files.can_reach_further() {
             return Ok(answer);
         }
-        self.search_within(pattern, Reach::Network)
+        self.search_within(pattern, Reach::Network, detailed)
     }
 
-    fn search_within(&self, pattern: &Pattern, reach: Reach) -> Result<Answer, Error> {
+    fn search_within(&self, pattern: &Pattern, reach: Reach, detailed: bool) -> Result<Answer, Error> {
         let elf = self.files.binary();
         let tables = self.tables(reach)?;
         let files = self.files.dwarf(reach);
         if let PatternForm::Line { line, .. } = pattern.form() {
             return lines::of_line(elf, tables, files.as_ref(), pattern, line);
         }
-        let mut answer = search::functions(elf, tables, pattern, &DebugInformation { elf, tables, files })?;
+        let mut answer = search::functions(elf, tables, pattern, &DebugInformation { elf, tables, files, detailed })?;
         if let Some(files) = &files {
             lines::annotate(files, &mut answer);
         }

@@ -63,6 +63,7 @@ pub use lines::{CodeLine, Lines};
 pub use location::{Argument, KnownBy, Location, Register};
 pub use name::parameters::{NameParameters, parameters_of_name};
 pub use pattern::{NameParts, Pattern, PatternForm};
+pub use search::{List, Listed};
 pub use signature::{Origin, Parameter, Signature, Type, TypeClass};
 pub use site::{BestSite, Handling, KernelVersion, NoSite, Refusal, Site};
 pub use source::Table;

@@ -1,4 +1,4 @@
-//! Searches with an index of the debug information find what searches without one find.
+//! Searches with an outline of the debug information find what searches without one find.
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
@@ -69,8 +69,10 @@ fn the_index_changes_no_answer() -> Result<()> {
         });
         let options = Options { index_dir: Some(index_dir.clone()), progress: Some(progress), ..Options::default() };
         assert_eq!(answers(&program, &options)?, without, "{flags:?}: while it is made");
-        // The regular expression needs all units; what was searched for before it is remembered beside.
-        assert_eq!(kept(&index_dir).len(), 2, "{flags:?}");
+        // The regular expression needs all units; what was searched for before it is remembered beside. What is in other files
+        // may change without this one.
+        let outlines = if flags == ["-gsplit-dwarf"] { 0 } else { 1 };
+        assert_eq!(kept(&index_dir).len(), 1 + outlines, "{flags:?}");
         assert!(steps.load(Ordering::Relaxed) > 0, "{flags:?}");
         let made = kept(&index_dir);
         assert_eq!(answers(&program, &options)?, without, "{flags:?}: with it");

@@ -1,12 +1,10 @@
 //! Functions and USDT probes of a binary, or of what a process has loaded.
 
-use std::collections::BTreeSet;
-
-use symres::{Binary, Function, Pattern};
+use symres::{Binary, Function, List, Listed, Machine, Pattern};
 
 use super::Item;
 use super::facts::Facts;
-use crate::prototype;
+use crate::prototype::{self, Prototype};
 use crate::symbols::{ALL_FUNCTIONS, usdt::files};
 
 /// Functions, each as a directive names it.
@@ -16,30 +14,46 @@ pub(super) fn functions(facts: &Facts<'_>) -> Result<Vec<Item>, String> {
     let (binaries, of_process) = (opened(facts)?, facts.args.pid.is_some());
     let mut found = Vec::new();
     for binary in &binaries {
-        let answer = match binary.functions(&pattern) {
-            Ok(answer) => answer,
-            Err(error) => {
-                facts.note(format!("not searched: {error}"));
-                continue;
-            }
-        };
-        facts.lookup.clear();
         let shown = binary.shown().to_string_lossy().into_owned();
-        binary.notes().iter().chain(&answer.notes).for_each(|note| facts.note(format!("{shown}: {note}")));
-        if let (Some(reason), 1) = (&answer.reason, binaries.len()) {
-            facts.note(format!("{reason}; {}", reason.advice()));
-            for near in &answer.near {
-                facts.note(format!("perhaps {}", near.name));
-            }
+        let note = |note: &String| facts.note(format!("{shown}: {note}"));
+        binary.notes().iter().for_each(note);
+        // What is found quickly has no types, and no reason where nothing is found.
+        let listed = if facts.args.verbose { List::default() } else { binary.list(&pattern).unwrap_or_default() };
+        listed.notes.iter().for_each(note);
+        let word = facts.query.binary.as_deref().filter(|_| !of_process).unwrap_or(&shown);
+        if listed.functions.is_empty() {
+            add(described(facts, binary, &pattern, binaries.len() == 1), word, &mut found);
+        } else {
+            found.reserve(listed.functions.len());
+            add(listed.functions.into_iter().map(Named::listed), word, &mut found);
         }
-        let word = facts.query.binary.clone().filter(|_| !of_process).unwrap_or(shown);
-        let first = found.len();
-        found.extend(answer.matches.iter().map(|function| item(&word, binary, function, facts.args.verbose)));
-        if let Some(these) = found.get_mut(first..) {
-            these.sort_by(|one: &Item, other| one.name.cmp(&other.name));
-        }
+        facts.lookup.clear();
     }
     Ok(found)
+}
+
+/// All that is known of the functions, sorted by name. Of the only binary, why there are none.
+fn described(facts: &Facts<'_>, binary: &Binary, pattern: &Pattern, only: bool) -> Vec<Named> {
+    let answer = match binary.functions(pattern) {
+        Ok(answer) => answer,
+        Err(error) => {
+            facts.note(format!("not searched: {error}"));
+            return Vec::new();
+        }
+    };
+    let shown = binary.shown().to_string_lossy();
+    answer.notes.iter().for_each(|note| facts.note(format!("{shown}: {note}")));
+    if let Some(reason) = answer.reason.as_ref().filter(|_| only) {
+        facts.note(format!("{reason}; {}", reason.advice()));
+        for near in &answer.near {
+            facts.note(format!("perhaps {}", near.name));
+        }
+    }
+    let machine = binary.machine();
+    let named = answer.matches.iter().map(|function| Named::described(function, machine, facts.args.verbose));
+    let mut named: Vec<Named> = named.collect();
+    named.sort_by(|one, other| one.name.cmp(&other.name));
+    named
 }
 
 fn opened(facts: &Facts<'_>) -> Result<Vec<Binary>, String> {
@@ -49,23 +63,73 @@ fn opened(facts: &Facts<'_>) -> Result<Vec<Binary>, String> {
     Ok(binaries)
 }
 
-fn item(word: &str, binary: &Binary, function: &Function, verbose: bool) -> Item {
-    let inlined = function.inlined().count();
-    // Constructors are there several times under one name.
-    let others = function.aliases.iter().map(|alias| alias.name.as_str()).filter(|name| *name != function.name);
-    let others: BTreeSet<&str> = others.collect();
-    let mut marks: Vec<String> = others.into_iter().map(|name| format!("also {name}")).collect();
-    if function.body().is_none() && inlined > 0 {
-        marks.push(format!("inlined everywhere, at {inlined} {}", places(inlined)));
-    } else if inlined > 0 {
-        marks.push(format!("inlined at {inlined} more {}", places(inlined)));
+/// The functions of one name, and of one type as far as that is known.
+#[derive(Debug)]
+struct Named {
+    name: String,
+    /// What their code is called too.
+    others: Vec<String>,
+    /// How many out-of-line bodies there are.
+    bodies: usize,
+    /// How many inlined copies.
+    inlined: usize,
+    prototype: Option<Box<Prototype>>,
+}
+
+impl Named {
+    fn listed(function: Listed) -> Self {
+        let Listed { name, others, has_body, inlined } = function;
+        Self { name, others, bodies: has_body.into(), inlined, prototype: None }
     }
-    Item {
-        name: format!("{word}:{}", function.name),
-        marks,
-        prototype: if verbose { prototype::user_function(function, binary.machine()) } else { None },
-        ..Item::default()
+
+    fn described(function: &Function, machine: Machine, verbose: bool) -> Self {
+        let others = function.aliases.iter().map(|alias| &alias.name).filter(|name| **name != function.name);
+        let prototype = if verbose { prototype::user_function(function, machine) } else { None };
+        Self {
+            name: function.name.clone(),
+            others: others.cloned().collect(),
+            bodies: function.body().is_some().into(),
+            inlined: function.inlined().count(),
+            prototype: prototype.map(Box::new),
+        }
     }
+
+    fn item(mut self, word: &str) -> Item {
+        self.others.sort_unstable();
+        self.others.dedup();
+        let mut marks = Vec::new();
+        if self.bodies > 1 {
+            marks.push(format!("{} functions", self.bodies));
+        }
+        marks.extend(self.others.iter().map(|name| format!("also {name}")));
+        let inlined = self.inlined;
+        if self.bodies == 0 && inlined > 0 {
+            marks.push(format!("inlined everywhere, at {inlined} {}", places(inlined)));
+        } else if inlined > 0 {
+            marks.push(format!("inlined at {inlined} more {}", places(inlined)));
+        }
+        Item { name: format!("{word}:{}", self.name), marks, prototype: self.prototype, ..Item::default() }
+    }
+}
+
+/// Adds functions, which are sorted by name. What has the same name and type is one line: constructors are there several times, and
+/// functions of the same name may be in several sources.
+fn add(functions: impl IntoIterator<Item = Named>, word: &str, found: &mut Vec<Item>) {
+    let mut of_name: Vec<Named> = Vec::new();
+    for function in functions {
+        if of_name.first().is_some_and(|first| first.name != function.name) {
+            found.extend(of_name.drain(..).map(|named| named.item(word)));
+        }
+        match of_name.iter_mut().find(|known| known.prototype == function.prototype) {
+            Some(known) => {
+                known.others.extend(function.others);
+                known.bodies += function.bodies;
+                known.inlined += function.inlined;
+            }
+            None => of_name.push(function),
+        }
+    }
+    found.extend(of_name.into_iter().map(|named| named.item(word)));
 }
 
 fn places(count: usize) -> &'static str {
@@ -87,7 +151,7 @@ pub(super) fn usdt(facts: &Facts<'_>) -> Result<Vec<Item>, String> {
             found.push(Item {
                 name: format!("{word}:{}:{}", probe.provider, probe.name),
                 marks: if sites > 1 { vec![format!("{sites} places")] } else { Vec::new() },
-                prototype: facts.args.verbose.then(|| prototype::usdt(probe)),
+                prototype: facts.args.verbose.then(|| Box::new(prototype::usdt(probe))),
                 ..Item::default()
             });
         }

@@ -27,7 +27,8 @@ pub(super) fn run(
     to: &mut Sink<'_>,
 ) -> anyhow::Result<bool> {
     let all: Pattern = ALL.parse()?;
-    let answer = binary.functions(pattern.unwrap_or(&all))?;
+    let pattern = pattern.unwrap_or(&all);
+    let answer = if args.json { binary.functions(pattern)? } else { binary.functions_in_brief(pattern)? };
     lookup.clear();
     let functions = &answer.matches;
     let sites = args.sites.then(|| Sites::new(binary));

@@ -1,4 +1,4 @@
-//! Indexes of debug information: the file that symres keeps between runs, with whatever content, and a checksum that is right.
+//! Outlines of debug information: the file that symres keeps between runs, with whatever content, and a checksum that is right.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -10,10 +10,8 @@ use crate::image::{self, Part};
 
 /// In front of the checksum: what the file begins with.
 const MAGIC: usize = 8;
-/// Where the numbers are, behind the checksum: units, names, references, bytes of text, bytes of identity.
-const NUMBERS: usize = MAGIC + 4;
-/// Where the last of them is: how long the identity is, which begins behind it.
-const IDENTITY: usize = NUMBERS + 16;
+/// Where the length of the identity is, behind the checksum. The identity follows, and then the outline.
+const LENGTH: usize = MAGIC + 4;
 
 /// A program whose index is replaced.
 struct Indexed {
@@ -23,7 +21,7 @@ struct Indexed {
     made: Vec<u8>,
 }
 
-/// Looks functions up in an index: the input is all of it but for what begins it and what tells whose it is.
+/// Looks functions up in an outline: the input is all of the file but for what begins it and what tells whose it is.
 pub(crate) fn run(input: &[u8]) {
     static INDEXED: OnceLock<Option<Indexed>> = OnceLock::new();
     let Some(indexed) = INDEXED.get_or_init(make) else { panic!("symres keeps no index") };
@@ -36,15 +34,14 @@ pub(crate) fn run(input: &[u8]) {
     };
     for pattern in ["leaf", "outer::area", "nowhere", "l*f", "*"].iter().filter_map(|text| text.parse::<Pattern>().ok())
     {
-        let _ = binary.functions(&pattern);
+        let _ = (binary.list(&pattern), binary.functions(&pattern));
     }
 }
 
-/// The input that stands for the index as symres makes it.
+/// The input that stands for the file as symres makes it.
 pub fn seed() -> Option<Vec<u8>> {
     let made = make()?.made;
-    let identity = identity(&made)?.len();
-    Some([made.get(NUMBERS..IDENTITY)?, made.get(IDENTITY + 4 + identity..)?].concat())
+    Some(made.get(value(&made)?..)?.to_vec())
 }
 
 fn program(folder: &Path) -> PathBuf {
@@ -59,7 +56,7 @@ fn make() -> Option<Indexed> {
     let folder = tempfile::tempdir().ok()?;
     std::fs::write(program(folder.path()), image::elf(&units())).ok()?;
     let binary = Binary::open_with(&program(folder.path()), &options(folder.path())).ok()?;
-    binary.functions(&"*".parse().ok()?).ok()?;
+    binary.list(&"*".parse().ok()?).ok()?;
     let index = std::fs::read_dir(folder.path().join("indexes")).ok()?.next()?.ok()?.path();
     let made = std::fs::read(&index).ok()?;
     Some(Indexed { folder, index, made })
@@ -87,18 +84,15 @@ fn units() -> Vec<Part> {
     parts.into_iter().flatten().collect()
 }
 
-/// Whose index it is.
-fn identity(index: &[u8]) -> Option<&[u8]> {
-    let len = u32::from_le_bytes(*index.get(IDENTITY..)?.first_chunk()?);
-    index.get(IDENTITY + 4..)?.get(..usize::try_from(len).ok()?)
+/// Where the outline begins.
+fn value(file: &[u8]) -> Option<usize> {
+    let len = u32::from_le_bytes(*file.get(LENGTH..)?.first_chunk()?);
+    (LENGTH + 4).checked_add(usize::try_from(len).ok()?)
 }
 
-/// The index that an input stands for; none where it is too short.
+/// The file that an input stands for.
 fn replaced(made: &[u8], input: &[u8]) -> Option<Vec<u8>> {
-    let identity = identity(made)?;
-    let (numbers, rest) = input.split_at_checked(IDENTITY - NUMBERS)?;
-    let len = made.get(IDENTITY..IDENTITY + 4)?;
-    let checked = [numbers, len, identity, rest].concat();
+    let checked = [made.get(LENGTH..value(made)?)?, input].concat();
     Some([made.get(..MAGIC)?, &crc32fast::hash(&checked).to_le_bytes(), &checked].concat())
 }
 

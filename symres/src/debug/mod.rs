@@ -279,6 +279,11 @@ impl<'a> DwarfFiles<'a> {
         self.main
     }
 
+    /// The binary itself.
+    pub(crate) fn binary(&self) -> &'a Elf {
+        &self.files.binary
+    }
+
     /// What the caller decided.
     pub(crate) fn options(&self) -> &'a Options {
         &self.files.options

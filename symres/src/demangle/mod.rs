@@ -20,6 +20,7 @@ pub(crate) struct RawName<'a> {
     pub(crate) base: &'a str,
     /// `.isra.0`, `.part.3.cold`, …: what the compiler appended to a copy or a piece of a function. Empty for most.
     pub(crate) suffix: &'a str,
+    mangling: Mangling,
 }
 
 /// Words that compilers append, behind a dot, to the name of a function that they copied, cut or renamed.
@@ -49,7 +50,7 @@ const SUFFIX_WORDS: &[&str] = &[
 ];
 
 /// Which language's mangling a symbol has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Mangling {
     /// It is the name itself.
     None,
@@ -64,32 +65,31 @@ impl<'a> RawName<'a> {
     /// assembler use dots freely) only dots before the words that compilers append.
     pub(crate) fn new(symbol: &'a str) -> Self {
         let unversioned = unversioned(symbol);
-        let cut = if let Some(end) = rust::end_of_symbol(unversioned) {
-            Some(end)
+        let (mangling, cut) = if let Some(end) = rust::end_of_symbol(unversioned) {
+            (Mangling::Rust, Some(end))
         } else if unversioned.starts_with("_Z") {
-            end_of_cpp_symbol(unversioned)
+            (Mangling::Cpp, end_of_cpp_symbol(unversioned))
         } else {
-            unversioned
-                .match_indices('.')
-                .map(|(at, _)| at)
-                .find(|&at| at > 0 && starts_with_suffix_word(unversioned.get(at + 1..).unwrap_or_default()))
+            let dots = memchr::memchr_iter(b'.', unversioned.as_bytes());
+            let is_suffix = |at: &usize| starts_with_suffix_word(unversioned.get(at + 1..).unwrap_or_default());
+            (Mangling::None, dots.filter(|at| *at > 0).find(is_suffix))
         };
         let (base, suffix) = unversioned.split_at(cut.unwrap_or(unversioned.len()));
-        Self { base, suffix }
+        Self { base, suffix, mangling }
     }
 
     pub(crate) fn is_mangled(&self) -> bool {
-        self.mangling() != Mangling::None
+        self.mangling != Mangling::None
     }
 
     pub(crate) fn mangling(&self) -> Mangling {
-        if rust::end_of_symbol(self.base).is_some() {
-            Mangling::Rust
-        } else if self.base.starts_with("_Z") {
-            Mangling::Cpp
-        } else {
-            Mangling::None
-        }
+        self.mangling
+    }
+
+    /// What it demangles to may say that it is no function of the source: `vtable for …`, `virtual thunk to …`, and what else
+    /// is a special name in the Itanium C++ ABI.
+    pub(crate) fn may_have_prefix(&self) -> bool {
+        self.base.starts_with("_ZT") || self.base.starts_with("_ZG")
     }
 
     /// The suffix says that this is a piece of a function and not the whole of it: probing it sees some calls only.
@@ -102,6 +102,8 @@ impl<'a> RawName<'a> {
 
 /// Where the first dot is that is not in the name of an anonymous namespace: GCC before 4.3 named those after the file.
 fn end_of_cpp_symbol(symbol: &str) -> Option<usize> {
+    // Most have none.
+    memchr::memchr(b'.', symbol.as_bytes())?;
     let mut named = symbol.match_indices("_GLOBAL__N_").filter_map(|(at, _)| {
         let before = symbol.get(..at)?;
         let digits = before.len() - before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
@@ -121,7 +123,7 @@ fn end_of_cpp_symbol(symbol: &str) -> Option<usize> {
 
 /// Without `@VERSION`.
 pub(crate) fn unversioned(symbol: &str) -> &str {
-    match symbol.find('@') {
+    match memchr::memchr(b'@', symbol.as_bytes()) {
         Some(at) if at > 0 => symbol.get(..at).unwrap_or(symbol),
         _ => symbol,
     }

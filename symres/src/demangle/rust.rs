@@ -1,6 +1,9 @@
 //! Rust's two manglings: the legacy one, which looks like C++, and v0 (RFC 2603).
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::{Bounded, MAX_MANGLED, most_text};
 
@@ -16,7 +19,8 @@ pub(super) fn end_of_symbol(symbol: &str) -> Option<usize> {
     // The paths of the legacy mangling have dots of their own: `alloc..vec..Vec`.
     let body = symbol.strip_prefix("_ZN")?;
     let skipped = symbol.len() - body.len();
-    body.match_indices("17h").find_map(|(at, _)| {
+    static HASH_START: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("17h"));
+    HASH_START.find_iter(body.as_bytes()).find_map(|at| {
         let end = skipped + at + HASH;
         let hash = symbol.get(skipped + at + 3..end - 1)?;
         let ends = symbol.get(end - 1..)?;

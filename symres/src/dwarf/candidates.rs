@@ -35,6 +35,13 @@ impl UnitSet {
         Self { marks: vec![true; units.len()] }
     }
 
+    /// Those of these indices that there are.
+    pub(crate) fn of_numbers(units: &Units, numbers: impl IntoIterator<Item = u32>) -> Self {
+        let mut set = Self::none(units);
+        numbers.into_iter().filter_map(|number| usize::try_from(number).ok()).for_each(|index| set.insert(index));
+        set
+    }
+
     pub(crate) fn insert(&mut self, index: usize) {
         if let Some(mark) = self.marks.get_mut(index) {
             *mark = true;
@@ -54,7 +61,7 @@ impl UnitSet {
         }
     }
 
-    /// Their indices as the index writes them.
+    /// Their indices, as they are kept.
     pub(crate) fn numbers(&self) -> Vec<u32> {
         self.iter().filter_map(|index| u32::try_from(index).ok()).collect()
     }

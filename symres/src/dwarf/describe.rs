@@ -38,22 +38,50 @@ pub(crate) struct Described {
 impl Described {
     /// By its scopes and name: `ns::Class::method`.
     pub(crate) fn qualified(&self) -> String {
-        self.with_parts(|parts| parts.display())
+        self.with_names(|names| names.parts().display())
     }
 
     /// The pattern means it.
     pub(crate) fn fits(&self, pattern: &Pattern) -> bool {
-        if self.linkage.as_deref().is_some_and(|linkage| pattern.matches_linkage_name(linkage)) {
+        self.with_names(|names| names.fit(pattern))
+    }
+
+    fn with_names<T>(&self, then: impl FnOnce(&Names<'_>) -> T) -> T {
+        let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
+        let linkage = self.linkage.as_deref();
+        then(&Names { scopes: &scopes, name: &self.name, linkage, shown: &self.shown })
+    }
+}
+
+/// What a function of the source is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names<'a> {
+    /// As [`Described::scopes`].
+    pub(crate) scopes: &'a [&'a str],
+    pub(crate) name: &'a str,
+    pub(crate) linkage: Option<&'a str>,
+    /// As people read it.
+    pub(crate) shown: &'a str,
+}
+
+impl Names<'_> {
+    /// The pattern means it.
+    pub(crate) fn fit(&self, pattern: &Pattern) -> bool {
+        let by_linkage = |linkage| match pattern.is_regex() {
+            // It was demangled before.
+            true => pattern.matches_displayed(self.shown),
+            false => pattern.matches_linkage_name(linkage),
+        };
+        if self.linkage.is_some_and(by_linkage) {
             return true;
         }
         // A mangled name says its parameters, which the parts do not.
-        let overload = self.linkage.as_deref().and_then(|linkage| pattern.is_overload(linkage));
-        overload.unwrap_or_else(|| self.with_parts(|parts| pattern.matches_parts(parts)))
+        let overload = self.linkage.and_then(|linkage| pattern.is_overload(linkage));
+        overload.unwrap_or_else(|| pattern.matches_parts(&self.parts()))
     }
 
-    fn with_parts<T>(&self, then: impl FnOnce(&NameParts<'_>) -> T) -> T {
-        let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
-        then(&NameParts { scopes: &scopes, name: &self.name, parameters: None, qualifiers: None })
+    fn parts(&self) -> NameParts<'_> {
+        NameParts { scopes: self.scopes, name: self.name, parameters: None, qualifiers: None }
     }
 }
 

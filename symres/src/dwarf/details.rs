@@ -25,11 +25,18 @@ use crate::error::Error;
 /// More type units than any program has.
 const MAX_TYPE_UNITS: usize = 1 << 20;
 
-/// A place of which the details are wanted.
+/// A function of which the details are wanted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
     /// The entry of the body or of the inlined copy.
     pub(crate) entry: EntryId,
+    /// Where its arguments are wanted; none where its signature will do.
+    pub(crate) code: Option<WantedCode>,
+}
+
+/// Code of a function of which the arguments are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WantedCode {
     /// The entry of the body that holds the code, in the same unit.
     pub(crate) outer: usize,
     /// Of its first instruction.
@@ -128,8 +135,10 @@ impl<'s> Program<'s> {
             let start = start(wanted)?;
             let unit = self.main.unit_at(start)?;
             let die = |offset| Die { unit: Rc::clone(&unit), offset: UnitOffset(offset) };
-            let site = Site { outer: &die(wanted.outer), pc: wanted.addr, kind: wanted.kind };
-            Some(describe(&context, &die(wanted.entry.offset), Some(&site)))
+            let outer = wanted.code.map(|code| die(code.outer));
+            let site = wanted.code.zip(outer.as_ref());
+            let site = site.map(|(code, outer)| Site { outer, pc: code.addr, kind: code.kind });
+            Some(describe(&context, &die(wanted.entry.offset), site.as_ref()))
         };
         wanted.iter().map(describe).collect()
     }

@@ -114,46 +114,6 @@ pub(crate) fn wanted_anywhere<'s>(view: &View<'s>, home: &Rc<Loaded<'s>>) -> Vec
     functions.map(|(index, _)| index).filter(|index| is_wanted(*index)).collect()
 }
 
-/// The names of the functions of which a unit has code: their own ones, and the linkage names that are not mangled. An empty
-/// one stands for what cannot be read.
-pub(crate) fn names_with_code<'s>(view: &View<'s>, home: &Rc<Loaded<'s>>) -> HashSet<Vec<u8>> {
-    let mut names = HashSet::new();
-    if home.tree.damaged {
-        names.insert(Vec::new());
-    }
-    let mut seen = HashSet::new();
-    for (index, _) in home.tree.iter().filter(|(_, node)| node.kind != Kind::Scope && node.has_code) {
-        let mut current = Some(Place::new(view, home, index));
-        for _ in 0..MAX_CHAIN {
-            let Some(place) = current else { break };
-            let Some(node) = place.node() else { break };
-            // Most copies are of the same few functions, whose entries are read once.
-            let here = std::ptr::eq(place.view, view);
-            if node.kind == Kind::Function && !seen.insert((here, place.home.start + node.offset)) {
-                break;
-            }
-            if node.kind == Kind::Function
-                && let Ok(entry) = place.entry()
-            {
-                for attribute in entry.attrs() {
-                    let linkage = match attribute.name() {
-                        constants::DW_AT_name => false,
-                        constants::DW_AT_linkage_name | constants::DW_AT_MIPS_linkage_name => true,
-                        _ => continue,
-                    };
-                    if let Some(name) = place.text(attribute.value())
-                        && !(linkage && (name.starts_with("_Z") || name.starts_with("_R")))
-                    {
-                        names.insert(name.into_bytes());
-                    }
-                }
-            }
-            current = place.origin();
-        }
-    }
-    names
-}
-
 /// Which functions are gathered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Of {

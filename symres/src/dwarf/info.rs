@@ -67,19 +67,43 @@ pub(crate) struct Found {
     pub(crate) occurrences: Vec<Occurrence>,
     /// Functions that fit and of which there is no code; only told when there are no others.
     pub(crate) without_code: Vec<Arc<Described>>,
+    pub(crate) gaps: Gaps,
+}
+
+/// What a search could not read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Gaps {
     /// Units and entries that could not be read.
-    pub(crate) damaged: usize,
+    pub(super) damaged: usize,
     /// The file refers to the same parts so often that not all of it was read.
-    pub(crate) exhausted: bool,
+    pub(super) exhausted: bool,
     /// Split units whose file is not there, or is of another build.
-    pub(crate) not_there: usize,
+    pub(super) not_there: usize,
+}
+
+impl Gaps {
+    /// What an answer may lack.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.damaged > 0 {
+            notes.push(format!("{} parts of the debug information are damaged and left out", self.damaged));
+        }
+        if self.exhausted {
+            notes
+                .push("the debug information refers to the same parts so often that not all of it was read".to_owned());
+        }
+        if self.not_there > 0 {
+            notes.push(format!("the files of {} split units are not there or of another build", self.not_there));
+        }
+        notes
+    }
 }
 
 impl Found {
     fn add(&mut self, part: Gathered) {
         self.occurrences.extend(part.occurrences);
         self.without_code.extend(part.without_code);
-        self.damaged += part.damaged;
+        self.gaps.damaged += part.damaged;
     }
 }
 
@@ -136,7 +160,7 @@ impl<'f> Information<'f> {
         };
         let mut to_read = match known {
             Some(units) => ToRead { units, elsewhere: None, with_code_only: false },
-            None => self.to_read(&wanted, &strings)?,
+            None => self.to_read(pattern, &wanted, &strings)?,
         };
         let mut found = self.gather(&to_read.units, to_read.elsewhere.as_ref(), &wanted, &strings, pattern, Of::Code);
         self.gather_split(&wanted, pattern, &mut found)?;
@@ -149,13 +173,21 @@ impl<'f> Information<'f> {
             let without = self.gather(&units, elsewhere.as_ref(), &wanted, &strings, pattern, Of::NoCode);
             found.without_code = without.without_code;
         }
-        found.exhausted = self.budget.is_spent();
+        found.gaps.exhausted = self.budget.is_spent();
         Ok(found)
     }
 
-    /// The units that may have functions of a wanted name: by the index, else by their bytes.
-    fn to_read(&self, wanted: &Wanted, strings: &Strings) -> gimli::Result<ToRead> {
-        if let Some(units) = self.indexed(wanted) {
+    /// The units that may have functions that a pattern means.
+    pub(super) fn units_to_read(&self, pattern: &Pattern, wanted: &Wanted) -> gimli::Result<UnitSet> {
+        match self.remembered(wanted) {
+            Some(units) => Ok(units),
+            None => Ok(self.to_read(pattern, wanted, &self.strings(wanted)?)?.units),
+        }
+    }
+
+    /// The same, with what else is known: by the outline, else by their bytes.
+    fn to_read(&self, pattern: &Pattern, wanted: &Wanted, strings: &Strings) -> gimli::Result<ToRead> {
+        if let Some(units) = self.outlined(pattern, wanted) {
             return Ok(ToRead { units, elsewhere: None, with_code_only: true });
         }
         let to_read = self.by_bytes(wanted, strings)?;
@@ -183,48 +215,66 @@ impl<'f> Information<'f> {
 
     /// Adds what is in split units.
     fn gather_split(&self, wanted_names: &Wanted, pattern: &Pattern, found: &mut Found) -> gimli::Result<()> {
-        let stubs = stubs(&self.main.sections.dwarf(), &self.main.units, &self.budget);
+        let none = Elsewhere::default();
+        let (parts, not_there) = self.in_splits(wanted_names, |view, index, unit| {
+            let Ok(home) = view.load(index) else { return Gathered { damaged: 1, ..Gathered::default() } };
+            gather(view, &home, unit, &wanted(&home.tree, home.start, &none), pattern, Of::Code)
+        })?;
+        parts.into_iter().for_each(|(_, part)| found.add(part));
+        found.gaps.not_there += not_there;
+        Ok(())
+    }
+
+    /// Calls `work` with each split unit that may have a wanted name, its index in its file, and that of its skeleton: what it
+    /// gives for each skeleton, in order, and how many units are not there.
+    pub(super) fn in_splits<T: Default + Send>(
+        &self,
+        wanted: &Wanted,
+        work: impl Fn(&View<'_>, usize, usize) -> T + Sync,
+    ) -> gimli::Result<(Vec<(usize, T)>, usize)> {
+        let stubs = self.stubs();
         if stubs.is_empty() {
-            return Ok(());
+            return Ok((Vec::new(), 0));
         }
         let packed = match &self.package {
-            Some(package) => wanted_names.offsets(package.get(SectionId::DebugStr))?,
+            Some(package) => wanted.offsets(package.get(SectionId::DebugStr))?,
             None => None,
         };
         let splits = self.splits();
-        let none = Elsewhere::default();
         let shares = Shares::new(stubs.len(), 1);
-        let work = |stub: &Stub| {
+        let of_stub = |stub: &Stub| {
             let info = self.main.sections.get(SectionId::DebugInfo).fresh();
             splits.with(self.main.sections.dwarf_over(&info), stub, |opened| {
                 // In a file of its own the strings are few.
                 let strings = packed.as_ref();
-                if !opened.may_have(wanted_names, strings) {
-                    return Gathered::default();
+                if !opened.may_have(wanted, strings) {
+                    return T::default();
                 }
-                opened.view(&self.budget, NameTest { wanted: wanted_names, strings }, |view, index| {
-                    let Ok(home) = view.load(index) else { return Gathered { damaged: 1, ..Gathered::default() } };
-                    gather(view, &home, stub.unit, &wanted(&home.tree, home.start, &none), pattern, Of::Code)
-                })
+                opened.view(&self.budget, NameTest { wanted, strings }, |view, index| work(view, index, stub.unit))
             })
         };
         let threads = if stubs.len() < WORTH_A_THREAD { 1 } else { THREADS };
         let results = together(threads, || {
             let mut results = Vec::new();
             while let Some(share) = shares.take() {
-                results.extend(stubs.get(share).unwrap_or_default().iter().map(|stub| (stub.unit, work(stub))));
+                results.extend(stubs.get(share).unwrap_or_default().iter().map(|stub| (stub.unit, of_stub(stub))));
             }
             results
         });
         let mut results: Vec<_> = results.into_iter().flatten().collect();
         results.sort_by_key(|(unit, _)| *unit);
-        for (_, part) in results {
-            match part {
-                Some(part) => found.add(part),
-                None => found.not_there += 1,
-            }
-        }
-        Ok(())
+        let not_there = results.iter().filter(|(_, part)| part.is_none()).count();
+        Ok((results.into_iter().filter_map(|(unit, part)| Some((unit, part?))).collect(), not_there))
+    }
+
+    /// The skeletons of split units.
+    fn stubs(&self) -> Vec<Stub> {
+        stubs(&self.main.sections.dwarf(), &self.main.units, &self.budget)
+    }
+
+    /// Whether there are split units.
+    pub(super) fn has_splits(&self) -> bool {
+        !self.stubs().is_empty()
     }
 
     /// What the unit of this index stands for, if it is a skeleton.
@@ -356,7 +406,8 @@ impl<'f> Information<'f> {
             Err(_) => Gathered { damaged: 1, ..Gathered::default() },
         });
         parts.sort_by_key(|(index, _)| *index);
-        let mut found = Found { damaged: usize::from(self.main.units.damaged), ..Found::default() };
+        let mut found = Found::default();
+        found.gaps.damaged = usize::from(self.main.units.damaged);
         for (_, part) in parts {
             found.add(part);
         }

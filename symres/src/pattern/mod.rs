@@ -254,14 +254,27 @@ impl Pattern {
             _ => false,
         };
         match &self.form {
-            // Whatever is displayed has a character.
-            Form::Regex(_) if self.text == EVERYTHING => !symbol.is_empty(),
-            Form::Regex(regex) => match display(RawName::new(symbol)) {
-                Some(name) => regex.is_match(&name),
-                None => regex.is_match(symbol),
+            Form::Regex(_) if self.is_everything() => !symbol.is_empty(),
+            Form::Regex(_) => match display(RawName::new(symbol)) {
+                Some(name) => self.matches_displayed(&name),
+                None => self.matches_displayed(symbol),
             },
             _ => fits(symbol) || fits(unversioned(symbol)),
         }
+    }
+
+    /// The regular expression is found in a name as it is displayed.
+    pub(crate) fn matches_displayed(&self, name: &str) -> bool {
+        match &self.form {
+            Form::Regex(_) if self.is_everything() => !name.is_empty(),
+            Form::Regex(regex) => regex.is_match(name),
+            _ => false,
+        }
+    }
+
+    /// Every name fits: whatever is displayed has a character.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.text == EVERYTHING
     }
 
     /// The demangled name fits. Pieces and copies (`suffix`) are the caller's to judge, unless the pattern names one.

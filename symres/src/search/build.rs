@@ -6,11 +6,11 @@ use std::ops::ControlFlow;
 
 use super::{Found, MAX_WORK};
 use crate::addr::{ByteSpan, FileOffset, VirtAddr};
-use crate::answer::{Alias, ENTRY_BYTES, Function, Place, PlaceKind};
+use crate::answer::{Alias, ENTRY_BYTES, Function, Place, PlaceKind, Role};
 use crate::demangle::{RawName, display, unversioned};
 use crate::elf::Elf;
 use crate::error::Error;
-use crate::source::{Kind, SymbolTable, Table};
+use crate::source::{Kind, Names, SymbolTable, Table};
 
 /// So many names are read one by one; for more of them the whole table is.
 const FEW: usize = 512;
@@ -39,34 +39,106 @@ pub(super) fn aliases_of(
     let mut wanted: Vec<VirtAddr> = addrs.collect();
     wanted.sort_unstable();
     wanted.dedup();
+    let tables: Vec<&SymbolTable> = tables.iter().map(|(_, symbols)| *symbols).collect();
+    let positions = Positions::of_kinds(&tables, &wanted, is_wanted)?;
+    let texts = positions.texts(&tables)?;
     let mut aliases = Aliases::new();
-    if wanted.is_empty() {
-        return Ok(aliases);
-    }
     let mut work = 0;
-    for (_, symbols) in tables {
-        let mut found: Vec<(VirtAddr, u32)> = Vec::new();
-        symbols.each_entry::<()>(|entry| {
-            if is_wanted(entry.kind) && entry.name_at != 0 && wanted.binary_search(&entry.addr).is_ok() {
-                found.push((entry.addr, entry.name_at));
-            }
-            ControlFlow::Continue(())
-        })?;
-        let all = if found.len() > FEW { Some(symbols.names("")?) } else { None };
-        for (addr, name_at) in found {
-            let name = match &all {
-                Some(names) => names.get(name_at).map(|name| unversioned(name).to_owned()),
-                None => symbols.name(name_at)?.map(|name| unversioned(&name).to_owned()),
-            };
-            let Some(name) = name else { continue };
-            work += name.len();
-            if work > MAX_WORK {
-                return Err(elf.contents.damaged("its symbols have more text than any program needs"));
-            }
-            aliases.entry(addr).or_default().insert(name);
+    for (addr, name) in positions.names(&texts).all {
+        work += name.len();
+        if work > MAX_WORK {
+            return Err(elf.contents.damaged("its symbols have more text than any program needs"));
         }
+        aliases.entry(addr).or_default().insert(name.to_owned());
     }
     Ok(aliases)
+}
+
+/// Where the names of the functions at some addresses are.
+#[derive(Debug)]
+pub(super) struct Positions {
+    /// Address, index of the table, and where the name begins in its strings; in order.
+    all: Vec<(VirtAddr, usize, u32)>,
+}
+
+/// The names of [`Positions`].
+#[derive(Debug)]
+pub(super) enum Texts {
+    /// By table, all of its names.
+    Tables(Vec<Names>),
+    /// By position; none for what is no name.
+    Few(Vec<Option<String>>),
+}
+
+/// Names by address, without versions; a name that several tables have is there several times.
+#[derive(Debug)]
+pub(super) struct NamesAt<'t> {
+    all: Vec<(VirtAddr, &'t str)>,
+}
+
+impl Positions {
+    /// Of the functions at the addresses `wanted`, which are in order.
+    pub(super) fn of(tables: &[&SymbolTable], wanted: &[VirtAddr]) -> Result<Self, Error> {
+        Self::of_kinds(tables, wanted, Kind::is_function)
+    }
+
+    fn of_kinds(tables: &[&SymbolTable], wanted: &[VirtAddr], is_wanted: impl Fn(Kind) -> bool) -> Result<Self, Error> {
+        let mut all = Vec::new();
+        if wanted.is_empty() {
+            return Ok(Self { all });
+        }
+        for (table, symbols) in tables.iter().enumerate() {
+            symbols.each_entry::<()>(|entry| {
+                if is_wanted(entry.kind) && entry.name_at != 0 && wanted.binary_search(&entry.addr).is_ok() {
+                    all.push((entry.addr, table, entry.name_at));
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        all.sort_unstable();
+        Ok(Self { all })
+    }
+
+    /// Leaves those at the addresses at which there are several, and those at which `is_wanted` wants a single one too.
+    pub(super) fn retain(&mut self, is_wanted: impl Fn(VirtAddr) -> bool) {
+        let groups = self.all.chunk_by(|(one, ..), (other, ..)| one == other);
+        self.all = groups
+            .filter(|group| group.len() > 1 || group.iter().any(|(addr, ..)| is_wanted(*addr)))
+            .flatten()
+            .copied()
+            .collect();
+    }
+
+    /// Reads the names.
+    pub(super) fn texts(&self, tables: &[&SymbolTable]) -> Result<Texts, Error> {
+        if self.all.len() > FEW {
+            return Ok(Texts::Tables(tables.iter().map(|table| table.names("")).collect::<Result<_, _>>()?));
+        }
+        let name =
+            |(_, table, at): &(VirtAddr, usize, u32)| tables.get(*table).map_or(Ok(None), |table| table.name(*at));
+        Ok(Texts::Few(self.all.iter().map(name).collect::<Result<_, _>>()?))
+    }
+
+    /// The names among `texts`, which were read for these positions.
+    pub(super) fn names<'t>(&self, texts: &'t Texts) -> NamesAt<'t> {
+        let name = |(index, (addr, table, at)): (usize, &(VirtAddr, usize, u32))| {
+            let name = match texts {
+                Texts::Tables(tables) => tables.get(*table)?.get(*at)?,
+                Texts::Few(names) => names.get(index)?.as_deref()?,
+            };
+            Some((*addr, unversioned(name)))
+        };
+        NamesAt { all: self.all.iter().enumerate().filter_map(name).collect() }
+    }
+}
+
+impl<'t> NamesAt<'t> {
+    /// The names at an address.
+    pub(super) fn at(&self, addr: VirtAddr) -> impl Iterator<Item = &'t str> {
+        let first = self.all.partition_point(|(known, _)| *known < addr);
+        let here = self.all.get(first..).unwrap_or_default().iter().take_while(move |(known, _)| *known == addr);
+        here.map(|(_, name)| *name)
+    }
 }
 
 /// The code of a file, read so that functions next to each other need one look at the file.
@@ -126,6 +198,12 @@ impl<'e> Code<'e> {
     }
 }
 
+/// How the symbols at one address are sorted: the one that says most about the function comes first. Of the same name in several
+/// tables, the first table's does, whoever found it.
+pub(super) fn in_group_order<'f>(found: &Found<'f>) -> (Role, usize, RawName<'f>, Table, Reverse<ByteSpan>) {
+    (found.role, found.raw.base.len(), found.raw, found.table, Reverse(found.size))
+}
+
 /// The function of the symbols at one address that match, with its body: named by the one that says most about it. None
 /// without symbols.
 pub(super) fn build_group(
@@ -133,8 +211,7 @@ pub(super) fn build_group(
     mut group: Vec<Found<'_>>,
     aliases: &Aliases,
 ) -> Result<Option<Function>, Error> {
-    // Of the same name in several tables, the first table's comes first, whoever found it.
-    group.sort_by_key(|found| (found.role, found.raw.base.len(), found.raw, found.table, Reverse(found.size)));
+    group.sort_by_key(in_group_order);
     let Some(first) = group.first().copied() else { return Ok(None) };
     let in_tables = group.iter().filter(|found| found.raw == first.raw).map(|found| found.table).collect();
     build(code, first, in_tables, aliases).map(Some)

@@ -2,6 +2,7 @@
 
 mod address;
 mod build;
+mod list;
 mod name;
 mod plt;
 
@@ -17,6 +18,8 @@ use crate::pattern::{Pattern, PatternForm};
 use crate::source::{SymbolTable, Table};
 pub(crate) use address::behind_start;
 pub(crate) use build::{Aliases, Code, aliases};
+pub(crate) use list::list;
+pub use list::{List, Listed};
 pub(crate) use name::role;
 
 /// Names to demangle in one search, in bytes. MySQL 9.7 has 6 MB of names; who has fifty times that was made to keep

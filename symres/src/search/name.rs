@@ -1,12 +1,11 @@
 //! Functions by name, symbol or regular expression, without demangling every name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use super::build::{Code, aliases, build, build_group};
 use super::plt;
 use super::{Found, MAX_WORK};
-use crate::addr::VirtAddr;
 use crate::answer::{Answer, Function, NEAR_LIMIT, Reason, Role, TableCount};
 use crate::demangle::RawName;
 use crate::elf::Elf;
@@ -69,13 +68,13 @@ pub(crate) struct Matched<'a> {
 pub(crate) fn find<'a>(elf: &Elf, candidates: &'a [Candidates<'_>], pattern: &Pattern) -> Result<Matched<'a>, Error> {
     let search = Search::run(elf, candidates, pattern)?;
     let tables: Vec<_> = candidates.iter().map(|c| (c.table, c.symbols)).collect();
-    let aliases = aliases(elf, &tables, search.matches.keys().copied())?;
+    let aliases = aliases(elf, &tables, search.matches.iter().map(|found| found.addr))?;
     let mut code = Code::new(elf);
-    let mut functions = Vec::with_capacity(search.matches.len());
+    let mut functions = Vec::new();
     let mut depths = HashMap::new();
-    for group in search.matches.into_values() {
+    for group in search.matches.chunk_by(|one, other| one.addr == other.addr) {
         let depth = group.iter().map(|found| found.depth).min();
-        if let Some(function) = build_group(&mut code, group, &aliases)? {
+        if let Some(function) = build_group(&mut code, group.to_vec(), &aliases)? {
             depths.insert(function.mangled.clone(), depth.unwrap_or(1));
             functions.push(function);
         }
@@ -153,15 +152,18 @@ struct Seen {
     data: bool,
 }
 
-struct Search<'a, 'p> {
+pub(super) struct Search<'a, 'p> {
     elf: &'p Elf,
     pattern: &'p Pattern,
+    /// [`Found::depth`] is wanted.
+    depths: bool,
     prefilter: Prefilter,
     /// What a symbol must hold too, for the first look at it.
     scopes: Vec<&'p str>,
     /// Something was left out since it does not hold that.
     elsewhere: bool,
-    matches: BTreeMap<VirtAddr, Vec<Found<'a>>>,
+    /// In order of their addresses, once it is done.
+    matches: Vec<Found<'a>>,
     near: Near<'a>,
     counts: Vec<TableCount>,
     seen: Seen,
@@ -169,6 +171,18 @@ struct Search<'a, 'p> {
 }
 
 impl<'a, 'p> Search<'a, 'p> {
+    /// The symbols that match, in order of their addresses. How deep their names are nested is not told, for which each had to be demangled.
+    pub(super) fn list(
+        elf: &'p Elf,
+        candidates: &'a [Candidates<'_>],
+        pattern: &'p Pattern,
+    ) -> Result<Vec<Found<'a>>, Error> {
+        let mut search = Self { depths: false, ..Self::new(elf, pattern, pattern.scopes()) };
+        candidates.iter().try_for_each(|candidates| search.table(candidates))?;
+        search.matches.sort_by_key(|found| found.addr);
+        Ok(search.matches)
+    }
+
     fn run(elf: &'p Elf, candidates: &'a [Candidates<'_>], pattern: &'p Pattern) -> Result<Self, Error> {
         let search = Self::run_in(elf, candidates, pattern, pattern.scopes())?;
         // Functions of that name in other classes matter where there is none in the right one.
@@ -188,6 +202,7 @@ impl<'a, 'p> Search<'a, 'p> {
         for candidates in candidates {
             search.table(candidates)?;
         }
+        search.matches.sort_by_key(|found| found.addr);
         Ok(search)
     }
 
@@ -221,7 +236,7 @@ impl<'a, 'p> Search<'a, 'p> {
         let shares = Shares::new(symbols.len(), SHARE);
         let this = &*self;
         let parts = together(THREADS, || {
-            let mut part = Self::new(this.elf, this.pattern, this.scopes.clone());
+            let mut part = Self { depths: this.depths, ..Self::new(this.elf, this.pattern, this.scopes.clone()) };
             while let Some(share) = shares.take() {
                 for symbol in symbols.get(share).unwrap_or_default() {
                     part.consider(table, *symbol)?;
@@ -237,10 +252,11 @@ impl<'a, 'p> Search<'a, 'p> {
         Self {
             elf,
             pattern,
+            depths: true,
             prefilter: pattern.prefilter(),
             scopes,
             elsewhere: false,
-            matches: BTreeMap::new(),
+            matches: Vec::new(),
             near: Near::default(),
             counts: Vec::new(),
             seen: Seen::default(),
@@ -251,9 +267,7 @@ impl<'a, 'p> Search<'a, 'p> {
     /// Adds what a part of the search found.
     fn add(&mut self, part: Self) -> Result<(), Error> {
         self.elsewhere |= part.elsewhere;
-        for (addr, found) in part.matches {
-            self.matches.entry(addr).or_default().extend(found);
-        }
+        self.matches.extend(part.matches);
         self.near.merge(part.near);
         self.seen.imported |= part.seen.imported;
         self.seen.data |= part.seen.data;
@@ -296,7 +310,11 @@ impl<'a, 'p> Search<'a, 'p> {
         if (self.pattern.is_symbol() || self.pattern.is_regex()) && !by_symbol {
             return Ok(());
         }
-        let name = if by_symbol { Name::outline(raw) } else { Name::of(raw) };
+        let name = match by_symbol {
+            true if self.depths || raw.may_have_prefix() => Name::outline(raw),
+            true => None,
+            false => Name::of(raw),
+        };
         let by_name = name.as_ref().is_some_and(|name| self.pattern.matches_name(name, raw));
         if !by_symbol && !by_name {
             let same =
@@ -318,7 +336,7 @@ impl<'a, 'p> Search<'a, 'p> {
         if matches!(found.role, Role::Piece | Role::Thunk) && !meant {
             self.near.add_piece(found);
         } else {
-            self.matches.entry(symbol.addr).or_default().push(found);
+            self.matches.push(found);
         }
         Ok(())
     }
@@ -370,7 +388,7 @@ fn same_name<'t>(
 /// Functions with the same qualified name, which differ in parameters or suffix.
 fn other_signatures<'a>(elf: &Elf, candidates: &'a [Candidates<'_>], by_name: &Pattern) -> Result<Near<'a>, Error> {
     let mut near = Near::default();
-    for found in Search::run(elf, candidates, by_name)?.matches.into_values().flatten() {
+    for found in Search::run(elf, candidates, by_name)?.matches {
         near.add_other_signature(found);
     }
     Ok(near)

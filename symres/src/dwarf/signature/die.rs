@@ -126,7 +126,7 @@ fn gcc_version(producer: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, rest.split('.').next()?.parse().ok()?))
 }
 
-fn language_of(language: DwLang) -> Language {
+pub(in crate::dwarf) fn language_of(language: DwLang) -> Language {
     match language {
         gimli::DW_LANG_C
         | gimli::DW_LANG_C89

@@ -18,7 +18,7 @@ pub(super) mod types;
 
 pub(crate) use abi::{Plain, plain_places};
 
-pub(super) use die::{Context, DebugUnit, Die, Entry, Language, Reach, Reference, flag, number};
+pub(super) use die::{Context, DebugUnit, Die, Entry, Language, Reach, Reference, flag, language_of, number};
 
 pub(crate) use frame::{Frames, indexed};
 
@@ -58,7 +58,14 @@ pub(crate) struct Description {
     /// One for each parameter of the signature; empty when no site was given.
     pub(crate) arguments: Vec<Argument>,
     /// It is a function of C++, whose name has its parameters.
-    pub(crate) is_cpp: bool,
+    is_cpp: bool,
+}
+
+impl Description {
+    /// What the function's name ends with, where it has no linkage name.
+    pub(crate) fn of_name(&self) -> String {
+        if self.is_cpp { self.signature.of_cpp_name() } else { String::new() }
+    }
 }
 
 /// Describes the function of a `DW_TAG_subprogram` (abstract, concrete or a declaration) or of a
