@@ -115,7 +115,8 @@ fn add(
     let tables: Vec<(Table, &SymbolTable)> = tables.iter().map(|(table, symbols)| (*table, symbols)).collect();
     let merged = merge(elf, pattern, functions, found.occurrences, |addrs| aliases(elf, &tables, addrs.into_iter()))?;
     if merged.discarded > 0 {
-        notes.push(format!("{} copies are described and were left out of the file by the linker", merged.discarded));
+        let copies = if merged.discarded == 1 { "copy is described and was" } else { "copies are described and were" };
+        notes.push(format!("{} {copies} left out of the file by the linker", merged.discarded));
     }
     let reason = if functions.is_empty() { without_code(&found.without_code, merged.discarded) } else { None };
     let places = if of.detailed { merged.places } else { in_brief(merged.places, functions) };

@@ -21,6 +21,10 @@ use super::units::Units;
 use crate::answer::SourceLine;
 use crate::elf::Elf;
 use crate::error::Error;
+use crate::parallel::{Shares, THREADS, together};
+
+/// So many places one thread describes at a time.
+const SHARE: usize = 1024;
 
 /// More type units than any program has.
 const MAX_TYPE_UNITS: usize = 1 << 20;
@@ -243,9 +247,11 @@ impl Information<'_> {
         let code = Sections::of(binary, DwarfFileType::Main)?;
         let debug = &self.main.sections;
         let bytes = debug.get(SectionId::DebugInfo).len() as u64;
-        let alt = self.alt.as_ref().map(|alt| (alt.sections.dwarf(), &alt.units));
-        let main = (debug.dwarf(), &self.main.units);
-        let program = Program::new(binary, &code, debug, main, alt, &self.budget);
+        let program = || {
+            let alt = self.alt.as_ref().map(|alt| (alt.sections.dwarf(), &alt.units));
+            let main = (debug.dwarf(), &self.main.units);
+            Program::new(binary, &code, debug, main, alt, &self.budget)
+        };
         let start = |place: &Wanted| Some(self.main.units.get(place.entry.unit)?.start);
         let mut described = vec![None; places.len()];
         let (split, whole): (Vec<usize>, Vec<usize>) =
@@ -259,7 +265,16 @@ impl Information<'_> {
                 }
             }
         };
-        keep(&whole, program.describe(&of(&whole), bytes, start));
+        let shares = Shares::new(whole.len(), SHARE);
+        let parts = together(if whole.len() > SHARE { THREADS } else { 1 }, || {
+            let program = program();
+            let mut parts = Vec::new();
+            while let Some(share) = shares.take().and_then(|share| whole.get(share)) {
+                parts.push((share, program.describe(&of(share), bytes, start)));
+            }
+            parts
+        });
+        parts.into_iter().flatten().for_each(|(share, found)| keep(share, found));
         if split.is_empty() {
             return Ok(described);
         }
