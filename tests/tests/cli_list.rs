@@ -10,7 +10,7 @@ use dbcc_tests::listing::{self, argument_names, binaries, list, names, objects, 
 use dbcc_tests::need;
 use dbcc_tests::process;
 use dbcc_tests::sites::{self, Sites};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[test]
 fn tracepoints_are_those_of_bpftrace_with_the_fields_of_their_formats() -> Result<()> {
@@ -97,6 +97,33 @@ fn functions_and_usdt_probes_of_a_binary_are_those_of_nm_and_readelf() -> Result
     let ours = objects(&["-v", &format!("usdt:{path}:*")])?;
     assert_eq!(names(&ours), theirs);
     assert!(ours.iter().any(|object| object["prototype"]["known_from"] == "usdt-note"), "{ours:?}");
+    Ok(())
+}
+
+/// Functions of the same name are one line, with how many there are; those of other types are told apart where types are shown.
+#[test]
+fn functions_of_the_same_name_are_one_line() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let program = folder.path().join("program");
+    let source = |name: &str, ty: &str, rest: &str| -> Result<String> {
+        let path = folder.path().join(name);
+        let helper = format!("static __attribute__((noinline)) {ty} helper({ty} a) {{ return a * 3; }}\n");
+        fs::write(&path, format!("{helper}int {}(int a) {{ return helper(a); }}\n{rest}", &name[..1]))?;
+        Ok(path.display().to_string())
+    };
+    let call_all =
+        "int b(int);\nint c(int);\nint main(int argc, char **argv) { return a(argc) + b(argc) + c(argc); }\n";
+    let sources = [source("a.c", "int", call_all)?, source("b.c", "int", "")?, source("c.c", "long", "")?];
+    let program = program.display().to_string();
+    output("gcc", &[&["-g", "-O1", "-o", &program][..], &sources.each_ref().map(String::as_str)].concat())?;
+    let pattern = format!("uprobe:{program}:helper");
+    let marks = |args: &[&str]| -> Result<Vec<Value>> {
+        Ok(objects(&[args, &[&pattern]].concat())?.into_iter().map(|mut object| object["notes"].take()).collect())
+    };
+    assert_eq!(marks(&[])?, [json!(["3 functions"])]);
+    let mut typed = marks(&["-v"])?;
+    typed.sort_by_key(Value::to_string);
+    assert_eq!(typed, [json!(["2 functions"]), json!([])]);
     Ok(())
 }
 
