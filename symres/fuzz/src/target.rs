@@ -94,6 +94,7 @@ fn exercise(binary: &Binary, input: &[u8], own: Option<&str>) {
     let first = usize::try_from(crc32fast::hash(input)).unwrap_or_default() % PATTERNS.len();
     for text in PATTERNS.iter().cycle().skip(first).take(SEARCHES).copied().chain(own) {
         let Ok(pattern) = text.parse::<Pattern>() else { continue };
+        let _ = binary.list(&pattern);
         let Ok(answer) = binary.functions(&pattern) else { continue };
         let lines = binary.lines();
         for function in answer.matches.iter().take(PLACES) {
