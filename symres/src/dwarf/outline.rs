@@ -1,8 +1,8 @@
 //! All functions that the debug information has code of, with no more than a list of them needs: which names, where their bodies
 //! begin, and how often they were inlined. It is kept between runs, so that a list does not read the debug information each time.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -63,12 +63,6 @@ pub(crate) struct Body {
 pub(crate) struct Copies {
     pub(crate) unit: u32,
     pub(crate) count: u32,
-}
-
-impl Outline<String> {
-    pub(super) fn borrowed(&self) -> Outline<&str> {
-        Outline { damaged: self.damaged, functions: self.functions.iter().map(Outlined::borrowed).collect() }
-    }
 }
 
 impl<S: AsRef<str>> Outline<S> {
@@ -197,56 +191,139 @@ fn start<'s>(
     Ok(code.map(|code| (function, code.entry)))
 }
 
-/// What makes two functions of the debug information the same one, as in [`crate::merge`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Identity<'a> {
-    scopes: &'a [String],
-    name: &'a str,
-    declared: Option<&'a SourceLine>,
+/// An outline that is being made of one unit after the other, in any order: what they share is kept once.
+#[derive(Debug, Default)]
+pub(super) struct Making {
+    groups: HashMap<Source, Group>,
+    damaged: usize,
+}
+
+/// What makes two functions of the debug information the same one, as in [`crate::merge`]: scopes, name, and where it is declared.
+#[derive(Debug)]
+struct Source(Arc<Described>);
+
+impl Source {
+    fn parts(&self) -> (&[String], &str, Option<&SourceLine>) {
+        (&self.0.scopes, &self.0.name, self.0.declared.as_ref())
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Source {}
+
+impl Hash for Source {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
+}
+
+/// The same function of the source.
+#[derive(Debug, Default)]
+struct Group {
+    of_linkage: Vec<OfLinkage>,
+    /// By whether it is an inlined copy, and its address: the unit that describes it, and the index of what it belongs to. The same
+    /// code may be described in several units: the first one counts.
+    code: BTreeMap<(bool, u64), (u32, usize)>,
+}
+
+/// What has one linkage name.
+#[derive(Debug)]
+struct OfLinkage {
+    linkage: Option<String>,
+    shown: String,
+    entry: Option<EntryId>,
+}
+
+impl Group {
+    /// The index of what has this function's linkage name.
+    fn linkage_of(&mut self, function: &Described) -> usize {
+        let known = self.of_linkage.iter().position(|of| of.linkage == function.linkage);
+        known.unwrap_or_else(|| {
+            let (linkage, shown) = (function.linkage.clone(), function.shown.clone());
+            self.of_linkage.push(OfLinkage { linkage, shown, entry: None });
+            self.of_linkage.len() - 1
+        })
+    }
+
+    /// The functions, in order of their linkage names.
+    fn outlined(self, source: &Described) -> Vec<Outlined<String>> {
+        let like = |of: OfLinkage| Outlined {
+            like_last: false,
+            scopes: source.scopes.clone(),
+            name: source.name.clone(),
+            linkage: of.linkage,
+            shown: of.shown,
+            bodies: Vec::new(),
+            copies: Vec::new(),
+            entry: of.entry,
+        };
+        let mut functions: Vec<Outlined<String>> = self.of_linkage.into_iter().map(like).collect();
+        let mut copies: BTreeMap<(usize, u32), u32> = BTreeMap::new();
+        for ((is_copy, addr), (unit, linkage)) in self.code {
+            if is_copy {
+                let count = copies.entry((linkage, unit)).or_default();
+                *count = count.saturating_add(1);
+            } else if let Some(function) = functions.get_mut(linkage) {
+                function.bodies.push(Body { addr, unit });
+            }
+        }
+        for ((linkage, unit), count) in copies {
+            if let Some(function) = functions.get_mut(linkage) {
+                function.copies.push(Copies { unit, count });
+            }
+        }
+        functions.retain(|function| !function.bodies.is_empty() || !function.copies.is_empty());
+        functions.sort_by(|one, other| one.linkage.cmp(&other.linkage));
+        functions.iter_mut().skip(1).for_each(|function| function.like_last = true);
+        functions
+    }
+}
+
+impl Making {
+    /// Adds what the unit of this index has. `is_code` tells whether there is code at an address: copies that the linker left out
+    /// are still described.
+    pub(super) fn add(&mut self, unit: usize, part: OfUnit, is_code: impl Fn(u64) -> bool) {
+        self.damaged += usize::from(part.damaged);
+        let Ok(unit) = u32::try_from(unit) else { return };
+        for (function, starts) in part.functions {
+            let code = starts.bodies.into_iter().map(|addr| (false, addr));
+            let code = code.chain(starts.copies.into_iter().map(|addr| (true, addr)));
+            let mut code = code.filter(|(_, addr)| is_code(*addr)).peekable();
+            if code.peek().is_none() {
+                continue;
+            }
+            let group = self.groups.entry(Source(Arc::clone(&function))).or_default();
+            let linkage = group.linkage_of(&function);
+            if let Some(of_linkage) = group.of_linkage.get_mut(linkage) {
+                // The first one, so that it does not depend on which thread was faster.
+                of_linkage.entry = of_linkage.entry.into_iter().chain(starts.entry).min();
+            }
+            for place in code {
+                let known = group.code.entry(place).or_insert((unit, linkage));
+                if unit < known.0 {
+                    *known = (unit, linkage);
+                }
+            }
+        }
+    }
+
+    /// The outline, in order of names.
+    pub(super) fn finish(self) -> Outline<String> {
+        let mut groups: Vec<(Source, Group)> = self.groups.into_iter().collect();
+        groups.sort_by(|(one, _), (other, _)| one.parts().cmp(&other.parts()));
+        let functions = groups.into_iter().flat_map(|(source, group)| group.outlined(&source.0)).collect();
+        Outline { damaged: self.damaged, functions }
+    }
 }
 
 impl Outline<String> {
-    /// Puts the parts of units together, which come in order with their indices. `is_code` tells whether there is code at an
-    /// address: copies that the linker left out are still described.
-    pub(super) fn of(parts: &[(usize, OfUnit)], is_code: impl Fn(u64) -> bool) -> Self {
-        let mut outline = Self::default();
-        let mut identities: HashMap<Identity<'_>, usize> = HashMap::new();
-        // By identity: each linkage name with the function that has it first.
-        let mut groups: Vec<Vec<(&Described, Outlined<String>)>> = Vec::new();
-        let mut seen = HashSet::new();
-        for (unit, part) in parts {
-            let Ok(unit) = u32::try_from(*unit) else { continue };
-            outline.damaged += usize::from(part.damaged);
-            for (function, starts) in &part.functions {
-                let identity =
-                    Identity { scopes: &function.scopes, name: &function.name, declared: function.declared.as_ref() };
-                let group = *identities.entry(identity).or_insert_with(|| {
-                    groups.push(Vec::new());
-                    groups.len() - 1
-                });
-                // The same code may be described in several units.
-                let mut new = |addr: &&u64, copy: bool| is_code(**addr) && seen.insert((group, copy, **addr));
-                let bodies: Vec<u64> = starts.bodies.iter().filter(|addr| new(addr, false)).copied().collect();
-                let copies = starts.copies.iter().filter(|addr| new(addr, true)).count();
-                if bodies.is_empty() && copies == 0 {
-                    continue;
-                }
-                let Some(outlined) = groups.get_mut(group).map(|group| of_linkage(group, function)) else { continue };
-                outlined.entry = outlined.entry.or(starts.entry);
-                outlined.bodies.extend(bodies.into_iter().map(|addr| Body { addr, unit }));
-                if let Some(count) = u32::try_from(copies).ok().filter(|count| *count > 0) {
-                    outlined.copies.push(Copies { unit, count });
-                }
-            }
-        }
-        for group in groups {
-            for (index, (_, mut function)) in group.into_iter().enumerate() {
-                function.like_last = index > 0;
-                function.bodies.sort_unstable_by_key(|body| body.addr);
-                outline.functions.push(function);
-            }
-        }
-        outline
+    pub(super) fn borrowed(&self) -> Outline<&str> {
+        Outline { damaged: self.damaged, functions: self.functions.iter().map(Outlined::borrowed).collect() }
     }
 
     /// The entries of the functions whose names lack parameters, each with what is called so.
@@ -254,30 +331,4 @@ impl Outline<String> {
         let functions = self.functions.iter_mut();
         functions.filter_map(|function| Some((function.entry.take()?, &mut function.shown))).collect()
     }
-}
-
-/// The function of a group with this linkage name.
-fn of_linkage<'g, 'd>(
-    group: &'g mut Vec<(&'d Described, Outlined<String>)>,
-    function: &'d Described,
-) -> &'g mut Outlined<String> {
-    let index = match group.iter().position(|(known, _)| known.linkage == function.linkage) {
-        Some(index) => index,
-        None => {
-            let outlined = Outlined {
-                like_last: false,
-                scopes: function.scopes.clone(),
-                name: function.name.clone(),
-                linkage: function.linkage.clone(),
-                shown: function.shown.clone(),
-                bodies: Vec::new(),
-                copies: Vec::new(),
-                entry: None,
-            };
-            group.push((function, outlined));
-            group.len() - 1
-        }
-    };
-    #[allow(clippy::indexing_slicing, reason = "the index is of an entry that was just found or added")]
-    &mut group[index].1
 }

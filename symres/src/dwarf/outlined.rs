@@ -1,7 +1,7 @@
 //! Where outlines come from, and what searches do with them.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use gimli::SectionId;
 
@@ -10,7 +10,8 @@ use super::details::Wanted as Details;
 use super::gather::EntryId;
 use super::info::{Gaps, Information};
 use super::kept::{Kept, Shelf};
-use super::outline::{OfUnit, Outline, Outlined};
+use super::load::View;
+use super::outline::{Making, OfUnit, Outline, Outlined};
 use super::tree::NameTest;
 use super::wanted::Wanted;
 use crate::addr::VirtAddr;
@@ -70,8 +71,10 @@ impl Information<'_> {
             Some(units) => self.outline_of(&units, |_| {}),
             None => self.whole_outline(),
         };
-        let (parts, not_there) = self.in_splits(wanted, OfUnit::read)?;
-        let mut splits = self.put_together(&parts);
+        let making = Mutex::default();
+        let read = |view: &View<'_>, index, unit| self.add_to(&making, unit, OfUnit::read(view, index, unit));
+        let (_, not_there) = self.in_splits(wanted, read)?;
+        let mut splits = finish(making);
         for outline in [&mut main, &mut splits] {
             outline.retain(pattern, wanted);
             self.name_parameters(outline);
@@ -129,18 +132,19 @@ impl Information<'_> {
     fn outline_of(&self, units: &UnitSet, read: impl Fn(u64) + Sync) -> Outline<String> {
         let indices: Vec<usize> = units.iter().collect();
         let test = NameTest { wanted: &Wanted::Any, strings: None };
-        let mut parts = self.each(&self.main, &indices, test, |view, index| {
-            let part = OfUnit::read(view, index, index);
+        let making = Mutex::default();
+        self.each(&self.main, &indices, test, |view, index| {
+            self.add_to(&making, index, OfUnit::read(view, index, index));
             read(view.units.get(index).map_or(0, |unit| (unit.end - unit.start) as u64));
-            part
         });
-        parts.sort_by_key(|(index, _)| *index);
-        self.put_together(&parts)
+        finish(making)
     }
 
-    fn put_together(&self, parts: &[(usize, OfUnit)]) -> Outline<String> {
+    /// Adds what a unit has, in whichever thread.
+    fn add_to(&self, making: &Mutex<Making>, unit: usize, part: OfUnit) {
         let binary = self.files.binary();
-        Outline::of(parts, |addr| binary.code_offset(VirtAddr(addr)).is_some())
+        let mut making = making.lock().unwrap_or_else(PoisonError::into_inner);
+        making.add(unit, part, |addr| binary.code_offset(VirtAddr(addr)).is_some());
     }
 
     /// Adds parameters to the names of functions that have no linkage name. Where they cannot be read, the names stay as they are.
@@ -157,6 +161,10 @@ impl Information<'_> {
     fn lacks_some(&self) -> bool {
         self.budget.is_spent() || self.main.units.damaged || self.has_splits()
     }
+}
+
+fn finish(making: Mutex<Making>) -> Outline<String> {
+    making.into_inner().unwrap_or_else(PoisonError::into_inner).finish()
 }
 
 fn shelf(files: &DwarfFiles<'_>) -> Option<Shelf> {
