@@ -93,7 +93,7 @@ fn compile_with<L>(
     drop(loaded);
     let contents = elf::read(&object.elf).map_err(|error| fatal(error.to_string()))?;
     contents.check(&rewritten.facts, &request.source)?;
-    let modules = joined.map(|joined| joined.modules).unwrap_or_default();
+    let modules = joined.map(|joined| joined.inputs).unwrap_or_default();
     let inputs = inputs::of(&request.source.text, &object.files, modules, began);
 
     let stacks = contents.stacks(&object.frames);

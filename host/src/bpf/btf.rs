@@ -11,6 +11,7 @@ mod types;
 mod write;
 
 pub use dump::{DumpError, dump_c};
+pub use join::Joining;
 pub use kind::Kind;
 pub use types::{Array, Int, Member, Type};
 pub use write::Writer;

@@ -17,35 +17,93 @@ impl Btf {
     /// # Errors
     /// When the module's bytes are not BTF, or are damaged, or all together are too many.
     pub fn with_module(&self, kernel: &Self, module: &[u8]) -> Result<Self, BtfError> {
+        let mut joining = Joining::new(self, kernel);
+        joining.add(module)?;
+        Ok(joining.finish())
+    }
+}
+
+/// Types to which those of modules are added, one module after the other.
+#[derive(Debug)]
+pub struct Joining {
+    /// Length of the kernel's names.
+    own_names: usize,
+    /// Number of the kernel's types.
+    own_types: u32,
+    bytes: Vec<u8>,
+    starts: Vec<u32>,
+    /// All names.
+    names: Vec<u8>,
+    /// The names of modules among them.
+    known: HashMap<Vec<u8>, NameOffset>,
+}
+
+impl Joining {
+    /// Begins with `all`, which starts with the types of `kernel`.
+    pub fn new(all: &Btf, kernel: &Btf) -> Self {
+        let names = all.bytes.get(all.strings.clone()).unwrap_or_default().to_vec();
+        let own_names = kernel.strings.len();
+        let mut known = HashMap::new();
+        let mut offset = own_names;
+        for text in names.get(own_names..).unwrap_or_default().split(|byte| *byte == 0) {
+            if let Ok(offset) = u32::try_from(offset) {
+                known.insert(text.to_vec(), NameOffset(offset));
+            }
+            offset += text.len() + 1;
+        }
+        Self {
+            own_names,
+            own_types: kernel.len(),
+            bytes: all.bytes.clone(),
+            starts: all.starts.clone(),
+            names,
+            known,
+        }
+    }
+
+    /// How many types there are.
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.starts.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether there are no types.
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Adds the types of a module.
+    ///
+    /// # Errors
+    /// When its bytes are not BTF, or are damaged, or all together are too many. Nothing is added then.
+    pub fn add(&mut self, module: &[u8]) -> Result<(), BtfError> {
         let (types, strings) = sections(module)?;
         let starts = type_starts(module, types)?;
         let too_large = || BtfError::Section { section: "type", length: module.len() };
-        if self.bytes.len().saturating_add(module.len()) > MAX_JOINED {
+        if self.bytes.len().saturating_add(self.names.len()).saturating_add(module.len()) > MAX_JOINED {
             return Err(too_large());
         }
         let mut join = Join {
-            own_names: u32::try_from(kernel.strings.len()).map_err(|_| too_large())?,
-            own_types: kernel.len(),
-            shift: self.len().saturating_sub(kernel.len()),
+            own_names: u32::try_from(self.own_names).map_err(|_| too_large())?,
+            own_types: self.own_types,
+            shift: self.len().saturating_sub(self.own_types),
             module_names: module.get(strings).unwrap_or_default(),
-            names: self.bytes.get(self.strings.clone()).unwrap_or_default().to_vec(),
-            known: HashMap::new(),
+            names: &mut self.names,
+            known: &mut self.known,
         };
-        join.known.extend(
-            self.strings()
-                .filter(|(offset, _)| offset.0 >= join.own_names)
-                .map(|(offset, text)| (text.to_vec(), offset)),
-        );
-        let mut bytes = self.bytes.clone();
-        let mut all = self.starts.clone();
         for start in starts {
-            let start = usize::try_from(start).map_err(|_| too_large())?;
-            all.push(u32::try_from(bytes.len()).map_err(|_| too_large())?);
-            join.record(module.get(start..).unwrap_or_default(), &mut bytes);
+            // Both are less than the limit.
+            let (Ok(from), Ok(to)) = (usize::try_from(start), u32::try_from(self.bytes.len())) else { continue };
+            self.starts.push(to);
+            join.record(module.get(from..).unwrap_or_default(), &mut self.bytes);
         }
-        let from = bytes.len();
-        bytes.extend_from_slice(&join.names);
-        Ok(Self { strings: from..bytes.len(), bytes, starts: all })
+        Ok(())
+    }
+
+    /// All of them.
+    pub fn finish(mut self) -> Btf {
+        let from = self.bytes.len();
+        self.bytes.append(&mut self.names);
+        Btf { strings: from..self.bytes.len(), bytes: self.bytes, starts: self.starts }
     }
 }
 
@@ -59,10 +117,9 @@ struct Join<'m> {
     shift: u32,
     /// The names of the module.
     module_names: &'m [u8],
-    /// All names.
-    names: Vec<u8>,
-    /// The names of modules among them.
-    known: HashMap<Vec<u8>, NameOffset>,
+    /// As in [`Joining`].
+    names: &'m mut Vec<u8>,
+    known: &'m mut HashMap<Vec<u8>, NameOffset>,
 }
 
 impl Join<'_> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use crate::bpf::btf::{Btf, Kind};
+use crate::bpf::btf::{Btf, Joining, Kind};
 use crate::facts::Input;
 
 /// Where the kernel shows the BTF of each module that is loaded, beside its own.
@@ -23,8 +23,10 @@ const MAX_ASKED: usize = 1024;
 pub struct Joined {
     /// All of them.
     pub btf: Btf,
-    /// The modules that types came from, each as the file that shows them.
-    pub modules: Vec<Input>,
+    /// The modules that types came from, each by the file that shows them.
+    pub modules: Vec<PathBuf>,
+    /// What these files held, where [`with_modules`] made this: objects that are compiled with these types depend on it.
+    pub inputs: Vec<Input>,
     /// How many types there were before those of each module.
     starts: Vec<u32>,
 }
@@ -59,21 +61,26 @@ pub fn with_modules_that(kernel: &Btf, wanted: &dyn Fn(&str) -> bool) -> Option<
 }
 
 pub(super) fn with_modules_that_in(folder: &Path, kernel: &Btf, wanted: &dyn Fn(&str) -> bool) -> Option<Joined> {
-    let mut joined: Option<Joined> = None;
+    let mut joining: Option<Joining> = None;
+    let (mut joined, mut starts) = (Vec::new(), Vec::new());
     for path in modules(folder)?.into_iter().take(MAX_ASKED) {
         let Some(bytes) = read(&path).filter(|bytes| has_name(bytes, wanted)) else { continue };
-        if let Some((next, before)) = join(kernel, joined.as_ref(), &bytes) {
-            add(&mut joined, next, before, Input::new(&path, &bytes));
+        let all = joining.get_or_insert_with(|| Joining::new(kernel, kernel));
+        let before = all.len();
+        // A damaged one is as good as none.
+        if all.add(&bytes).is_ok() {
+            joined.push(path);
+            starts.push(before);
         }
     }
-    joined
+    joining.map(|joining| Joined { btf: joining.finish(), modules: joined, inputs: Vec::new(), starts })
 }
 
 impl Joined {
     /// The module that a type comes from; none for one of the kernel itself.
     pub fn module_of(&self, ty: u64) -> Option<&str> {
         let index = self.starts.partition_point(|before| u64::from(*before) < ty).checked_sub(1)?;
-        self.modules.get(index)?.path.file_name()?.to_str()
+        self.modules.get(index)?.file_name()?.to_str()
     }
 }
 
@@ -96,11 +103,13 @@ fn join(kernel: &Btf, joined: Option<&Joined>, bytes: &[u8]) -> Option<(Btf, u32
     Some((all.with_module(kernel, bytes).ok()?, all.len()))
 }
 
-fn add(joined: &mut Option<Joined>, btf: Btf, before: u32, module: Input) {
-    let (mut modules, mut starts) = joined.take().map(|joined| (joined.modules, joined.starts)).unwrap_or_default();
-    modules.push(module);
+fn add(joined: &mut Option<Joined>, btf: Btf, before: u32, input: Input) {
+    let known = joined.take().map(|joined| (joined.modules, joined.inputs, joined.starts));
+    let (mut modules, mut inputs, mut starts) = known.unwrap_or_default();
+    modules.push(input.path.clone());
+    inputs.push(input);
     starts.push(before);
-    *joined = Some(Joined { btf, modules, starts });
+    *joined = Some(Joined { btf, modules, inputs, starts });
 }
 
 /// Those of the tags that the types behind the first `count` define.

@@ -400,7 +400,7 @@ fn types_of_loaded_modules_stand_behind_those_of_the_kernel() {
     let wanted = names(text);
     let missing = slice(&kernel, &wanted).unwrap().missing;
     assert_eq!(missing, ["first", "second"].map(String::from).into());
-    let module::Joined { btf: joined, modules: taken, .. } =
+    let module::Joined { btf: joined, inputs: taken, .. } =
         module::with_modules_in(folder.path(), &kernel, &missing).unwrap();
     let read = [("first", &first), ("second", &second)];
     assert_eq!(taken, read.map(|(name, bytes)| crate::facts::Input::new(&folder.path().join(name), bytes)));
