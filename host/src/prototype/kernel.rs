@@ -7,16 +7,19 @@ use crate::bpf::btf::{Btf, Kind, Member, NameOffset, Type, TypeId};
 use super::spelling::{class, declare};
 use super::{Argument, Class, KnownFrom, Owner, Prototype, Where};
 
+/// Types by name. The kernel's names are no attack, and there are a hundred thousand of them to look up.
+type ByName<'btf> = HashMap<&'btf [u8], TypeId, foldhash::fast::RandomState>;
+
 /// The prototypes of all that the kernel's types describe: found once, in one pass over the types, and taken apart when asked
 /// for.
 #[derive(Debug)]
 pub struct KernelPrototypes<'btf> {
     btf: &'btf Btf,
-    functions: HashMap<&'btf [u8], TypeId>,
+    functions: ByName<'btf>,
     /// The typedefs `btf_trace_NAME`, by NAME.
-    tracepoints: HashMap<&'btf [u8], TypeId>,
+    tracepoints: ByName<'btf>,
     /// The structs `bpf_iter__KIND`, by KIND.
-    iterators: HashMap<&'btf [u8], TypeId>,
+    iterators: ByName<'btf>,
     /// The union that has a member for each hook of the security modules (include/linux/lsm_hooks.h).
     hooks: TypeId,
 }
@@ -27,10 +30,11 @@ const HOOKS: &[u8] = b"security_list_options";
 impl<'btf> KernelPrototypes<'btf> {
     /// Finds what there is.
     pub fn new(btf: &'btf Btf) -> Self {
-        let (mut functions, mut tracepoints, mut iterators) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (mut functions, mut tracepoints, mut iterators) =
+            (ByName::default(), ByName::default(), ByName::default());
         let mut hooks = TypeId::VOID;
         for found in btf.types() {
-            let (into, start): (&mut HashMap<&[u8], TypeId>, &[u8]) = match found.kind() {
+            let (into, start): (&mut ByName<'_>, &[u8]) = match found.kind() {
                 Kind::Function => (&mut functions, b""),
                 Kind::Typedef => (&mut tracepoints, b"btf_trace_"),
                 Kind::Struct => (&mut iterators, b"bpf_iter__"),
