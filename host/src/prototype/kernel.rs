@@ -30,8 +30,7 @@ const HOOKS: &[u8] = b"security_list_options";
 impl<'btf> KernelPrototypes<'btf> {
     /// Finds what there is.
     pub fn new(btf: &'btf Btf) -> Self {
-        let (mut functions, mut tracepoints, mut iterators) =
-            (ByName::default(), ByName::default(), ByName::default());
+        let (mut functions, mut tracepoints, mut iterators) = (ByName::default(), ByName::default(), ByName::default());
         let mut hooks = TypeId::VOID;
         for found in btf.types() {
             let (into, start): (&mut ByName<'_>, &[u8]) = match found.kind() {

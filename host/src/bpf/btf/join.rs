@@ -51,14 +51,7 @@ impl Joining {
             }
             offset += text.len() + 1;
         }
-        Self {
-            own_names,
-            own_types: kernel.len(),
-            bytes: all.bytes.clone(),
-            starts: all.starts.clone(),
-            names,
-            known,
-        }
+        Self { own_names, own_types: kernel.len(), bytes: all.bytes.clone(), starts: all.starts.clone(), names, known }
     }
 
     /// How many types there are.
