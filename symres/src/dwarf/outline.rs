@@ -104,21 +104,6 @@ impl<S: AsRef<str>> Outlined<S> {
     }
 }
 
-impl Outlined<String> {
-    fn borrowed(&self) -> Outlined<&str> {
-        Outlined {
-            like_last: self.like_last,
-            scopes: self.scopes.iter().map(String::as_str).collect(),
-            name: &self.name,
-            linkage: self.linkage.as_deref(),
-            shown: &self.shown,
-            bodies: self.bodies.clone(),
-            copies: self.copies.clone(),
-            entry: self.entry,
-        }
-    }
-}
-
 /// What one unit has.
 #[derive(Debug, Default)]
 pub(super) struct OfUnit {
@@ -194,93 +179,45 @@ fn start<'s>(
 /// An outline that is being made of one unit after the other, in any order: what they share is kept once.
 #[derive(Debug, Default)]
 pub(super) struct Making {
-    groups: HashMap<Source, Group>,
+    functions: HashMap<Function, Code>,
     damaged: usize,
 }
 
-/// What makes two functions of the debug information the same one, as in [`crate::merge`]: scopes, name, and where it is declared.
+/// A function of the source by one of its linkage names.
 #[derive(Debug)]
-struct Source(Arc<Described>);
+struct Function(Arc<Described>);
 
-impl Source {
-    fn parts(&self) -> (&[String], &str, Option<&SourceLine>) {
+/// Where code of a function is.
+#[derive(Debug, Default)]
+struct Code {
+    entry: Option<EntryId>,
+    /// By whether it is an inlined copy, and its address: the unit that describes it. The same code may be described in several:
+    /// the first one counts.
+    places: BTreeMap<(bool, u64), u32>,
+}
+
+impl Function {
+    /// What makes two of them the same function of the source, as in [`crate::merge`].
+    fn source(&self) -> (&[String], &str, Option<&SourceLine>) {
         (&self.0.scopes, &self.0.name, self.0.declared.as_ref())
     }
+
+    fn key(&self) -> impl Ord + Hash {
+        (self.source(), self.0.linkage.as_deref())
+    }
 }
 
-impl PartialEq for Source {
+impl PartialEq for Function {
     fn eq(&self, other: &Self) -> bool {
-        self.parts() == other.parts()
+        self.key() == other.key()
     }
 }
 
-impl Eq for Source {}
+impl Eq for Function {}
 
-impl Hash for Source {
+impl Hash for Function {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.parts().hash(state);
-    }
-}
-
-/// The same function of the source.
-#[derive(Debug, Default)]
-struct Group {
-    of_linkage: Vec<OfLinkage>,
-    /// By whether it is an inlined copy, and its address: the unit that describes it, and the index of what it belongs to. The same
-    /// code may be described in several units: the first one counts.
-    code: BTreeMap<(bool, u64), (u32, usize)>,
-}
-
-/// What has one linkage name.
-#[derive(Debug)]
-struct OfLinkage {
-    linkage: Option<String>,
-    shown: String,
-    entry: Option<EntryId>,
-}
-
-impl Group {
-    /// The index of what has this function's linkage name.
-    fn linkage_of(&mut self, function: &Described) -> usize {
-        let known = self.of_linkage.iter().position(|of| of.linkage == function.linkage);
-        known.unwrap_or_else(|| {
-            let (linkage, shown) = (function.linkage.clone(), function.shown.clone());
-            self.of_linkage.push(OfLinkage { linkage, shown, entry: None });
-            self.of_linkage.len() - 1
-        })
-    }
-
-    /// The functions, in order of their linkage names.
-    fn outlined(self, source: &Described) -> Vec<Outlined<String>> {
-        let like = |of: OfLinkage| Outlined {
-            like_last: false,
-            scopes: source.scopes.clone(),
-            name: source.name.clone(),
-            linkage: of.linkage,
-            shown: of.shown,
-            bodies: Vec::new(),
-            copies: Vec::new(),
-            entry: of.entry,
-        };
-        let mut functions: Vec<Outlined<String>> = self.of_linkage.into_iter().map(like).collect();
-        let mut copies: BTreeMap<(usize, u32), u32> = BTreeMap::new();
-        for ((is_copy, addr), (unit, linkage)) in self.code {
-            if is_copy {
-                let count = copies.entry((linkage, unit)).or_default();
-                *count = count.saturating_add(1);
-            } else if let Some(function) = functions.get_mut(linkage) {
-                function.bodies.push(Body { addr, unit });
-            }
-        }
-        for ((linkage, unit), count) in copies {
-            if let Some(function) = functions.get_mut(linkage) {
-                function.copies.push(Copies { unit, count });
-            }
-        }
-        functions.retain(|function| !function.bodies.is_empty() || !function.copies.is_empty());
-        functions.sort_by(|one, other| one.linkage.cmp(&other.linkage));
-        functions.iter_mut().skip(1).for_each(|function| function.like_last = true);
-        functions
+        self.key().hash(state);
     }
 }
 
@@ -291,33 +228,84 @@ impl Making {
         self.damaged += usize::from(part.damaged);
         let Ok(unit) = u32::try_from(unit) else { return };
         for (function, starts) in part.functions {
-            let code = starts.bodies.into_iter().map(|addr| (false, addr));
-            let code = code.chain(starts.copies.into_iter().map(|addr| (true, addr)));
-            let mut code = code.filter(|(_, addr)| is_code(*addr)).peekable();
-            if code.peek().is_none() {
+            let bodies = starts.bodies.into_iter().map(|addr| (false, addr));
+            let places = bodies.chain(starts.copies.into_iter().map(|addr| (true, addr)));
+            let mut places = places.filter(|(_, addr)| is_code(*addr)).peekable();
+            if places.peek().is_none() {
                 continue;
             }
-            let group = self.groups.entry(Source(Arc::clone(&function))).or_default();
-            let linkage = group.linkage_of(&function);
-            if let Some(of_linkage) = group.of_linkage.get_mut(linkage) {
-                // The first one, so that it does not depend on which thread was faster.
-                of_linkage.entry = of_linkage.entry.into_iter().chain(starts.entry).min();
-            }
-            for place in code {
-                let known = group.code.entry(place).or_insert((unit, linkage));
-                if unit < known.0 {
-                    *known = (unit, linkage);
-                }
+            let code = self.functions.entry(Function(function)).or_default();
+            // The first one, so that it does not depend on which thread was faster.
+            code.entry = code.entry.into_iter().chain(starts.entry).min();
+            for place in places {
+                code.places.entry(place).and_modify(|known| *known = unit.min(*known)).or_insert(unit);
             }
         }
     }
 
     /// The outline, in order of names.
     pub(super) fn finish(self) -> Outline<String> {
-        let mut groups: Vec<(Source, Group)> = self.groups.into_iter().collect();
-        groups.sort_by(|(one, _), (other, _)| one.parts().cmp(&other.parts()));
-        let functions = groups.into_iter().flat_map(|(source, group)| group.outlined(&source.0)).collect();
-        Outline { damaged: self.damaged, functions }
+        let mut all: Vec<(Function, Code)> = self.functions.into_iter().collect();
+        all.sort_by(|(one, _), (other, _)| one.key().cmp(&other.key()));
+        let mut outline = Outline { damaged: self.damaged, functions: Vec::with_capacity(all.len()) };
+        for group in all.chunk_by(|(one, _), (other, _)| one.source() == other.source()) {
+            // Constructors share the code that is described for each of them.
+            let mut seen = HashSet::new();
+            let mut is_new = |place: &(bool, u64)| group.len() == 1 || seen.insert(*place);
+            let mut like_last = false;
+            for (function, code) in group {
+                let places = code.places.iter().filter(|(place, _)| is_new(place));
+                let outlined = Outlined::new(&function.0, like_last, code.entry, places);
+                if !outlined.bodies.is_empty() || !outlined.copies.is_empty() {
+                    outline.functions.push(outlined);
+                    like_last = true;
+                }
+            }
+        }
+        outline
+    }
+}
+
+impl Outlined<String> {
+    /// `places` are in the order of [`Code::places`].
+    fn new<'p>(
+        function: &Described,
+        like_last: bool,
+        entry: Option<EntryId>,
+        places: impl Iterator<Item = (&'p (bool, u64), &'p u32)>,
+    ) -> Self {
+        let (mut bodies, mut copies) = (Vec::new(), BTreeMap::<u32, u32>::new());
+        for ((is_copy, addr), unit) in places {
+            if *is_copy {
+                let count = copies.entry(*unit).or_default();
+                *count = count.saturating_add(1);
+            } else {
+                bodies.push(Body { addr: *addr, unit: *unit });
+            }
+        }
+        Self {
+            like_last,
+            scopes: function.scopes.clone(),
+            name: function.name.clone(),
+            linkage: function.linkage.clone(),
+            shown: function.shown.clone(),
+            bodies,
+            copies: copies.into_iter().map(|(unit, count)| Copies { unit, count }).collect(),
+            entry,
+        }
+    }
+
+    fn borrowed(&self) -> Outlined<&str> {
+        Outlined {
+            like_last: self.like_last,
+            scopes: self.scopes.iter().map(String::as_str).collect(),
+            name: &self.name,
+            linkage: self.linkage.as_deref(),
+            shown: &self.shown,
+            bodies: self.bodies.clone(),
+            copies: self.copies.clone(),
+            entry: self.entry,
+        }
     }
 }
 

@@ -123,9 +123,10 @@ impl<'a> Rows<'a> {
     /// Adds what the debug information has of one function of the source: its copies belong to the body in their unit, else to
     /// its first one.
     fn add(&mut self, group: &'a [Outlined<&'a str>], pattern: &Pattern, names: &NamesAt<'_>) {
-        let mut of_unit: Vec<(u32, usize)> = Vec::new();
+        let (mut first, mut of_unit) = (None, HashMap::new());
         let mut bodies: Vec<_> = group.iter().flat_map(|of| of.bodies.iter().map(move |body| (body, of))).collect();
         bodies.sort_by_key(|(body, _)| body.addr);
+        let several = bodies.len() > 1;
         for (body, function) in bodies {
             let addr = VirtAddr(body.addr);
             let row = match self.of_body(addr) {
@@ -140,18 +141,15 @@ impl<'a> Rows<'a> {
                     row
                 }
             };
-            of_unit.push((body.unit, row));
+            first.get_or_insert(row);
+            if several {
+                of_unit.entry(body.unit).or_insert(row);
+            }
         }
         for (copies, function) in group.iter().flat_map(|of| of.copies.iter().map(move |copies| (copies, of))) {
-            let in_unit = of_unit.iter().find(|(unit, _)| *unit == copies.unit).or(of_unit.first());
-            let row = match in_unit {
-                Some((_, row)) => *row,
-                None => {
-                    let row = self.push(None, function);
-                    of_unit.push((copies.unit, row));
-                    row
-                }
-            };
+            let known = of_unit.get(&copies.unit).copied().or(first);
+            let row = known.unwrap_or_else(|| self.push(None, function));
+            first = Some(first.unwrap_or(row));
             if let Some(row) = self.all.get_mut(row) {
                 row.inlined += usize::try_from(copies.count).unwrap_or(usize::MAX);
             }
