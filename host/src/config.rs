@@ -252,7 +252,11 @@ fn check_words(probe: &str, surplus: &[String]) -> Result<(), ConfigError> {
 }
 
 fn attaches(given: &[String]) -> Result<Vec<Attach>, ConfigError> {
-    given.iter().map(|text| parse_attach(text).map_err(|why| argument("--attach", why))).collect()
+    let attach = |text: &String| {
+        let attach = parse_attach(text).map_err(|why| argument("--attach", why))?;
+        Ok(Attach { argument: Some(text.clone()), ..attach })
+    };
+    given.iter().map(attach).collect()
 }
 
 fn defines(given: &[String]) -> Result<Vec<(String, String)>, ConfigError> {

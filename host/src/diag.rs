@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::Span;
 
+mod argument;
 mod explain;
 mod render;
 mod suggest;
 
+pub use argument::Argument;
 pub(crate) use explain::STACK_HELP;
 pub use explain::from_clang;
 pub use render::{Located, render, render_all, wants_color};
@@ -34,6 +36,9 @@ pub struct Diagnostic {
     pub message: String,
     /// Where, in the text as the user wrote it; none where the message has no place in it.
     pub span: Option<Span>,
+    /// The argument that it is about, in place of a place in the text; only where no worker wrote the message.
+    #[serde(skip)]
+    pub argument: Option<Box<Argument>>,
     /// More places that belong to the message, each with its text.
     pub labels: Vec<(Span, String)>,
     /// Facts that explain it.
@@ -55,8 +60,8 @@ impl Diagnostic {
 
     /// A message of the given severity.
     pub fn new(severity: Severity, message: impl Into<String>, span: impl Into<Option<Span>>) -> Self {
-        let (labels, notes, help) = Default::default();
-        Self { severity, message: message.into(), span: span.into(), labels, notes, help }
+        let (argument, labels, notes, help) = Default::default();
+        Self { severity, message: message.into(), span: span.into(), argument, labels, notes, help }
     }
 
     /// Adds a place that belongs to the message, with its text.
@@ -64,6 +69,20 @@ impl Diagnostic {
     pub fn label(mut self, span: Span, text: impl Into<String>) -> Self {
         self.labels.push((span, text.into()));
         self
+    }
+
+    /// Says that an argument is what the message is about, if there is one, and not a place in the text.
+    #[must_use]
+    pub fn of_argument(mut self, argument: Option<Argument>) -> Self {
+        self.set_argument(argument);
+        self
+    }
+
+    /// As [`Self::of_argument`].
+    pub fn set_argument(&mut self, argument: Option<Argument>) {
+        if argument.is_some() {
+            (self.span, self.argument) = (None, argument.map(Box::new));
+        }
     }
 
     /// Adds a fact that explains the message.

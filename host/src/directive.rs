@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use crate::diag::Diagnostic;
+use crate::diag::{Argument, Diagnostic};
 use crate::facts::{FunctionKind, TailCall};
 use crate::kind;
 use crate::source::Span;
@@ -64,6 +64,27 @@ pub struct Attach {
     pub alternatives: Vec<AttachPoint>,
     /// Where the directive stands; none for the command line.
     pub span: Option<Span>,
+    /// What stands behind `--attach`; none for a directive.
+    pub argument: Option<String>,
+}
+
+impl Attach {
+    /// The attach points as a part of the command line, if they were given there.
+    pub fn points_argument(&self) -> Option<Argument> {
+        self.argument_of(|text| {
+            0..text.rfind('=').map_or(text.len(), |end| text.get(..end).map_or(end, |points| points.trim_end().len()))
+        })
+    }
+
+    /// The function as a part of the command line, if it was given there.
+    pub fn function_argument(&self) -> Option<Argument> {
+        self.argument_of(|text| text.len() - self.function.len().min(text.len())..text.len())
+    }
+
+    fn argument_of(&self, part: impl Fn(&str) -> std::ops::Range<usize>) -> Option<Argument> {
+        let text = self.argument.as_deref()?.trim();
+        Some(Argument::new("--attach", text, part(text)))
+    }
 }
 
 /// One place to attach to, as written.
@@ -303,7 +324,7 @@ pub fn parse_attach(text: &str) -> Result<Attach, String> {
             "the alternatives for `{function}` are of different kinds; one function can only be of one"
         ));
     }
-    Ok(Attach { function: function.to_owned(), alternatives, span: None })
+    Ok(Attach { function: function.to_owned(), alternatives, span: None, argument: None })
 }
 
 /// Reads a time span such as `1s`, `500ms`, `2m` or `1h30m`; a bare number means seconds.

@@ -98,7 +98,7 @@ pub fn resolve(
 fn unknown_function(attach: &Attach, facts: &Facts) -> Diagnostic {
     let names: Vec<&str> = facts.programs.iter().map(|program| program.function.as_str()).collect();
     let message = format!("the probe has no function `{}` to attach", attach.function);
-    let diagnostic = Diagnostic::error(message, attach.span);
+    let diagnostic = Diagnostic::error(message, attach.span).of_argument(attach.function_argument());
     if names.is_empty() { diagnostic } else { diagnostic.help(format!("its functions are {}", names.join(", "))) }
 }
 
@@ -170,9 +170,14 @@ impl<'a> Resolver<'a> {
         let mut targets = Vec::new();
         for attach in given {
             let span = attach.span.unwrap_or(program.span);
+            let before = (self.errors.len(), self.warnings.len());
             let found = self.first(program, &attach.alternatives, span);
             self.errors.extend(found.iter().filter_map(|target| too_few_arguments(program, target, span)));
             targets.extend(found);
+            let errors = self.errors.iter_mut().skip(before.0);
+            for message in errors.chain(self.warnings.iter_mut().skip(before.1)) {
+                message.set_argument(attach.points_argument());
+            }
         }
         targets
     }
@@ -299,12 +304,13 @@ fn open(pid: Option<u32>, binary: Option<&str>, lookup: &Lookup) -> Result<Binar
 
 /// The message for a function that is attached as several kinds.
 fn of_several_kinds(program: &ProgramFact, given: &[&Attach]) -> Option<Diagnostic> {
-    let kinds: Vec<(&str, Option<Span>)> =
-        given.iter().filter_map(|attach| Some((attach.alternatives.first()?.kind.as_str(), attach.span))).collect();
-    let (first, _) = *kinds.first()?;
-    let (other, span) = *kinds.iter().find(|(kind, _)| *kind != first)?;
+    let kind = |attach: &Attach| attach.alternatives.first().map(|point| point.kind.clone());
+    let first = kind(given.first()?)?;
+    let (attach, other) =
+        given.iter().filter_map(|attach| Some((attach, kind(attach)?))).find(|(_, kind)| *kind != first)?;
     let function = &program.function;
     let message = format!("`{function}` is attached as {first} and as {other}; one function can only be of one kind");
     let help = format!("write a second function that calls `{function}`, and attach that");
-    Some(Diagnostic::error(message, span.unwrap_or(program.span)).help(help))
+    let error = Diagnostic::error(message, attach.span.unwrap_or(program.span)).help(help);
+    Some(error.of_argument(attach.points_argument()))
 }

@@ -170,8 +170,33 @@ fn a_function_that_the_binary_does_not_have_is_named_with_its_reason() -> Result
     need!(need::root());
     let probe = dbcc::case("uprobe.c");
     let attach = "uprobe:/bin/true:no_such_function=on_call";
-    refused(&dbcc::run(["--attach", attach, &probe])?, 1, &["no_such_function", "/bin/true"]);
+    let finished = dbcc::run(["--attach", attach, &probe])?;
+    refused(&finished, 1, &["no_such_function", "/bin/true"]);
+    // Nothing is wrong with the line of the function.
+    points_at(&finished, attach, "uprobe:/bin/true:no_such_function");
+    let spaced = "uprobe:/bin/true:no_such_function | uprobe:/bin/true:neither=on_call";
+    points_at(
+        &dbcc::run(["--attach", spaced, &probe])?,
+        spaced,
+        "uprobe:/bin/true:no_such_function | uprobe:/bin/true:neither",
+    );
+    let function = "uprobe:/bin/true:main=no_function";
+    points_at(&dbcc::run(["--attach", function, &probe])?, function, "no_function");
     Ok(())
+}
+
+/// Checks that a message has the argument with a part of it underlined, and no line of the probe.
+fn points_at(finished: &Finished, attach: &str, part: &str) {
+    let stderr = finished.stderr();
+    let error = stderr.split("error: ").nth(1).unwrap_or_default();
+    let lines: Vec<&str> = error.lines().collect();
+    let at = lines.iter().position(|line| line.contains("--attach ") && line.contains(attach));
+    let at = at.unwrap_or_else(|| panic!("{attach} is not in:\n{stderr}"));
+    let line = lines.get(at).copied().unwrap_or_default();
+    let start = line.find(part).unwrap_or_else(|| panic!("{part} is not in:\n{stderr}"));
+    let marked = lines.get(at + 1).copied().unwrap_or_default();
+    assert_eq!((marked.find('^'), marked.matches('^').count()), (Some(start), part.len()), "{stderr}");
+    assert_eq!(error.matches(" --> ").count(), 1, "{stderr}");
 }
 
 #[test]

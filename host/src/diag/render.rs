@@ -36,6 +36,12 @@ pub fn render(diagnostic: &Diagnostic, source: &Source, color: bool) -> String {
     places.extend(diagnostic.span.map(|span| (inside(span, source), None)));
     places.extend(labels.iter().map(|(span, text)| (*span, Some(text.as_str()))));
     let mut elements: Vec<Element<'_>> = Vec::new();
+    let argument = diagnostic.argument.as_ref().map(|argument| (printable(&argument.text), argument.span));
+    if let Some((text, span)) = &argument {
+        let range = inside_of(text, *span).range();
+        let snippet = Snippet::source(text.as_str()).path("the command line").line_start(1);
+        elements.push(snippet.annotation(AnnotationKind::Primary.span(range)).into());
+    }
     while let Some((first, _)) = places.first() {
         let excerpt = source.excerpt(first.start);
         let line = usize::try_from(excerpt.line).unwrap_or(1);
@@ -81,6 +87,9 @@ pub struct Located<'a> {
     /// The place.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
+    /// The argument of the command line that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub argument: Option<&'a str>,
     /// More places that belong to it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Label<'a>>,
@@ -133,6 +142,7 @@ impl<'a> Located<'a> {
             severity: diagnostic.severity,
             message: &diagnostic.message,
             place: diagnostic.span.map(|span| place(span, source)),
+            argument: diagnostic.argument.as_ref().map(|argument| argument.text.as_str()),
             labels: labels.map(label).collect(),
             notes: &diagnostic.notes,
             help: &diagnostic.help,
