@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use dbcc_tests::process::{Finished, run};
+use dbcc_tests::process::{Finished, run, wait_until};
 use dbcc_tests::server::Flavor;
 use dbcc_tests::{dbcc, need};
 use serde_json::Value;
@@ -224,10 +224,16 @@ fn arguments_calls_and_sites_are_shown_where_they_are_asked_for() -> Result<()> 
 fn a_process_is_searched_with_its_libraries() -> Result<()> {
     let mut sleeper = Command::new("sleep").arg("600").spawn()?;
     let pid = sleeper.id().to_string();
+    // The dynamic linker maps it some time after the process is there.
+    let mapped = wait_until("libc in the process", || {
+        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
+        Ok(maps.lines().any(|line| line.contains("libc.so") && line.contains("r-xp")).then_some(()))
+    });
     let found = dbcc::run(["symbols", "--json", "--pid", &pid, "nanosleep"]);
     let missed = dbcc::run(["symbols", "--pid", &pid, "no_such_function_anywhere"]);
     sleeper.kill()?;
     sleeper.wait()?;
+    mapped?;
     let found = found?;
     let records: Vec<Value> = found.stdout().lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let libc = |record: &Value| record["binary"].as_str().is_some_and(|path| path.contains("libc.so"));
