@@ -65,7 +65,7 @@ struct Source {
     describe: fn(&Facts<'_>, &Item) -> Option<Prototype>,
     /// The kind of directive that a probe of it is written with; none where there is none.
     directive: Option<&'static str>,
-    /// Why what it lists cannot be attached to on this kernel.
+    /// Why what it lists cannot be used on this kernel.
     refused: fn(&Facts<'_>) -> Option<String>,
 }
 
@@ -227,7 +227,7 @@ pub fn run(args: &ListArgs, width: Option<usize>, out: &mut dyn Write, err: &mut
                 show.item(source, item, &facts, out)?;
             }
             if let Some(why) = (source.refused)(&facts).filter(|_| !items.is_empty()) {
-                facts.note(format!("{} cannot be attached to on this kernel: {why}", source.kind));
+                facts.note(format!("{} cannot be used on this kernel: {why}", source.kind));
             }
         }
         if let Some(why) = query.unlisted().filter(|_| found == 0) {

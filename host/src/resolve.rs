@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use symres::{Binary, Pid, ProcessUsdt};
 
+use crate::bpf::program::ProgramType;
 use crate::diag::Diagnostic;
 use crate::directive::{Attach, AttachPoint, Directives};
 use crate::facts::{Facts, ProgramFact, RegisterReads};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, security};
 use crate::kind::{self, Context, Target, TargetSpec};
 use crate::lookup::Lookup;
 use crate::source::Span;
@@ -250,7 +251,13 @@ impl<'a> Resolver<'a> {
                 let pids = self.each_pid().into_iter();
                 pids.map(|pid| self.user_functions(pid, binary.clone(), &pattern, &wanted)).collect()
             }
-            spec => Ok(spec.found().into_iter().collect()),
+            spec => {
+                if kind.program_type() == ProgramType::Lsm {
+                    let never = |why| format!("the kernel runs no program at `{}`: {why}", point.text());
+                    self.warn(security::asks_no_programs().map(never).into_iter().collect(), &wanted);
+                }
+                Ok(spec.found().into_iter().collect())
+            }
         }
     }
 

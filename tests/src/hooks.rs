@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::dbcc::{Attached, Records};
+use crate::dbcc::{self, Attached, Records};
 use crate::listing::{self, name, notes, objects, paste};
 
 /// So often the file is opened.
@@ -43,6 +43,16 @@ pub fn hooks_that_ask_nobody_are_told() -> Result<()> {
     ensure!(listed.stdout() == "lsm:file_open\n", "{}", listed.stdout());
     let said = listed.stderr();
     ensure!(said.contains(NOTE) && said.contains(",bpf`"), "{said}");
+    // Before it is attached, who writes it learns that too.
+    let folder = tempfile::tempdir_in(MEMORY)?;
+    let probe = folder.path().join("hook.c");
+    fs::write(&probe, "int lsm__file_open(struct pt_regs *ctx) { return 0; }\n")?;
+    let checked = dbcc::run(["check", "--targets", &probe.display().to_string()])?;
+    let said = checked.stdout();
+    ensure!(
+        said.contains("lsm:file_open -> file_open") && said.contains("runs no program at `lsm:file_open`"),
+        "{said}"
+    );
     let seen = seen_opens()?;
     ensure!(seen == 0, "{seen} events of a hook that asks nobody");
     Ok(())

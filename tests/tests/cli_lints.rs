@@ -191,6 +191,8 @@ fn what_the_kernel_does_not_have_is_said_with_names_like_it() -> Result<()> {
 int f(void *ctx) { return 0; }
 //@ attach kprobe:vfs_read = g
 int g(struct pt_regs *ctx) { return 0; }
+int lsm__file_open(struct pt_regs *ctx) { return 0; }
+int lsm__file_opn(struct pt_regs *ctx) { return 0; }
 ";
     let finished = check(text, &["--targets"])?;
     let report = finished.stdout();
@@ -199,6 +201,8 @@ int g(struct pt_regs *ctx) { return 0; }
         "the kernel has no function `vfs_raed`\n      note: a name like it: vfs_read\n",
         "the kernel has no tracepoint `sched:sched_swich`\n      note: a name like it: sched:sched_switch\n",
         "kprobe:vfs_read -> vfs_read\n",
+        "lsm:file_open -> file_open\n",
+        "the kernel's security modules have no hook `file_opn`\n      note: a name like it: file_open\n",
     ] {
         assert!(report.contains(part), "{part:?} is not in:\n{report}");
     }

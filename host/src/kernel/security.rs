@@ -48,6 +48,14 @@ pub fn modules() -> io::Result<String> {
     Ok(read("lsm")?.trim().to_owned())
 }
 
+/// Why the kernel runs no program at hooks of its security modules, though it lets programs attach: `bpf` is not among them. None
+/// where it is, or where that cannot be told.
+pub fn asks_no_programs() -> Option<String> {
+    let modules = modules().ok()?;
+    let is_there = modules.split(',').any(|module| module == "bpf");
+    (!is_there).then(|| format!("`bpf` is not among its security modules; boot it with `lsm={modules},bpf`"))
+}
+
 /// The level in brackets: `none [integrity] confidentiality`.
 fn chosen(text: &str) -> Option<Lockdown> {
     let (_, behind) = text.split_once('[')?;

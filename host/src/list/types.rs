@@ -43,11 +43,9 @@ pub(super) fn describe_hook(facts: &Facts<'_>, item: &Item) -> Option<Prototype>
     known(facts)?.hook(&item.name)
 }
 
-/// Why programs at hooks are never run: `bpf` is not among the modules in use.
+/// Why programs at hooks are never run.
 pub(super) fn no_hooks(_: &Facts<'_>) -> Option<String> {
-    let modules = security::modules().ok()?;
-    let is_there = modules.split(',').any(|module| module == "bpf");
-    (!is_there).then(|| format!("`bpf` is not among its security modules; boot it with `lsm={modules},bpf`"))
+    security::asks_no_programs()
 }
 
 fn known<'f>(facts: &'f Facts<'_>) -> Option<&'f KernelPrototypes<'f>> {

@@ -2,11 +2,13 @@
 //! that have no target.
 
 use super::{Asked, Miss, Resolver, too_few_arguments};
+use crate::bpf::program::ProgramType;
 use crate::diag::nearest;
 use crate::directive::{AttachPoint, Directives};
 use crate::facts::{Facts, ProgramFact};
 use crate::kernel::{Kernel, names};
-use crate::kind::Target;
+use crate::kind::{self, Target};
+use crate::prototype::KernelPrototypes;
 use crate::source::Span;
 
 /// An attach point of a program.
@@ -87,7 +89,8 @@ impl Resolver<'_> {
         let found = self.point(program, point, span);
         let warnings = std::mem::take(&mut self.warnings).into_iter().map(|warning| warning.message).collect();
         let notes = std::mem::take(&mut self.notes);
-        let targets = found.and_then(|targets| self.check_kernel(targets))?;
+        let kind = kind::by_name(&point.kind).map(|kind| kind.program_type());
+        let targets = found.and_then(|targets| self.check_kernel(targets, kind == Some(ProgramType::Lsm)))?;
         match targets.iter().find_map(|target| too_few_arguments(program, target, span)) {
             Some(few) => Err(Missing { message: few.message, notes: few.notes, help: few.help.into_iter().next() }),
             None => Ok(Found { targets, warnings, notes }),
@@ -96,9 +99,10 @@ impl Resolver<'_> {
 
     /// That the kernel has what is named of it. A run leaves that to the kernel; where it does not tell its names, so does
     /// this.
-    fn check_kernel(&self, targets: Vec<Target>) -> Result<Vec<Target>, Miss> {
+    fn check_kernel(&self, targets: Vec<Target>, are_hooks: bool) -> Result<Vec<Target>, Miss> {
         for target in &targets {
             match target {
+                Target::KernelFunction { name, .. } if are_hooks => self.check_hook(name)?,
                 Target::KernelFunction { name, .. } => self.check_function(name)?,
                 Target::Tracepoint { category, name } => self.check_tracepoint(category, name)?,
                 _ => {}
@@ -119,6 +123,18 @@ impl Resolver<'_> {
         }
         let mut miss = Miss::new(format!("the kernel has no function `{name}`"));
         let all = names::functions(self.kernel, &|_| true).map(|all| all.names).unwrap_or_default();
+        miss.near(name, &all);
+        Err(miss)
+    }
+
+    fn check_hook(&self, name: &str) -> Result<(), Miss> {
+        let Ok(types) = self.kernel.btf() else { return Ok(()) };
+        let prototypes = KernelPrototypes::new(types);
+        let all: Vec<String> = prototypes.hooks().map(|hook| String::from_utf8_lossy(hook).into_owned()).collect();
+        if all.iter().any(|hook| hook == name) {
+            return Ok(());
+        }
+        let mut miss = Miss::new(format!("the kernel's security modules have no hook `{name}`"));
         miss.near(name, &all);
         Err(miss)
     }
