@@ -34,6 +34,8 @@ struct Item {
     marks: Vec<String>,
     /// What is known of it, where finding it told that.
     prototype: Option<Box<Prototype>>,
+    /// Where the arguments are, as the notes of a USDT probe's sites have it, each form once.
+    places: Vec<String>,
     /// What a directive has behind the kind, where that is not the name.
     target: Option<String>,
 }

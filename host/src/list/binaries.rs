@@ -1,6 +1,8 @@
 //! Functions and USDT probes of a binary, or of what a process has loaded.
 
-use symres::{Binary, Function, List, Listed, Machine, Pattern};
+use std::collections::BTreeSet;
+
+use symres::{Binary, Function, List, Listed, Machine, Pattern, UsdtProbe};
 
 use super::Item;
 use super::facts::Facts;
@@ -132,6 +134,12 @@ fn add(functions: impl IntoIterator<Item = Named>, word: &str, found: &mut Vec<I
     found.extend(of_name.into_iter().map(|named| named.item(word)));
 }
 
+/// Where the arguments of a USDT probe are: sites differ in it.
+fn places_of(probe: &UsdtProbe) -> Vec<String> {
+    let noted = probe.sites.iter().map(|site| site.arguments.trim()).filter(|arguments| !arguments.is_empty());
+    noted.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
 fn places(count: usize) -> &'static str {
     if count == 1 { "place" } else { "places" }
 }
@@ -152,6 +160,7 @@ pub(super) fn usdt(facts: &Facts<'_>) -> Result<Vec<Item>, String> {
                 name: format!("{word}:{}:{}", probe.provider, probe.name),
                 marks: if sites > 1 { vec![format!("{sites} places")] } else { Vec::new() },
                 prototype: facts.args.verbose.then(|| Box::new(prototype::usdt(probe))),
+                places: places_of(probe),
                 ..Item::default()
             });
         }

@@ -53,6 +53,9 @@ impl Show {
         writeln!(out)?;
         if let Some(prototype) = prototype {
             self.prototype(prototype, out)?;
+            for place in &item.places {
+                writeln!(out, "{INDENT}at {}", harmless(place))?;
+            }
         }
         for text in probe.iter().flat_map(|probe| probe.lines()) {
             writeln!(out, "{INDENT}{}", harmless(text))?;
@@ -84,6 +87,7 @@ impl Show {
         let mut object = json!({"kind": source.kind, "name": item.name, "module": item.module, "notes": item.marks});
         if let (true, Some(fields)) = (self.verbose, object.as_object_mut()) {
             fields.insert("prototype".to_owned(), prototype.map_or(Value::Null, of_prototype));
+            fields.insert("places".to_owned(), json!(item.places));
             fields.insert("probe".to_owned(), json!(probe));
         }
         object

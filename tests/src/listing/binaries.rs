@@ -78,8 +78,11 @@ pub fn usdt_probes_agree(path: &str) -> Result<()> {
     for object in &ours {
         let probe = name(object).and_then(|name| name.strip_prefix(path)?.strip_prefix(':')).context("no name")?;
         let sites = theirs.get(probe).with_context(|| format!("readelf does not show {probe}"))?;
+        let places = object.get("places").and_then(Value::as_array).context("no places")?;
+        let places: BTreeSet<&str> = places.iter().filter_map(Value::as_str).collect();
+        ensure!(places.iter().eq(&sites.places), "{probe}: {places:?}, readelf {:?}", sites.places);
         // What differs between sites has the type of none.
-        let Some(only) = sites.first().filter(|_| sites.len() == 1) else {
+        let Some(only) = sites.types.first().filter(|_| sites.types.len() == 1) else {
             several += 1;
             continue;
         };
@@ -90,9 +93,18 @@ pub fn usdt_probes_agree(path: &str) -> Result<()> {
     Ok(())
 }
 
-/// `Provider:`, `Name:` and `Arguments:` of each note: the types of all forms that the sites of a probe have.
-fn notes_of(text: &str) -> BTreeMap<String, Vec<Vec<String>>> {
-    let mut found: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
+/// What the notes of a probe's sites have.
+#[derive(Debug, Default)]
+struct Noted {
+    /// The types of the arguments, each form once.
+    types: Vec<Vec<String>>,
+    /// Where they are, as it stands there.
+    places: BTreeSet<String>,
+}
+
+/// `Provider:`, `Name:` and `Arguments:` of each note.
+fn notes_of(text: &str) -> BTreeMap<String, Noted> {
+    let mut found: BTreeMap<String, Noted> = BTreeMap::new();
     let (mut provider, mut probe) = ("", String::new());
     for line in text.lines().map(str::trim) {
         if let Some(name) = line.strip_prefix("Provider: ") {
@@ -101,9 +113,10 @@ fn notes_of(text: &str) -> BTreeMap<String, Vec<Vec<String>>> {
             probe = format!("{provider}:{name}");
         } else if let Some(places) = line.strip_prefix("Arguments:") {
             let types: Vec<String> = places.split_whitespace().filter_map(usdt_type).collect();
-            let forms = found.entry(probe.clone()).or_default();
-            if !forms.contains(&types) {
-                forms.push(types);
+            let noted = found.entry(probe.clone()).or_default();
+            noted.places.extend(Some(places.trim().to_owned()).filter(|places| !places.is_empty()));
+            if !noted.types.contains(&types) {
+                noted.types.push(types);
             }
         }
     }
